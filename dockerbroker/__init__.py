@@ -1,0 +1,1 @@
+"""A Cloud Foundry service broker that turns Docker images into service instances."""

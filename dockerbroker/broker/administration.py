@@ -1,0 +1,47 @@
+"""Administers the catalog while the broker runs."""
+
+from attrs import define
+
+from dockerbroker.errors import Conflict, NotFound
+from dockerbroker.model.catalog import ImageDefinition, collisions
+from dockerbroker.persisters.interfaces import IPersister
+
+
+@define(eq=False)
+class Administration:
+    """Reads and changes the image definitions of the one catalog, `catalog_name`."""
+
+    persister: IPersister
+    catalog_name: str
+
+    async def images(self, catalog_name: str) -> list[ImageDefinition]:
+        """Return the definitions in the order of their names; raises `NotFound` for another catalog."""
+        self._check(catalog_name)
+        return sorted(await self.persister.images(), key=lambda definition: definition.name)
+
+    async def image(self, catalog_name: str, name: str) -> ImageDefinition:
+        """Return a definition; raises `NotFound`."""
+        for definition in await self.images(catalog_name):
+            if definition.name == name:
+                return definition
+        raise NotFound(f"The catalog {catalog_name!r} has no image {name!r}.")
+
+    async def put_image(self, catalog_name: str, definition: ImageDefinition) -> bool:
+        """Add or replace a definition; returns whether it is new.
+
+        Raises `Conflict` when its plan id is that of another image. Existing instances keep the definition
+        that they were made with.
+        """
+        others = [image for image in await self.images(catalog_name) if image.name != definition.name]
+        if found := collisions([*others, definition]):
+            raise Conflict(f"The image cannot be added: {'; '.join(found)}.")
+        return await self.persister.put_image(definition)
+
+    async def delete_image(self, catalog_name: str, name: str) -> None:
+        """Remove a definition; raises `NotFound`, and `Conflict` while instances of it exist."""
+        self._check(catalog_name)
+        await self.persister.delete_image(name)
+
+    def _check(self, catalog_name: str) -> None:
+        if catalog_name != self.catalog_name:
+            raise NotFound(f"There is no catalog {catalog_name!r}.")

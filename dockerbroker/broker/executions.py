@@ -1,0 +1,121 @@
+"""Runs the executables of service images and takes over what they answer."""
+
+from collections.abc import Callable
+from typing import Any
+
+from attrs import define, evolve, field
+from twisted.logger import Logger
+
+from dockerbroker.engines.interfaces import Engines, Executors
+from dockerbroker.errors import ExecutableFailed, NotThere, OperationFailed
+from dockerbroker.model import executables
+from dockerbroker.model.containers import fill
+from dockerbroker.model.executables import Action
+from dockerbroker.model.hosts import DockerHost
+from dockerbroker.model.instances import Change
+from dockerbroker.model.secrets import Secret, redact
+from dockerbroker.model.work import Work
+from dockerbroker.persisters.interfaces import IPersister
+
+
+@define(eq=False)
+class Executions:
+    """Runs executables; `new_id` makes the markers by which the processes of a run are found."""
+
+    persister: IPersister
+    engines: Engines
+    executors: Executors
+    new_id: Callable[[], str]
+    _log: Logger = field(factory=Logger, init=False)
+
+    async def provision(self, work: Work, host: DockerHost, within: float) -> Work:
+        """Run `/provision`, if the image has it, and keep what it answered."""
+        if not await self._exists(Action.PROVISION, work, host):
+            return work
+        printed = await self._run(Action.PROVISION, work, host, within)
+        instance = evolve(
+            work.instance,
+            provisioned=Secret(printed),
+            dashboard_url=executables.dashboard_of(printed),
+        )
+        return evolve(work, instance=instance)
+
+    async def bind(self, work: Work, host: DockerHost, within: float) -> Work:
+        """Fill the credentials of a static service, or run `/bind`, which then must exist."""
+        assert work.binding is not None
+        definition = work.instance.definition
+        if definition.is_static:
+            document = await self._static_document(work, host)
+        elif await self._exists(Action.BIND, work, host):
+            document = executables.binding_document(await self._run(Action.BIND, work, host, within))
+        else:
+            raise OperationFailed(
+                f"The service {definition.name} cannot be bound: its image {definition.image} has no "
+                "executable /bind, and no credentials are configured for it."
+            )
+        return evolve(work, binding=evolve(work.binding, document=Secret(document)))
+
+    async def clean(self, action: Action, work: Work, host: DockerHost, within: float) -> None:
+        """Run `/unbind` or `/deprovision`, if the image has it and its container runs."""
+        instance = work.instance
+        if instance.definition.is_static or instance.container_id is None:
+            return
+        container = await self.engines(host).inspect(instance.container_id)
+        if container is None:
+            return
+        if not container.running:
+            if instance.owns_container:
+                self._log.info("{path} is not run: the container does not run", path=action.path)
+                return
+            raise OperationFailed(
+                f"The container {instance.definition.container_name!r} does not run, so that its "
+                f"{action.path} cannot be run; start it and try again."
+            )
+        if await self._exists(action, work, host):
+            await self._run(action, work, host, within)
+
+    async def _static_document(self, work: Work, host: DockerHost) -> dict[str, Any]:
+        definition = work.instance.definition
+        ports = work.instance.ports
+        if not work.instance.owns_container:
+            assert work.instance.container_id is not None
+            container = await self.engines(host).inspect(work.instance.container_id)
+            if container is None:
+                raise OperationFailed(f"The container {definition.container_name!r} does not exist any more.")
+            # Docker may have chosen its ports anew when somebody restarted it.
+            ports = container.ports
+        template = definition.credentials.reveal() if definition.credentials is not None else {}
+        return {"credentials": fill(template, host.key.service_host, ports)}
+
+    async def _exists(self, action: Action, work: Work, host: DockerHost) -> bool:
+        assert work.instance.container_id is not None
+        try:
+            return await self.engines(host).has_file(work.instance.container_id, action.path)
+        except NotThere:
+            raise OperationFailed(
+                "The container of the service instance was removed by somebody else; "
+                "delete the service instance and create it again."
+            ) from None
+
+    async def _run(self, action: Action, work: Work, host: DockerHost, within: float) -> dict[str, Any]:
+        """Run the executable; its exec's id is stored before anything is started."""
+        executor = self.executors(host)
+        execution = executables.execution(
+            action, work.instance, work.binding, marker=self.new_id(), deadline=within
+        )
+        exec_id = await executor.prepare(execution)
+        operation = evolve(work.operation, exec_id=exec_id)
+        await self.persister.commit(Change(operation=operation))
+        result = await executor.run(exec_id, execution)
+        hidden = executables.hidden_texts(work.instance, work.binding)
+        try:
+            return executables.answer(action, result, hidden)
+        except ExecutableFailed:
+            tail = executables.last_line(result.stderr_tail)
+            self._log.warn(
+                "{path} failed in {container}: {tail}",
+                path=action.path,
+                container=execution.container_id,
+                tail=redact(tail, hidden),
+            )
+            raise

@@ -1,0 +1,73 @@
+"""Finishes what is neither done nor being done: operations whose broker died, undoings that were parked."""
+
+from attrs import define, field
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+
+from dockerbroker.broker.service import LEASE
+from dockerbroker.broker.worker import Worker
+from dockerbroker.errors import BrokerError
+from dockerbroker.model.instances import Change, Operation
+from dockerbroker.model.transitions import resumed
+from dockerbroker.model.work import Work
+from dockerbroker.persisters.interfaces import IPersister
+
+#: Seconds between two renewals of the leases, and between two looks for operations without an owner.
+PERIOD = 5.0
+
+
+@define(eq=False)
+class Reconciler:
+    """Keeps the leases of the worker's operations, and takes over those that nobody carries."""
+
+    persister: IPersister
+    worker: Worker
+    reactor: IReactorTime
+    _loop: LoopingCall = field(init=False)
+    _claiming: bool = field(default=True, init=False)
+    _log: Logger = field(factory=Logger, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Prepare the loop on the broker's own clock."""
+        self._loop = LoopingCall(lambda: Deferred.fromCoroutine(self._pass()))
+        self._loop.clock = self.reactor
+
+    def start(self) -> None:
+        """Look at once, and then periodically."""
+        self._loop.start(PERIOD, now=True)
+
+    def settle(self) -> None:
+        """Take nothing over any more, but keep the leases of what is being carried."""
+        self._claiming = False
+
+    def stop(self) -> None:
+        """End the loop."""
+        if self._loop.running:
+            self._loop.stop()
+
+    async def _pass(self) -> None:
+        # One uncaught error would end the loop for ever.
+        try:
+            await self.persister.renew(self.worker.owner, ttl=LEASE)
+            if self._claiming:
+                for operation in await self.persister.claim(self.worker.owner, ttl=LEASE):
+                    await self._take_over(operation)
+        except BrokerError as error:
+            self._log.warn("reconciling: {why}", why=error.description)
+        except Exception:  # noqa: BLE001
+            self._log.failure("reconciling")
+
+    async def _take_over(self, operation: Operation) -> None:
+        instance = await self.persister.instance(operation.instance_id)
+        if instance is None:
+            self._log.error("operation {id} has lost its instance", id=operation.id)
+            return
+        binding = None
+        if operation.binding_id is not None:
+            binding = await self.persister.binding(operation.instance_id, operation.binding_id)
+        operation = resumed(operation, instance)
+        self._log.info("taking over {kind} of {instance}", kind=operation.kind.value, instance=instance.id)
+        await self.persister.commit(Change(operation=operation))
+        self.worker.launch(Work(operation=operation, instance=instance, binding=binding))

@@ -1,0 +1,246 @@
+"""The effects of an operation's steps: each is done again without harm, whatever of it was done before."""
+
+from collections.abc import Awaitable, Callable
+
+from attrs import define, evolve, field, frozen
+from twisted.logger import Logger
+
+from dockerbroker.broker.executions import Executions
+from dockerbroker.broker.readiness import Readiness
+from dockerbroker.engines.interfaces import Engines, IEngine
+from dockerbroker.errors import (
+    BrokerError,
+    EngineError,
+    EngineUnreachable,
+    HostPortTaken,
+    NameTaken,
+    OperationFailed,
+    OutcomeUnknown,
+)
+from dockerbroker.model.containers import (
+    LABEL_CLUSTER,
+    ContainerSpec,
+    container_name,
+    container_spec,
+    is_ours,
+    matches,
+)
+from dockerbroker.model.executables import Action, hidden_texts
+from dockerbroker.model.hosts import DockerHost, HostKey
+from dockerbroker.model.instances import Change, OperationKind, Phase, Step
+from dockerbroker.model.placement import Sample, choose_ports
+from dockerbroker.model.work import Work
+from dockerbroker.persisters.interfaces import IPersister
+
+#: How long a container may take to stop before it is killed, in seconds: a service writes its data out.
+STOP_GRACE = 10.0
+#: How often a container is given other ports when a foreign process listens on those it got.
+PORT_ATTEMPTS = 5
+#: How often a removal with an unknown outcome is tried.
+REMOVE_ATTEMPTS = 3
+
+
+@frozen(kw_only=True)
+class Limits:
+    """How long things may take, in seconds.
+
+    `request` is when a request is answered at the latest (Cloud Controller gives up at 60), `forward` when
+    what is not done by then is undone, so that the undoing, too, fits into the request.
+    """
+
+    ready_within: float = 30.0
+    execute_within: float = 30.0
+    forward: float = 36.0
+    request: float = 44.0
+
+
+@define(eq=False)
+class Steps:
+    """Does the steps."""
+
+    persister: IPersister
+    engines: Engines
+    executions: Executions
+    readiness: Readiness
+    limits: Limits
+    sample: Sample[int]
+    _log: Logger = field(factory=Logger, init=False)
+
+    async def do(self, work: Work, remaining: float) -> Work:
+        """Do the operation's present step and return the records as they are then.
+
+        `remaining` is how many seconds of the operation are left. Raises a `BrokerError` when the step
+        failed.
+        """
+        host = await known_host(self.persister, work.instance.host)
+        effect = self._effects()[work.operation.step]
+        return await effect(work, host, remaining)
+
+    def _effects(self) -> dict[Step, Callable[[Work, DockerHost, float], Awaitable[Work]]]:
+        return {
+            Step.CREATE: self._create,
+            Step.START: self._start,
+            Step.READY: self._await_ready,
+            Step.EXECUTE: self._execute,
+            Step.KEEP: self._keep,
+            Step.UNBIND: self._unbind_all,
+            Step.UNDO: self._undo,
+            Step.REMOVE: self._remove,
+        }
+
+    async def _create(self, work: Work, host: DockerHost, remaining: float) -> Work:
+        del remaining
+        engine = self.engines(host)
+        spec = container_spec(await self.persister.cluster_id(), work.instance, work.operation)
+        try:
+            container_id = await engine.create(spec)
+        except (NameTaken, OutcomeUnknown) as error:
+            container_id = await self._adopt_or_replace(engine, spec, work, error)
+        return evolve(work, instance=evolve(work.instance, container_id=container_id))
+
+    async def _adopt_or_replace(
+        self, engine: IEngine, spec: ContainerSpec, work: Work, error: EngineError
+    ) -> str:
+        """Settle by looking: the container of this operation is adopted, that of an earlier one replaced."""
+        found = await engine.inspect(spec.name)
+        if found is None:
+            raise error
+        if matches(found, spec):
+            return found.id
+        if not is_ours(found, spec.labels[LABEL_CLUSTER], work.instance):
+            raise OperationFailed(
+                f"A container named {spec.name} that is not this broker's stands on "
+                f"{work.instance.host.service_host}; remove it there."
+            )
+        await engine.remove(found.id, grace=0)
+        return await engine.create(spec)
+
+    async def _start(self, work: Work, host: DockerHost, remaining: float) -> Work:
+        del remaining
+        engine = self.engines(host)
+        container_id = _container_of(work)
+        try:
+            await engine.start(container_id)
+        except HostPortTaken:
+            if work.operation.attempt >= PORT_ATTEMPTS:
+                raise
+            return await self._with_other_ports(work, host, engine)
+        except OutcomeUnknown:
+            found = await engine.inspect(container_id)
+            if found is None or not found.running:
+                raise
+        return work
+
+    async def _with_other_ports(self, work: Work, host: DockerHost, engine: IEngine) -> Work:
+        # The ports that turned out to be taken are still leased, so that they are not chosen again.
+        await engine.remove(_container_of(work), grace=0)
+        leased = await self.persister.leased_ports(host.key)
+        ports = choose_ports(host, tuple(work.instance.ports), leased, self.sample)
+        self._log.info("ports of {instance} were in use; trying others", instance=work.instance.id)
+        return evolve(
+            work, back_to=Step.CREATE, instance=evolve(work.instance, container_id=None, ports=ports)
+        )
+
+    async def _await_ready(self, work: Work, host: DockerHost, remaining: float) -> Work:
+        within = min(self.limits.ready_within, remaining)
+        hidden = hidden_texts(work.instance, None)
+        await self.readiness.wait(self.engines(host), work.instance, within, hidden)
+        return work
+
+    async def _keep(self, work: Work, host: DockerHost, remaining: float) -> Work:
+        del remaining
+        await self.engines(host).keep_running(_container_of(work))
+        return work
+
+    async def _execute(self, work: Work, host: DockerHost, remaining: float) -> Work:
+        within = min(self.limits.execute_within, remaining)
+        match work.operation.kind:
+            case OperationKind.PROVISION:
+                return await self.executions.provision(work, host, within)
+            case OperationKind.BIND:
+                await self._revive(work, host, within)
+                return await self.executions.bind(work, host, within)
+            case OperationKind.UNBIND:
+                await self.executions.clean(Action.UNBIND, work, host, within)
+                return work
+            case OperationKind.DEPROVISION:
+                await self.executions.clean(Action.DEPROVISION, work, host, within)
+                return work
+
+    async def _revive(self, work: Work, host: DockerHost, within: float) -> None:
+        """Start the container again if somebody stopped it, so that a binding gets a service that runs."""
+        if not work.instance.owns_container:
+            return
+        engine = self.engines(host)
+        container = await engine.inspect(_container_of(work))
+        if container is not None and not container.running:
+            await engine.start(container.id)
+            await self.readiness.wait(engine, work.instance, within, hidden_texts(work.instance, None))
+
+    async def _unbind_all(self, work: Work, host: DockerHost, remaining: float) -> Work:
+        """Unbind what is still bound; an own container goes anyway, so that its refusal is only logged."""
+        for binding in await self.persister.bindings(work.instance.id):
+            bound = evolve(work, binding=binding)
+            try:
+                await self.executions.clean(
+                    Action.UNBIND, bound, host, min(self.limits.execute_within, remaining)
+                )
+            except BrokerError as error:
+                if not work.instance.owns_container:
+                    raise
+                self._log.warn(
+                    "unbinding {binding} before the deprovision failed: {why}",
+                    binding=binding.id,
+                    why=error.description,
+                )
+            await self.persister.commit(Change(operation=work.operation, remove_binding=binding.id))
+        return work
+
+    async def _undo(self, work: Work, host: DockerHost, remaining: float) -> Work:
+        action = Action.DEPROVISION if work.operation.kind is OperationKind.PROVISION else Action.UNBIND
+        if work.instance.container_id is None:
+            return work
+        try:
+            await self.executions.clean(action, work, host, min(self.limits.execute_within, remaining))
+        except BrokerError as error:
+            # An own container takes with it whatever its executable failed to clean up.
+            if work.operation.kind is not OperationKind.PROVISION or not work.instance.owns_container:
+                raise
+            self._log.warn("{action} after a failed provision: {why}", action=action, why=error.description)
+        return work
+
+    async def _remove(self, work: Work, host: DockerHost, remaining: float) -> Work:
+        del remaining
+        if not work.instance.owns_container:
+            return work
+        engine = self.engines(host)
+        cluster_id = await self.persister.cluster_id()
+        name = container_name(cluster_id, work.instance.id, work.instance.generation)
+        grace = STOP_GRACE if work.operation.phase is Phase.FORWARD else 0.0
+        for attempt in range(1, REMOVE_ATTEMPTS + 1):
+            found = await engine.inspect(name)
+            if found is None or not is_ours(found, cluster_id, work.instance):
+                return work
+            try:
+                await engine.remove(found.id, grace=grace)
+            except OutcomeUnknown:
+                if attempt == REMOVE_ATTEMPTS:
+                    raise
+        return work
+
+
+async def known_host(persister: IPersister, key: HostKey) -> DockerHost:
+    """Return the host with that key, alive or not; raises `EngineUnreachable` when it is not known."""
+    for report in await persister.hosts():
+        if report.host.key == key:
+            return report.host
+    raise EngineUnreachable(
+        f"The Docker host {key.service_host} of the service instance is not known to the broker: "
+        "start its agent with the same servicehost, dockerhost and dockerport as before."
+    )
+
+
+def _container_of(work: Work) -> str:
+    if work.instance.container_id is None:
+        raise EngineError("The container of the service instance has not been created.")
+    return work.instance.container_id

@@ -1,0 +1,154 @@
+"""The broker's configuration file."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from attrs import frozen
+
+from dockerbroker.config.document import HIGHEST_PORT, LOWEST_PORT, Document, read_document, read_user
+from dockerbroker.model.catalog import ImageDefinition, read_image
+from dockerbroker.model.members import Members
+from dockerbroker.model.placement import DISPATCHERS
+from dockerbroker.model.secrets import Secret
+
+DEFAULT_PORT = 9998
+#: Seconds that a new container gets to become ready, and that one run of an executable may take.
+DEFAULT_READY_WITHIN = 30.0
+DEFAULT_EXECUTE_WITHIN = 30.0
+#: How many Docker calls run at once on one host.
+DEFAULT_PER_HOST = 4
+
+_SQLITE = "sqlite"
+_DRIVERS = {"sqlite": _SQLITE, "sqlite3": _SQLITE}
+_LATER_DRIVERS = frozenset({"mysql", "postgres", "postgresql", "redis"})
+_LONGEST_WAIT = 3600.0
+_MOST_PER_HOST = 100
+
+
+@frozen(kw_only=True)
+class PersisterConfiguration:
+    """Where the broker keeps its records: `driver` is `sqlite`, `database` the absolute path of its file."""
+
+    driver: str
+    database: Path
+
+
+@frozen(kw_only=True)
+class ServicesConfiguration:
+    """Who may talk to the broker, the catalog's name, and the images that seed an empty database."""
+
+    user: str
+    password: Secret[str]
+    catalog: str
+    images: tuple[ImageDefinition, ...]
+
+
+@frozen(kw_only=True)
+class BrokerConfiguration:
+    """All that the broker is told by its file and its environment.
+
+    `ready_within` and `execute_within` are seconds; `warnings` are sentences for the log.
+    """
+
+    dispatcher: str
+    listen_ip: str
+    port: int
+    persister: PersisterConfiguration
+    services: ServicesConfiguration
+    ready_within: float
+    execute_within: float
+    per_host: int
+    warnings: tuple[str, ...]
+
+
+def load_broker(path: Path, environment: Mapping[str, str]) -> BrokerConfiguration:
+    """Read the broker's file; raises `InvalidConfiguration` with every complaint, each with its key.
+
+    On Cloud Foundry the environment names the address: `PORT` beats `VCAP_APP_PORT` beats the file's
+    `port`, and `VCAP_APP_HOST` beats its `listenIP`. Relative paths start from the file's folder.
+    """
+    document = read_document(path)
+    top = document.top()
+    return BrokerConfiguration(
+        dispatcher=_read_dispatcher(top),
+        listen_ip=_read_listen_ip(top, environment),
+        port=_read_port(top, environment),
+        persister=_read_persister(document.section(top, "persister"), path.absolute().parent),
+        services=_read_services(document, top),
+        ready_within=_read_wait(top, "readywithin", DEFAULT_READY_WITHIN),
+        execute_within=_read_wait(top, "executewithin", DEFAULT_EXECUTE_WITHIN),
+        per_host=top.integer("perhost", DEFAULT_PER_HOST, least=1, most=_MOST_PER_HOST),
+        warnings=document.finish(),  # the last one, since the others complain
+    )
+
+
+def _read_dispatcher(top: Members) -> str:
+    name = top.text("dispatcher") or "SimpleDispatcher"
+    if name not in DISPATCHERS:
+        top.complain("dispatcher", f"must be {' or '.join(sorted(DISPATCHERS))}")
+    return name
+
+
+def _read_listen_ip(top: Members, environment: Mapping[str, str]) -> str:
+    configured = top.text("listenip")
+    return environment.get("VCAP_APP_HOST") or configured or "0.0.0.0"  # noqa: S104
+
+
+def _read_port(top: Members, environment: Mapping[str, str]) -> int:
+    port = top.integer("port", DEFAULT_PORT, least=LOWEST_PORT, most=HIGHEST_PORT)
+    variables = Members(document=environment, complaints=top.complaints)
+    for name in ("PORT", "VCAP_APP_PORT"):
+        if environment.get(name):
+            return variables.integer(name, port, least=LOWEST_PORT, most=HIGHEST_PORT)
+    return port
+
+
+def _read_wait(top: Members, key: str, default: float) -> float:
+    return top.number(key, default, least=0.1, most=_LONGEST_WAIT)
+
+
+def _read_persister(members: Members, folder: Path) -> PersisterConfiguration:
+    driver = members.text("driver", required=True).lower()
+    if driver in _LATER_DRIVERS:
+        members.complain("driver", f"{driver} comes with a later version; sqlite is available now")
+    elif driver and driver not in _DRIVERS:
+        members.complain("driver", "must be sqlite")
+    database = members.text("database", required=True)
+    # These belong to the drivers that connect to a server; a file that keeps them is not at fault.
+    members.seen.update(("host", "port", "user", "password"))
+    return PersisterConfiguration(driver=_DRIVERS.get(driver, driver), database=folder / database)
+
+
+def _read_services(document: Document, top: Members) -> ServicesConfiguration:
+    members = document.section(top, "services")
+    return ServicesConfiguration(
+        user=read_user(members),
+        password=Secret(members.text("password", required=True)),
+        catalog=_read_catalog(members),
+        images=_read_images(document, members),
+    )
+
+
+def _read_catalog(members: Members) -> str:
+    catalog = members.text("catalog", required=True)
+    if "/" in catalog or catalog in {".", ".."} or not catalog.isprintable():
+        members.complain("catalog", "must be one segment of a path: no slash and no control character")
+    return catalog
+
+
+def _read_images(document: Document, services: Members) -> tuple[ImageDefinition, ...]:
+    names: set[str] = set()
+    plan_ids: dict[str, str] = {}
+    definitions: list[ImageDefinition] = []
+    for members, definition in document.each(services, "images", read_image):
+        definitions.append(definition)
+        if not definition.name or not definition.plan:
+            continue
+        if definition.name in names:
+            members.complain("name", f"{definition.name!r} occurs twice; each image needs a name of its own")
+        elif definition.plan_id in plan_ids:
+            other = plan_ids[definition.plan_id]
+            members.complain("plan", f"gives the plan id {definition.plan_id!r}, which {other!r} has already")
+        names.add(definition.name)
+        plan_ids.setdefault(definition.plan_id, definition.name)
+    return tuple(definitions)

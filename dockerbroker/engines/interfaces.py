@@ -1,0 +1,103 @@
+"""The seam between the broker and Docker."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from zope.interface import Interface
+
+from dockerbroker.model.containers import (
+    Container,
+    ContainerSpec,
+    DockerImage,
+    ExecOutput,
+    ExecState,
+)
+from dockerbroker.model.executables import Execution, ExecutionResult
+from dockerbroker.model.hosts import DockerHost
+from dockerbroker.model.secrets import Secret
+
+
+class IEngine(Interface):
+    """The Docker Engine of one host.
+
+    Every call has a deadline of its own and raises an `EngineError`: `EngineUnreachable` when the engine has
+    not seen the request, `OutcomeUnknown` when it may have done it, the others when it refused. Containers
+    are named by id or name.
+    """
+
+    async def image(reference: str) -> DockerImage:
+        """Return what the host knows of the image; raises `NoImage`."""
+
+    async def create(spec: ContainerSpec) -> str:
+        """Create a container without starting it and return its id.
+
+        Raises `NameTaken` when a container of that name exists, `NoImage`, or `BadCommand`. It is not
+        restarted when it ends, until `keep_running` is called.
+        """
+
+    async def start(container_id: str) -> None:
+        """Start a container; one that runs already is left as it is.
+
+        Raises `HostPortTaken` when a port is in use on the host, `BadCommand`, or `NotThere`.
+        """
+
+    async def keep_running(container_id: str) -> None:
+        """Let Docker restart the container whenever it ends, unless somebody stops it; raises `NotThere`."""
+
+    async def inspect(container_id: str) -> Container | None:
+        """Return what is observed of the container, or None when there is none."""
+
+    async def containers(cluster_id: str) -> list[Container]:
+        """Return every container that bears the cluster's label, whether it runs or not."""
+
+    async def logs(container_id: str, lines: int) -> str:
+        """Return the last lines that the container printed; raises `NotThere`."""
+
+    async def remove(container_id: str, *, grace: float) -> None:
+        """Stop a container, killing it after `grace` seconds, and remove it with its anonymous volumes.
+
+        A container that is gone already is no error.
+        """
+
+    async def has_file(container_id: str, path: str) -> bool:
+        """Whether the container's file system has something at the absolute path; raises `NotThere`."""
+
+    async def create_exec(container_id: str, command: Sequence[str], environment: Mapping[str, str]) -> str:
+        """Prepare a command in a running container and return the exec's id; nothing is run yet.
+
+        Raises `NotThere` or `NotRunning`.
+        """
+
+    async def start_exec(exec_id: str, stdin: Secret[bytes], *, limit: int, deadline: float) -> ExecOutput:
+        """Run a prepared exec: send the input, close it, and read the output until the command has ended.
+
+        At most `limit` bytes of standard output are read: beyond, and also when `deadline` seconds have
+        passed, `ExecutableOverrun` is raised (`ended` is false: Docker cannot kill an exec). An exec is run
+        at most once: a second start raises `BadCommand`, as does a command that cannot be run.
+        """
+
+    async def inspect_exec(exec_id: str) -> ExecState:
+        """Return whether the exec runs, and its exit status; raises `NotThere`."""
+
+
+class IExecutor(Interface):
+    """A way of running an executable of a service image in its container.
+
+    The two halves are apart, so that the exec's id can be stored before anything is run.
+    """
+
+    async def prepare(execution: Execution) -> str:
+        """Prepare the run and return an id that can be run at most once; raises an `EngineError`."""
+
+    async def run(exec_id: str, execution: Execution) -> ExecutionResult:
+        """Run it and return how it ended, whatever its exit status.
+
+        Raises `ExecutableOverrun` when the deadline or the output limit was passed, after everything that
+        bears the execution's marker was killed (`ended` tells whether that is certain), and an `EngineError`
+        when it could not be run or its outcome is unknown.
+        """
+
+
+#: Returns the engine of a host.
+Engines = Callable[[DockerHost], IEngine]
+#: Returns the executor that a host's agent asks for.
+Executors = Callable[[DockerHost], IExecutor]

@@ -1,0 +1,142 @@
+"""The closed list of what can go wrong, in the words of the Open Service Broker API and of Docker.
+
+No HTTP in here: `dockerbroker.web.osb` holds the one table from these classes to status codes.
+Every error carries a `description`: one sentence or two that a person reads in `cf service` and can act on.
+It never holds a secret.
+"""
+
+
+class BrokerError(Exception):
+    """Something went wrong, and the description says what and what to do about it."""
+
+    def __init__(self, description: str) -> None:
+        super().__init__(description)
+        self.description = description
+
+
+class InvalidRequest(BrokerError):
+    """The request is malformed, incomplete, or asks for something that the catalog does not offer."""
+
+
+class Unauthenticated(BrokerError):
+    """The request does not carry credentials that this broker knows."""
+
+
+class UnsupportedVersion(BrokerError):
+    """The request does not name a version of the API that this broker speaks."""
+
+
+class NotFound(BrokerError):
+    """The named thing does not exist."""
+
+
+class MethodNotAllowed(BrokerError):
+    """The path exists but does not support this method."""
+
+
+class TooLarge(BrokerError):
+    """The request's body is larger than this broker reads."""
+
+
+class Gone(BrokerError):
+    """The instance or binding that is to be deleted does not exist, or not any more."""
+
+
+class Conflict(BrokerError):
+    """The identifier is in use with other attributes, or what is to be removed is still in use."""
+
+
+class ConcurrencyError(BrokerError):
+    """Another operation holds the instance (OSB error code `ConcurrencyError`)."""
+
+
+class NoCapacity(BrokerError):
+    """No Docker host can take the instance now."""
+
+
+class Unavailable(BrokerError):
+    """Something that the broker itself depends on, such as its database, does not answer."""
+
+
+class OperationFailed(BrokerError):
+    """The operation was begun, and failed; what it had made is undone or is being undone."""
+
+
+class InvalidConfiguration(BrokerError):
+    """A configuration file cannot be used; the description holds every complaint, each with its key."""
+
+
+# What a persister says.
+
+
+class AlreadyExists(BrokerError):
+    """The record is there already; somebody else won the race for its identifier."""
+
+
+class Busy(BrokerError):
+    """Another operation holds the instance."""
+
+
+class PortLeased(BrokerError):
+    """One of the ports is leased to another instance of the same host."""
+
+
+class LostLease(BrokerError):
+    """Somebody else has taken the operation over; nothing was written."""
+
+
+# What an engine says. All but `OutcomeUnknown` are known results.
+
+
+class EngineError(BrokerError):
+    """Docker refused or failed; nothing was changed."""
+
+
+class NotThere(EngineError):
+    """Docker does not know the named container, exec or file."""
+
+
+class NoImage(EngineError):
+    """The image is not on that host."""
+
+
+class NameTaken(EngineError):
+    """Another container bears the name."""
+
+
+class HostPortTaken(EngineError):
+    """Another process or container of the host listens on one of the ports; the container did not start."""
+
+
+class BadCommand(EngineError):
+    """The container's or exec's command cannot be run."""
+
+
+class NotRunning(EngineError):
+    """The container does not run, so that nothing can be executed in it."""
+
+
+class EngineUnreachable(EngineError):
+    """No connection to the engine could be made; it has not seen the request."""
+
+
+class OutcomeUnknown(EngineError):
+    """The deadline passed or the reply was lost: the engine may or may not have done it. Look."""
+
+
+# What an executable of a service image says.
+
+
+class ExecutableFailed(BrokerError):
+    """The executable answered with a failure, or with output that breaks its contract."""
+
+
+class ExecutableOverrun(ExecutableFailed):
+    """The executable passed its deadline or its output limit and had to be ended.
+
+    `ended` is true when every process of it is known to be gone.
+    """
+
+    def __init__(self, description: str, *, ended: bool) -> None:
+        super().__init__(description)
+        self.ended = ended

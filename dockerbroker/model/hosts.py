@@ -1,0 +1,149 @@
+"""Docker hosts, the ping by which their agents tell of them, and who of them is alive."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import frozen
+
+from dockerbroker.model.members import Members
+from dockerbroker.wire import fold
+
+#: A host whose last ping is older than this many of its own ping intervals is not used.
+INTERVALS_UNTIL_DEAD = 3
+
+#: The ports from which the broker leases when a host names no range of its own. A port of Docker's choice
+#: would change at every restart of the container, and the port is part of the credentials.
+DEFAULT_PORTS = range(20000, 30000)
+
+#: The ways of running an executable of an image: over Docker's API (the default) or by a command.
+DOCKER_API_EXEC = "DockerApiExec"
+DOCKER_COMMAND_EXEC = "DockerCommandExec"
+EXEC_COMMANDS = ("", DOCKER_API_EXEC, DOCKER_COMMAND_EXEC)
+
+_HIGHEST_PORT = 65535
+
+
+@frozen(kw_only=True, order=True)
+class HostKey:
+    """What identifies a Docker host: where applications reach it, and where its Docker is reached.
+
+    `docker_host` is a name, an address or `unix:///path`; with a path, `docker_port` is 0.
+    """
+
+    service_host: str
+    docker_host: str
+    docker_port: int = 0
+
+
+@frozen(kw_only=True)
+class DockerHost:
+    """A Docker host as its agent describes it.
+
+    `keep_alive` is the interval between pings in seconds; `exec_arguments` are the words before
+    `docker-enter`; `portbind_min` and `portbind_max` are both usable, 0 and 0 mean `DEFAULT_PORTS`.
+    """
+
+    key: HostKey
+    is_active: bool = True
+    perf_factor: float = 1.0
+    keep_alive: float = 5.0
+    exec_command: str = ""
+    exec_arguments: tuple[str, ...] = ()
+    portbind_min: int = 0
+    portbind_max: int = 0
+
+    @property
+    def ports(self) -> range:
+        """The host's ports that the broker may lease."""
+        if self.portbind_min == 0 and self.portbind_max == 0:
+            return DEFAULT_PORTS
+        return range(self.portbind_min, self.portbind_max + 1)
+
+
+@frozen(kw_only=True)
+class HostReport:
+    """A host and the seconds since its last accepted ping, by the persister's clock."""
+
+    host: DockerHost
+    age: float
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the last ping is young enough."""
+        return self.age <= INTERVALS_UNTIL_DEAD * self.host.keep_alive
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether new instances may be placed on the host."""
+        return self.is_alive and self.host.is_active
+
+
+def read_host(members: Members) -> DockerHost:
+    """Read a host from folded members; complaints are left in `members`."""
+    service_host = members.text("servicehost", required=True)
+    docker_host = members.text("dockerhost", required=True)
+    is_path = docker_host.startswith("unix://")
+    if is_path and not docker_host.startswith("unix:///"):
+        members.complain("dockerhost", "must be unix:// followed by an absolute path, a name or an address")
+    docker_port = members.integer("dockerport", 0, least=0, most=_HIGHEST_PORT)
+    if not is_path and docker_port == 0:
+        members.complain("dockerport", "is missing; only a dockerhost of unix:///path has none")
+    low = members.integer("portbind_min", 0, least=0, most=_HIGHEST_PORT)
+    high = members.integer("portbind_max", 0, least=0, most=_HIGHEST_PORT)
+    if (low == 0) != (high == 0) or low > high:
+        members.complain("portbind_min", "must be from 1 to portbind_max, or both must be 0")
+    command = members.text("execcommand")
+    if command not in EXEC_COMMANDS:
+        members.complain("execcommand", f"must be one of {', '.join(filter(None, EXEC_COMMANDS))}, or empty")
+    return DockerHost(
+        key=HostKey(
+            service_host=service_host,
+            docker_host=docker_host,
+            docker_port=0 if is_path else docker_port,
+        ),
+        is_active=members.truth("isactive", default=True),
+        perf_factor=members.number("perffactor", 1.0, least=0, most=1e9),
+        keep_alive=members.number("keepalive", 5.0, least=0.05, most=86400),
+        exec_command=command,
+        exec_arguments=split_arguments(members.text("execargs")),
+        portbind_min=low,
+        portbind_max=high,
+    )
+
+
+def split_arguments(text: str) -> tuple[str, ...]:
+    """Split ExecArgs at its commas; empty words at the end are dropped, as in `boot2docker,ssh,sudo,`."""
+    words = text.split(",")
+    while words and not words[-1]:
+        words.pop()
+    return tuple(words)
+
+
+def decode_ping(document: Mapping[str, Any]) -> DockerHost:
+    """Decode the body of a ping in the README's format.
+
+    `LastPing` is ignored, since the broker judges by its own clock; so is `Portbindings`, since the leases
+    are the broker's. Raises `InvalidRequest` with every complaint.
+    """
+    members = Members(document=fold(document))
+    host = read_host(members)
+    members.check()
+    return host
+
+
+def encode_ping(host: DockerHost, last_ping: str) -> dict[str, Any]:
+    """Encode the body of a ping in the README's format; `last_ping` is a time in RFC 3339."""
+    return {
+        "ServiceHost": host.key.service_host,
+        "DockerHost": host.key.docker_host,
+        "DockerPort": host.key.docker_port,
+        "LastPing": last_ping,
+        "IsActive": host.is_active,
+        "PerfFactor": host.perf_factor,
+        "KeepAlive": host.keep_alive,
+        "ExecCommand": host.exec_command,
+        "ExecArgs": ",".join(host.exec_arguments),
+        "Portbind_min": host.portbind_min,
+        "Portbind_max": host.portbind_max,
+        "Portbindings": None,
+    }

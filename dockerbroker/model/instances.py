@@ -1,0 +1,171 @@
+"""Service instances, bindings, and the operations that change them."""
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any
+
+from attrs import evolve, field, frozen
+
+from dockerbroker.model.catalog import ImageDefinition
+from dockerbroker.model.hosts import HostKey
+from dockerbroker.model.secrets import Secret
+
+
+def no_members() -> Secret[dict[str, Any]]:
+    """Return a secret empty object."""
+    return Secret({})
+
+
+class InstanceState(Enum):
+    """Where an instance stands in its life."""
+
+    PROVISIONING = "provisioning"
+    READY = "ready"
+    DEPROVISIONING = "deprovisioning"
+    #: A deprovision failed; only another DELETE goes on from here.
+    FAILED = "failed"
+
+
+class BindingState(Enum):
+    """Where a binding stands in its life."""
+
+    BINDING = "binding"
+    BOUND = "bound"
+    UNBINDING = "unbinding"
+    #: `/bind` or `/unbind` failed and what it left could not be cleaned up; only a DELETE goes on from here.
+    DIRTY = "dirty"
+
+
+class OperationKind(Enum):
+    """The changes that a platform asks for."""
+
+    PROVISION = "provision"
+    BIND = "bind"
+    UNBIND = "unbind"
+    DEPROVISION = "deprovision"
+
+
+class Phase(Enum):
+    """How far an operation is: going forward, being undone, or over."""
+
+    FORWARD = "in progress"
+    FAILING = "failing"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+
+class Step(Enum):
+    """What an operation is doing now: recorded before it is done."""
+
+    CREATE = "create"
+    START = "start"
+    READY = "ready"
+    EXECUTE = "execute"
+    KEEP = "keep"
+    UNBIND = "unbind"
+    UNDO = "undo"
+    REMOVE = "remove"
+
+
+@frozen(kw_only=True)
+class ServiceInstance:
+    """A service instance.
+
+    `definition` is the catalog entry as it was when the instance was made, so that a changed catalog does not
+    change what exists. `ports` maps container ports such as `6379/tcp` to the host's ports, which are leased
+    when the broker owns the container. `provisioned` is what `/provision` answered. `operation_id` is the
+    operation that holds the instance. `created_at` is in seconds since 1970, for people only.
+    """
+
+    id: str
+    definition: ImageDefinition
+    organization_guid: str
+    space_guid: str
+    host: HostKey
+    parameters: Secret[dict[str, Any]] = field(factory=no_members)
+    context: Mapping[str, Any] = field(factory=dict)
+    generation: int = 1
+    container_id: str | None = None
+    ports: Mapping[str, int] = field(factory=dict)
+    provisioned: Secret[dict[str, Any]] = field(factory=no_members)
+    dashboard_url: str | None = None
+    state: InstanceState = InstanceState.PROVISIONING
+    operation_id: str | None = None
+    created_at: float = 0.0
+
+    @property
+    def owns_container(self) -> bool:
+        """Whether the broker made the container, and so leases its ports and removes it."""
+        return self.definition.container_name is None
+
+
+@frozen(kw_only=True)
+class ServiceBinding:
+    """A binding; `document` is the binding as the platform gets it: credentials, endpoints and so on."""
+
+    instance_id: str
+    id: str
+    app_guid: str | None = None
+    bind_resource: Mapping[str, Any] = field(factory=dict)
+    parameters: Secret[dict[str, Any]] = field(factory=no_members)
+    context: Mapping[str, Any] = field(factory=dict)
+    document: Secret[dict[str, Any]] = field(factory=no_members)
+    state: BindingState = BindingState.BINDING
+    created_at: float = 0.0
+
+
+@frozen(kw_only=True)
+class Operation:
+    """One change that a platform asked for: written down before anything is done, kept when it is over.
+
+    `step` is what is being done and `attempt` counts how often a step had to be begun again. `epoch` is
+    raised by whoever takes the operation over; a write that carries an older one is refused. `exec_id` is
+    the exec that is being run. `description` says why the operation failed. Times are seconds since 1970,
+    for people only.
+    """
+
+    id: str
+    kind: OperationKind
+    instance_id: str
+    step: Step
+    binding_id: str | None = None
+    phase: Phase = Phase.FORWARD
+    attempt: int = 1
+    epoch: int = 1
+    owner: str | None = None
+    exec_id: str | None = None
+    description: str = ""
+    created_at: float = 0.0
+    finished_at: float | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the operation has its final outcome."""
+        return self.phase in {Phase.SUCCEEDED, Phase.FAILED}
+
+    def at(self, step: Step) -> "Operation":
+        """Return the operation about to do the step."""
+        return evolve(self, step=step, exec_id=None)
+
+    def again(self, step: Step) -> "Operation":
+        """Return the operation about to begin the step once more."""
+        return evolve(self, step=step, exec_id=None, attempt=self.attempt + 1)
+
+    def over(self, phase: Phase, now: float) -> "Operation":
+        """Return the operation with its final outcome."""
+        return evolve(self, phase=phase, finished_at=now, exec_id=None)
+
+
+@frozen(kw_only=True)
+class Change:
+    """What one transaction writes: the operation, and the records that change with it.
+
+    A given instance or binding is written as it is; the removals delete the instance with all its bindings
+    and port leases, or the one binding.
+    """
+
+    operation: Operation
+    instance: ServiceInstance | None = None
+    binding: ServiceBinding | None = None
+    remove_instance: bool = False
+    remove_binding: str | None = None

@@ -1,0 +1,70 @@
+"""What a worker has in hand: an operation with its records, and how the operation ends."""
+
+from attrs import evolve, frozen
+
+from dockerbroker.model.instances import (
+    BindingState,
+    Change,
+    InstanceState,
+    Operation,
+    OperationKind,
+    Phase,
+    ServiceBinding,
+    ServiceInstance,
+    Step,
+)
+
+
+@frozen(kw_only=True)
+class Work:
+    """An operation and the records that it changes; `back_to` is a step that must be begun again."""
+
+    operation: Operation
+    instance: ServiceInstance
+    binding: ServiceBinding | None = None
+    back_to: Step | None = None
+
+
+def progress(work: Work, operation: Operation) -> Change:
+    """Return the change that records the operation's progress, with its records as they are now."""
+    return Change(operation=operation, instance=work.instance, binding=work.binding)
+
+
+def ending(work: Work, now: float, *, clean: bool = True) -> Change:
+    """Return the change that ends the operation: it has gone forward to its end, or was undone.
+
+    `clean` is false when undoing failed, so that something of it may be left.
+    """
+    if work.operation.phase is Phase.FORWARD:
+        return _success(work, work.operation.over(Phase.SUCCEEDED, now))
+    return _failure(work, work.operation.over(Phase.FAILED, now), clean=clean)
+
+
+def _success(work: Work, operation: Operation) -> Change:
+    binding = work.binding
+    match operation.kind:
+        case OperationKind.PROVISION:
+            return Change(operation=operation, instance=evolve(work.instance, state=InstanceState.READY))
+        case OperationKind.DEPROVISION:
+            return Change(operation=operation, remove_instance=True)
+        case OperationKind.BIND:
+            assert binding is not None
+            return Change(operation=operation, binding=evolve(binding, state=BindingState.BOUND))
+        case OperationKind.UNBIND:
+            assert binding is not None
+            return Change(operation=operation, remove_binding=binding.id)
+
+
+def _failure(work: Work, operation: Operation, *, clean: bool) -> Change:
+    binding = work.binding
+    match operation.kind:
+        case OperationKind.PROVISION if clean:
+            return Change(operation=operation, remove_instance=True)
+        case OperationKind.BIND if clean:
+            assert binding is not None
+            return Change(operation=operation, remove_binding=binding.id)
+        case OperationKind.PROVISION | OperationKind.DEPROVISION:
+            return Change(operation=operation, instance=evolve(work.instance, state=InstanceState.FAILED))
+        case OperationKind.BIND | OperationKind.UNBIND:
+            assert binding is not None
+            return Change(operation=operation, binding=evolve(binding, state=BindingState.DIRTY))

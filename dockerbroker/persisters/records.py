@@ -1,0 +1,181 @@
+"""How the values of the model are kept: columns that are looked up, a JSON document, and a secret one.
+
+A row is a mapping from column names to values. What stands in a column of its own is not in the document;
+what must not be read by everybody who can read the database stands in `secret` alone, so that this one
+column can be encrypted. Members that this version does not know are ignored and those that are absent get
+their defaults, so that brokers of two versions can share a database.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final, TypeVar, get_origin
+
+from attrs import AttrsInstance
+from cattrs import Converter
+from cattrs.gen import make_dict_unstructure_fn, override
+
+from dockerbroker.errors import Unavailable
+from dockerbroker.model.catalog import ImageDefinition
+from dockerbroker.model.hosts import DockerHost, HostKey
+from dockerbroker.model.instances import Operation, ServiceBinding, ServiceInstance
+from dockerbroker.model.secrets import Secret
+
+Row = Mapping[str, Any]
+T = TypeVar("T", bound=AttrsInstance)
+
+
+def image_row(definition: ImageDefinition) -> dict[str, Any]:
+    """Return the columns of a catalog entry."""
+    return {
+        "name": definition.name,
+        "document": _document(definition),
+        "secret": _text(_image_secrets(definition)),
+    }
+
+
+def read_image(row: Row) -> ImageDefinition:
+    """Return the catalog entry of a row."""
+    return _read(ImageDefinition, row, ("name",))
+
+
+def host_columns(key: HostKey) -> dict[str, Any]:
+    """Return the columns that identify a host."""
+    return {
+        "service_host": key.service_host,
+        "docker_host": key.docker_host,
+        "docker_port": key.docker_port,
+    }
+
+
+def host_row(host: DockerHost) -> dict[str, Any]:
+    """Return the columns of a host."""
+    return {**host_columns(host.key), "document": _document(host)}
+
+
+def read_host(row: Row) -> DockerHost:
+    """Return the host of a row."""
+    key = {column: row[column] for column in ("service_host", "docker_host", "docker_port")}
+    return _read(DockerHost, {"document": row["document"], "key": key}, ("key",))
+
+
+def instance_row(instance: ServiceInstance) -> dict[str, Any]:
+    """Return the columns of an instance, but for `operation_id`, which is the persister's own."""
+    secret = {
+        "parameters": instance.parameters.reveal(),
+        "provisioned": instance.provisioned.reveal(),
+        "definition": _image_secrets(instance.definition),
+    }
+    return {
+        "id": instance.id,
+        "image_name": instance.definition.name,
+        "document": _document(instance),
+        "secret": _text(secret),
+    }
+
+
+def read_instance(row: Row) -> ServiceInstance:
+    """Return the instance of a row."""
+    return _read(ServiceInstance, row, ("id", "operation_id"))
+
+
+def leased_ports_of(instance: ServiceInstance) -> list[dict[str, Any]]:
+    """Return the columns of the port leases that an instance holds: none when the container is not ours."""
+    if not instance.owns_container:
+        return []
+    host = host_columns(instance.host)
+    ports = sorted(set(instance.ports.values()))
+    return [{**host, "port": port, "instance_id": instance.id} for port in ports]
+
+
+def binding_row(binding: ServiceBinding) -> dict[str, Any]:
+    """Return the columns of a binding."""
+    secret = {"parameters": binding.parameters.reveal(), "document": binding.document.reveal()}
+    return {
+        "instance_id": binding.instance_id,
+        "id": binding.id,
+        "document": _document(binding),
+        "secret": _text(secret),
+    }
+
+
+def read_binding(row: Row) -> ServiceBinding:
+    """Return the binding of a row."""
+    return _read(ServiceBinding, row, ("instance_id", "id"))
+
+
+def operation_row(operation: Operation) -> dict[str, Any]:
+    """Return the columns of an operation, but for its lease, which is the persister's own."""
+    return {
+        "id": operation.id,
+        "instance_id": operation.instance_id,
+        "phase": operation.phase.value,
+        "document": _document(operation),
+    }
+
+
+def read_operation(row: Row) -> Operation:
+    """Return the operation of a row."""
+    return _read(Operation, row, ("id", "instance_id", "phase", "epoch", "owner"))
+
+
+def _read(kind: type[T], row: Row, columns: tuple[str, ...]) -> T:
+    try:
+        members = json.loads(row["document"])
+        secret = json.loads(row.get("secret", "{}"))
+        if "definition" in secret:
+            members["definition"].update(secret.pop("definition"))
+        members.update(secret)
+        members.update({column: row[column] for column in columns})
+        return _CONVERTER.structure(members, kind)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise Unavailable(
+            f"A record of the broker's database cannot be read as {kind.__name__} ({type(error).__name__}); "
+            "the operator must look at it."
+        ) from None
+
+
+def _document(value: AttrsInstance) -> str:
+    return _text(_CONVERTER.unstructure(value))
+
+
+def _text(document: Any) -> str:
+    return json.dumps(document, separators=(",", ":"), allow_nan=False)
+
+
+def _image_secrets(definition: ImageDefinition) -> dict[str, Any]:
+    return {} if definition.credentials is None else {"credentials": definition.credentials.reveal()}
+
+
+#: The members of each value that the document leaves out: they stand in columns or in `secret`.
+_ELSEWHERE: Final[Mapping[type[AttrsInstance], tuple[str, ...]]] = {
+    ImageDefinition: ("credentials",),
+    DockerHost: ("key",),
+    ServiceInstance: ("id", "operation_id", "parameters", "provisioned"),
+    ServiceBinding: ("instance_id", "id", "parameters", "document"),
+    Operation: ("id", "instance_id", "phase", "epoch", "owner"),
+}
+
+
+def _converter() -> Converter:
+    converter = Converter(detailed_validation=False)
+
+    def is_secret(kind: Any) -> bool:
+        return kind is Secret or get_origin(kind) is Secret
+
+    def refuse(_: Any) -> Any:
+        raise TypeError("a secret belongs into the secret column")
+
+    def enclose(value: Any, _: Any) -> Secret[Any]:
+        if not isinstance(value, dict):
+            raise TypeError("a secret member is an object")
+        return Secret(value)
+
+    converter.register_unstructure_hook_func(is_secret, refuse)
+    converter.register_structure_hook_func(is_secret, enclose)
+    for kind, members in _ELSEWHERE.items():
+        omitted: dict[str, Any] = {member: override(omit=True) for member in members}
+        converter.register_unstructure_hook(kind, make_dict_unstructure_fn(kind, converter, **omitted))
+    return converter
+
+
+_CONVERTER: Final = _converter()

@@ -1,0 +1,118 @@
+"""The tables of the SQL databases; `migrations` makes them.
+
+Every query of `IPersister` finds its rows by a primary key or an index named here, so that its cost does not
+grow with the number of records. Nothing secret stands outside the columns named `secret`.
+"""
+
+from typing import Final
+
+from sqlalchemy import (
+    Boolean,
+    CheckConstraint,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    false,
+)
+
+from dockerbroker.persisters.columns import Identifier, document
+
+#: Every constraint has a name, since a later migration can only change what it can name.
+metadata: Final = MetaData(
+    naming_convention={
+        "pk": "%(table_name)s_pk",
+        "fk": "%(table_name)s_%(column_0_name)s_fk",
+        "ck": "%(table_name)s_%(constraint_name)s",
+    }
+)
+
+#: The one row that describes the deployment. `boot_id` names the boot of the machine by whose clock the
+#: leases and pings were written, where that clock starts anew at each boot.
+deployment: Final = Table(
+    "deployment",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("cluster_id", Identifier, nullable=False),
+    Column("seeded", Boolean, nullable=False, server_default=false()),
+    Column("boot_id", Identifier, nullable=False, server_default=""),
+    Column("created_at", Double, nullable=False),
+    CheckConstraint("id = 1", name="single"),
+)
+
+images: Final = Table(
+    "images",
+    metadata,
+    Column("name", Identifier, primary_key=True),
+    Column("document", document(), nullable=False),
+    Column("secret", document(), nullable=False),
+)
+
+#: `pinged_at` is by the clock of the leases; null is infinitely long ago.
+hosts: Final = Table(
+    "hosts",
+    metadata,
+    Column("service_host", Identifier, nullable=False),
+    Column("docker_host", Identifier, nullable=False),
+    Column("docker_port", Integer, nullable=False),
+    Column("document", document(), nullable=False),
+    Column("pinged_at", Double),
+    PrimaryKeyConstraint("service_host", "docker_host", "docker_port"),
+)
+
+#: `operation_id` is the operation that holds the instance. `image_name` is no foreign key: the catalog entry
+#: lives on in the document when the catalog changes.
+instances: Final = Table(
+    "instances",
+    metadata,
+    Column("id", Identifier, primary_key=True),
+    Column("image_name", Identifier, nullable=False),
+    Column("operation_id", Identifier),
+    Column("document", document(), nullable=False),
+    Column("secret", document(), nullable=False),
+    Index("instances_image_name", "image_name"),
+)
+
+bindings: Final = Table(
+    "bindings",
+    metadata,
+    Column("instance_id", Identifier, ForeignKey("instances.id", ondelete="CASCADE"), nullable=False),
+    Column("id", Identifier, nullable=False),
+    Column("document", document(), nullable=False),
+    Column("secret", document(), nullable=False),
+    PrimaryKeyConstraint("instance_id", "id"),
+)
+
+port_leases: Final = Table(
+    "port_leases",
+    metadata,
+    Column("service_host", Identifier, nullable=False),
+    Column("docker_host", Identifier, nullable=False),
+    Column("docker_port", Integer, nullable=False),
+    Column("port", Integer, nullable=False),
+    Column("instance_id", Identifier, ForeignKey("instances.id", ondelete="CASCADE"), nullable=False),
+    PrimaryKeyConstraint("service_host", "docker_host", "docker_port", "port"),
+    Index("port_leases_instance_id", "instance_id"),
+)
+
+#: `lease_until` is by the clock of the leases and null when the operation is over: all that looks for
+#: unfinished work sees only those that are not. It outlives its instance, so nothing refers to that.
+operations: Final = Table(
+    "operations",
+    metadata,
+    Column("id", Identifier, primary_key=True),
+    Column("instance_id", Identifier, nullable=False),
+    Column("phase", Identifier, nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("owner", Identifier),
+    Column("lease_until", Double),
+    Column("document", document(), nullable=False),
+    CheckConstraint("(phase IN ('succeeded', 'failed')) = (lease_until IS NULL)", name="over_unleased"),
+    CheckConstraint("lease_until IS NOT NULL OR owner IS NULL", name="over_unowned"),
+    Index("operations_lease_until", "lease_until"),
+    Index("operations_owner", "owner"),
+)

@@ -1,0 +1,1 @@
+"""The edge: HTTP in, values inside, HTTP out."""

@@ -1,0 +1,84 @@
+"""How a Klein route answers: JSON always, and its work goes on when the client goes away."""
+
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from klein import Klein
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.iweb import IRequest
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+
+from dockerbroker import errors, wire
+from dockerbroker.web import osb
+from dockerbroker.web.auth import CHALLENGE
+
+T = TypeVar("T")
+
+_log = Logger()
+
+
+def answer(request: IRequest, status: int, document: Any) -> bytes:
+    """Set the status and return the body."""
+    request.setResponseCode(status)
+    return wire.encode(document)
+
+
+def answer_error(request: IRequest, error: errors.BrokerError) -> bytes:
+    """Set the status of the error and return the body that tells of it."""
+    if isinstance(error, errors.Unauthenticated):
+        request.setHeader(b"www-authenticate", CHALLENGE)
+    return answer(request, *osb.failure(error))
+
+
+def body_of(request: IRequest) -> bytes:
+    """Return the body of the request."""
+    content: bytes = request.content.read()
+    return content
+
+
+def detached(work: Coroutine[Deferred[Any], Any, T]) -> Deferred[T]:
+    """Run the work so that it goes on when the request that waits for it is cancelled.
+
+    Klein cancels a route when its client disconnects; an operation that has begun must not notice.
+    """
+    waiting: Deferred[T] = Deferred()
+
+    def done(result: T | Failure) -> None:
+        if not waiting.called:
+            waiting.callback(result)
+        elif isinstance(result, Failure) and not result.check(errors.BrokerError):
+            _log.failure("a request whose client is gone", result)
+
+    Deferred.fromCoroutine(work).addBoth(done)
+    return waiting
+
+
+def new_app() -> Klein:
+    """Return an application whose every error is JSON with a description."""
+    app = Klein()
+    # A doubled slash is a wrong path, not a redirect.
+    app.url_map.merge_slashes = False
+    app.url_map.redirect_defaults = False
+
+    @app.handle_errors(errors.BrokerError)
+    def broker_error(self: Any, request: IRequest, failure: Failure) -> bytes:
+        assert isinstance(failure.value, errors.BrokerError)
+        return answer_error(request, failure.value)
+
+    @app.handle_errors(HTTPException)
+    def http_error(self: Any, request: IRequest, failure: Failure) -> bytes:
+        if isinstance(failure.value, MethodNotAllowed):
+            allowed = ", ".join(sorted(failure.value.valid_methods or ()))
+            request.setHeader(b"allow", allowed.encode("ascii"))
+            return answer_error(request, errors.MethodNotAllowed(f"This path supports {allowed} only."))
+        return answer_error(request, errors.NotFound("There is nothing at this path."))
+
+    @app.handle_errors(Exception)
+    def any_error(self: Any, request: IRequest, failure: Failure) -> bytes:
+        _log.failure("answering {method} {path}", failure, method=request.method, path=request.path)
+        text = "The broker failed unexpectedly; its log tells more."
+        return answer_error(request, errors.OperationFailed(text))
+
+    return app

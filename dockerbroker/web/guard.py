@@ -1,0 +1,113 @@
+"""Limits on the HTTP channel, before anything is parsed, and the count of the requests in flight."""
+
+from io import BytesIO
+from typing import cast
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime, ITCPTransport
+from twisted.python.failure import Failure
+from twisted.web.http import Request as HTTPRequest
+from twisted.web.resource import IResource
+from twisted.web.server import Request, Site
+
+from dockerbroker import wire
+
+#: The largest body that is read, in bytes. Cloud Controller sends parameters of at most a few kilobytes.
+LARGEST_BODY = 1024 * 1024
+#: How much of a body that was refused is read and dropped, in bytes, so that the client sees the answer
+#: instead of a reset connection.
+LARGEST_DISCARD = 64 * 1024 * 1024
+
+
+def _transport(request: Request) -> ITCPTransport:
+    # Twisted declares a wider type; what an HTTP channel stands on can always be half-closed and aborted.
+    return cast("ITCPTransport", request.channel.transport)
+
+
+class GuardedRequest(Request):
+    """Refuses large bodies while they arrive, and tells the site when it begins and ends."""
+
+    defaultContentType = b"application/json"
+    site: "GuardedSite"
+    _arrived = 0
+    _refused = False
+
+    def gotLength(self, length: int | None) -> None:
+        """Refuse a declared length that is too large before anything of the body is read."""
+        super().gotLength(length)
+        if length is not None and length > LARGEST_BODY:
+            self._refuse()
+
+    def handleContentChunk(self, data: bytes) -> None:
+        """Refuse a body that turns out too large."""
+        self._arrived += len(data)
+        if self._refused:
+            if self._arrived > LARGEST_DISCARD:
+                _transport(self).abortConnection()
+        elif self._arrived > LARGEST_BODY:
+            self._refuse()
+        else:
+            super().handleContentChunk(data)
+
+    def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
+        """Process the request, unless it was refused already."""
+        if not self._refused:
+            super().requestReceived(command, path, version)
+
+    def process(self) -> None:
+        """Process the request, counted by the site until it is answered or its client is gone."""
+        self.site.began(self)
+        super().process()
+
+    def _refuse(self) -> None:
+        self._refused = True
+        body = wire.encode({"description": f"The body is larger than {LARGEST_BODY} bytes."})
+        transport = _transport(self)
+        transport.write(
+            b"HTTP/1.1 413 Content Too Large\r\nContent-Type: application/json\r\n"
+            b"Connection: close\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+        )
+        transport.loseWriteConnection()
+
+
+class GuardedSite(Site):
+    """A site that keeps no bodies on disk, writes no access log, and can be drained."""
+
+    requestFactory = GuardedRequest
+    displayTracebacks = False
+
+    def __init__(self, resource: IResource, reactor: IReactorTime) -> None:
+        super().__init__(resource, parsePOSTFormSubmission=False, reactor=reactor)
+        self._in_flight: set[GuardedRequest] = set()
+        self._drained: Deferred[None] | None = None
+
+    def getContentFile(self, length: int | None) -> BytesIO:
+        """Return a place for a body: memory, since a body may hold secrets and is small."""
+        del length
+        return BytesIO()
+
+    def log(self, request: HTTPRequest) -> None:
+        """Write nothing: each change is logged where it happens, and the rest is read only."""
+
+    def began(self, request: GuardedRequest) -> None:
+        """Count the request until it ends; a connection that is drained ends with it."""
+        self._in_flight.add(request)
+        request.notifyFinish().addBoth(self._ended, request)
+        if self._drained is not None:
+            request.channel.persistent = False
+            request.setHeader(b"connection", b"close")
+
+    def drain(self) -> Deferred[None]:
+        """Return a Deferred that fires when no request is in flight any more."""
+        self._drained = Deferred()
+        for request in self._in_flight:
+            request.channel.persistent = False
+        if not self._in_flight:
+            self._drained.callback(None)
+        return self._drained
+
+    def _ended(self, result: Failure | None, request: GuardedRequest) -> None:
+        del result
+        self._in_flight.discard(request)
+        if self._drained is not None and not self._in_flight and not self._drained.called:
+            self._drained.callback(None)

@@ -1,0 +1,103 @@
+"""The resource tree: which API a path belongs to, and what is checked before any route sees a request."""
+
+import unicodedata
+
+from attrs import define, frozen
+from twisted.internet.interfaces import IReactorTime
+from twisted.web.resource import IResource, Resource
+from twisted.web.server import Request
+
+from dockerbroker.broker.administration import Administration
+from dockerbroker.broker.service import ServiceBroker
+from dockerbroker.errors import BrokerError, InvalidRequest
+from dockerbroker.persisters.interfaces import IPersister
+from dockerbroker.web.administration import Administrators
+from dockerbroker.web.agents import Agents
+from dockerbroker.web.answers import answer_error
+from dockerbroker.web.auth import Credentials, check_version
+from dockerbroker.web.guard import GuardedSite
+from dockerbroker.web.osb import check_identifier
+from dockerbroker.web.platform import Platform
+
+_REQUEST_IDENTITY = b"x-broker-api-request-identity"
+
+
+@frozen
+class Gate:
+    """One API: its routes, the credentials that open it, and whether it is versioned."""
+
+    routes: IResource
+    credentials: Credentials
+    is_versioned: bool = False
+
+    def check(self, request: Request) -> None:
+        """Raise what is wrong with the request: first its credentials, then its version."""
+        headers = request.requestHeaders
+        self.credentials.authenticate(headers.getRawHeaders(b"authorization", []))
+        if self.is_versioned:
+            check_version(headers.getRawHeaders(b"x-broker-api-version", []))
+
+
+@define(eq=False)
+class Root(Resource):
+    """Sends each request through the gate of its API."""
+
+    platform: Gate
+    agents: Gate
+    administrators: Gate
+
+    isLeaf = True
+
+    def __attrs_pre_init__(self) -> None:
+        """Initialize the resource."""
+        Resource.__init__(self)
+
+    def render(self, request: Request) -> bytes | int:
+        """Answer the request, or let its route answer."""
+        request.setHeader(b"server", b"dockerbroker")
+        request.setHeader(b"x-content-type-options", b"nosniff")
+        if identity := request.requestHeaders.getRawHeaders(_REQUEST_IDENTITY):
+            request.setHeader(_REQUEST_IDENTITY, identity[0])
+        segments = request.postpath or [b""]
+        try:
+            gate = self._gate(segments)
+            gate.check(request)
+            _check_path(segments)
+        except BrokerError as error:
+            return answer_error(request, error)
+        rendered: bytes | int = gate.routes.render(request)
+        return rendered
+
+    def _gate(self, segments: list[bytes]) -> Gate:
+        if segments[0] == b"v2":
+            return self.platform
+        return self.agents if segments == [b"ping"] else self.administrators
+
+
+def _check_path(segments: list[bytes]) -> None:
+    """Raise `InvalidRequest` for what Klein would answer with plain text or take for another path."""
+    try:
+        texts = [segment.decode("utf-8") for segment in segments]
+    except UnicodeDecodeError:
+        raise InvalidRequest("The path is not valid UTF-8.") from None
+    for text, what in zip(texts[2::2], ("instance id", "binding id"), strict=False):
+        if texts[:2] == ["v2", "service_instances"]:
+            check_identifier(what, text)
+    if any(unicodedata.category(character) == "Cc" for text in texts for character in text):
+        raise InvalidRequest("The path holds a control character.")
+
+
+def make_site(
+    reactor: IReactorTime,
+    broker: ServiceBroker,
+    administration: Administration,
+    persister: IPersister,
+    credentials: Credentials,
+) -> GuardedSite:
+    """Return the site of all three APIs."""
+    root = Root(
+        platform=Gate(Platform(broker).resource(), credentials, is_versioned=True),
+        agents=Gate(Agents(persister).resource(), credentials),
+        administrators=Gate(Administrators(administration).resource(), credentials),
+    )
+    return GuardedSite(root, reactor)

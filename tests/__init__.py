@@ -1,0 +1,1 @@
+"""Tests of the broker and the agent; the folders mirror the package."""

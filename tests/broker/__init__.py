@@ -1,0 +1,1 @@
+"""What coordinates: the service broker, its worker, its recovery."""

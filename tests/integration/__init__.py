@@ -1,0 +1,1 @@
+"""The real programs, a real Docker Engine, real databases."""

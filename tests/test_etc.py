@@ -1,0 +1,67 @@
+"""The configuration files that are shipped as examples."""
+
+import configparser
+import json
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from dockerbroker.config import load_agent, load_broker
+
+ETC = Path(__file__).parent.parent / "etc"
+README_BROKER_KEYS = {"dispatcher", "listenIP", "port", "persister", "services"}
+README_AGENT_KEYS = {
+    "servicehost",
+    "dockerhost",
+    "dockerport",
+    "isactive",
+    "keepalive",
+    "ExecCommand",
+    "ExecArgs",
+    "perffactor",
+    "portbind_min",
+    "portbind_max",
+}
+
+
+class EtcTests(SynchronousTestCase):
+    """The files of etc/."""
+
+    def test_broker(self) -> None:
+        """The broker's example loads; a checkout is readable by everybody, which is its only warning."""
+        configuration = load_broker(ETC / "broker.config", {})
+        self.assertEqual(
+            [image.name for image in configuration.services.images], ["redis", "mysql", "mysqlstatic"]
+        )
+        self.assertEqual([image.is_static for image in configuration.services.images], [False, False, True])
+        for warning in configuration.warnings:
+            self.assertIn("readable by everybody", warning)
+
+    def test_agent(self) -> None:
+        """The agent's example loads, and tells the broker's example with the user that it knows."""
+        agent = load_agent(ETC / "agent.config")
+        broker = load_broker(ETC / "broker.config", {})
+        (server,) = agent.brokers
+        self.assertEqual(
+            (server.port, server.user, server.password),
+            (broker.port, broker.services.user, broker.services.password),
+        )
+        for warning in agent.warnings:
+            self.assertIn("readable by everybody", warning)
+
+    def test_complete(self) -> None:
+        """The examples show every property of the README's tables that does not belong to another driver."""
+        broker = json.loads((ETC / "broker.config").read_text(encoding="utf-8"))
+        agent = json.loads((ETC / "agent.config").read_text(encoding="utf-8"))
+        self.assertLessEqual(README_BROKER_KEYS, set(broker))
+        self.assertEqual(set(agent["serviceagent"]), README_AGENT_KEYS)
+
+    def test_units(self) -> None:
+        """The systemd units start the two programs in the foreground and without a pid file."""
+        for program, file in (("dockerbroker", "broker.config"), ("dockeragent", "agent.config")):
+            unit = configparser.ConfigParser(interpolation=None, strict=False)
+            unit.read(ETC / "systemd" / f"{program}.service", encoding="utf-8")
+            words = unit["Service"]["ExecStart"].split()
+            self.assertIn("--nodaemon", words)
+            self.assertIn("--pidfile=", words)
+            self.assertEqual(words[-3:], [program, "--config", f"/etc/dockerbroker/{file}"])
