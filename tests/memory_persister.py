@@ -160,10 +160,10 @@ class MemoryPersister:
         with self._call("begin"):
             self._check_begin(change)
             self._check_ports(change)
-            operation = evolve(change.operation, epoch=1, owner=owner)
+            operation = evolve(change.operation, epoch=1, owner=None if change.operation.is_over else owner)
             self.tables.operations[operation.id] = records.operation_row(operation) | {
                 "epoch": 1,
-                "owner": owner,
+                "owner": operation.owner,
                 "lease_until": None if operation.is_over else self.seconds() + ttl,
             }
             if change.operation.kind is not OperationKind.PROVISION:

@@ -40,7 +40,7 @@ def load_agent(path: Path) -> AgentConfiguration:
     document = read_document(path)
     top = document.top()
     host = read_host(document.section(top, "serviceagent"))
-    brokers = tuple(server for _, server in document.each(top, "brokerservers", _read_server))
+    brokers = document.each(top, "brokerservers", _read_server)
     if not top.document.get("brokerservers"):
         top.complain("brokerservers", "must name at least one broker")
     return AgentConfiguration(host=host, brokers=brokers, warnings=document.finish())

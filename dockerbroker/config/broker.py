@@ -6,7 +6,7 @@ from pathlib import Path
 from attrs import frozen
 
 from dockerbroker.config.document import HIGHEST_PORT, LOWEST_PORT, Document, read_document, read_user
-from dockerbroker.model.catalog import ImageDefinition, read_image
+from dockerbroker.model.catalog import ImageDefinition, collisions, read_image
 from dockerbroker.model.members import Members
 from dockerbroker.model.placement import DISPATCHERS
 from dockerbroker.model.secrets import Secret
@@ -137,18 +137,7 @@ def _read_catalog(members: Members) -> str:
 
 
 def _read_images(document: Document, services: Members) -> tuple[ImageDefinition, ...]:
-    names: set[str] = set()
-    plan_ids: dict[str, str] = {}
-    definitions: list[ImageDefinition] = []
-    for members, definition in document.each(services, "images", read_image):
-        definitions.append(definition)
-        if not definition.name or not definition.plan:
-            continue
-        if definition.name in names:
-            members.complain("name", f"{definition.name!r} occurs twice; each image needs a name of its own")
-        elif definition.plan_id in plan_ids:
-            other = plan_ids[definition.plan_id]
-            members.complain("plan", f"gives the plan id {definition.plan_id!r}, which {other!r} has already")
-        names.add(definition.name)
-        plan_ids.setdefault(definition.plan_id, definition.name)
-    return tuple(definitions)
+    definitions = document.each(services, "images", read_image)
+    for found in collisions(definition for definition in definitions if definition.name and definition.plan):
+        services.complain("images", found)
+    return definitions

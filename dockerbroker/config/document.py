@@ -44,19 +44,16 @@ class Document:
         """Return the members of the object at the key; they are none when it is absent."""
         return self.members(parent.object(key), f"{parent.where}{key}.")
 
-    def each(
-        self, parent: Members, key: str, read: Callable[[Members], _Value]
-    ) -> list[tuple[Members, _Value]]:
+    def each(self, parent: Members, key: str, read: Callable[[Members], _Value]) -> tuple[_Value, ...]:
         """Read every object of the array at the key; what is no object is a complaint."""
-        found: list[tuple[Members, _Value]] = []
+        found: list[_Value] = []
         for index, item in enumerate(parent.array(key)):
             where = f"{parent.where}{key}[{index}]"
             if isinstance(item, dict):
-                members = self.members(item, f"{where}.")
-                found.append((members, read(members)))
+                found.append(read(self.members(item, f"{where}.")))
             else:
                 self.complaints.append(f"{where}: must be an object")
-        return found
+        return tuple(found)
 
     def members(self, document: dict[str, Any], where: str) -> Members:
         """Return the members of an object with its keys in lower case."""

@@ -36,7 +36,7 @@ class Identifier(TypeDecorator[str]):
         """Return what is sent to the database."""
         return value.encode() if value is not None and dialect.name in {"mysql", "mariadb"} else value
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> str | None:
+    def process_result_value(self, value: Any, dialect: Dialect) -> str | None:  # noqa: ARG002  (the base class's signature)
         """Return what came from the database as text."""
         return value.decode() if isinstance(value, bytes) else value
 

@@ -20,7 +20,7 @@ from dockerbroker.model.hosts import DockerHost, HostKey
 from dockerbroker.model.instances import Operation, ServiceBinding, ServiceInstance
 from dockerbroker.model.secrets import Secret
 
-Row = Mapping[str, Any]
+Row = Mapping[Any, Any]
 T = TypeVar("T", bound=AttrsInstance)
 
 

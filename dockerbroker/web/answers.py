@@ -63,12 +63,12 @@ def new_app() -> Klein:
     app.url_map.redirect_defaults = False
 
     @app.handle_errors(errors.BrokerError)
-    def broker_error(self: Any, request: IRequest, failure: Failure) -> bytes:
+    def broker_error(self: Any, request: IRequest, failure: Failure) -> bytes:  # noqa: ARG001
         assert isinstance(failure.value, errors.BrokerError)
         return answer_error(request, failure.value)
 
     @app.handle_errors(HTTPException)
-    def http_error(self: Any, request: IRequest, failure: Failure) -> bytes:
+    def http_error(self: Any, request: IRequest, failure: Failure) -> bytes:  # noqa: ARG001
         if isinstance(failure.value, MethodNotAllowed):
             allowed = ", ".join(sorted(failure.value.valid_methods or ()))
             request.setHeader(b"allow", allowed.encode("ascii"))
@@ -76,7 +76,7 @@ def new_app() -> Klein:
         return answer_error(request, errors.NotFound("There is nothing at this path."))
 
     @app.handle_errors(Exception)
-    def any_error(self: Any, request: IRequest, failure: Failure) -> bytes:
+    def any_error(self: Any, request: IRequest, failure: Failure) -> bytes:  # noqa: ARG001
         _log.failure("answering {method} {path}", failure, method=request.method, path=request.path)
         text = "The broker failed unexpectedly; its log tells more."
         return answer_error(request, errors.OperationFailed(text))

@@ -1,0 +1,112 @@
+"""The first tables, and the deployment's identifier."""
+
+import secrets
+import time
+
+import sqlalchemy as sa
+from alembic import op
+
+from dockerbroker.persisters.columns import Identifier, document
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Make the tables and the one row of `deployment`."""
+    _create_deployment()
+    _create_images_and_hosts()
+    _create_instances()
+    _create_operations()
+
+
+def _create_deployment() -> None:
+    deployment = op.create_table(
+        "deployment",
+        sa.Column("id", sa.Integer, autoincrement=False, nullable=False),
+        sa.Column("cluster_id", Identifier, nullable=False),
+        sa.Column("seeded", sa.Boolean, nullable=False, server_default=sa.false()),
+        sa.Column("boot_id", Identifier, nullable=False, server_default=""),
+        sa.Column("created_at", sa.Double, nullable=False),
+        sa.PrimaryKeyConstraint("id", name="deployment_pk"),
+        sa.CheckConstraint("id = 1", name="deployment_single"),
+    )
+    op.bulk_insert(deployment, [{"id": 1, "cluster_id": secrets.token_hex(16), "created_at": time.time()}])
+
+
+def _create_images_and_hosts() -> None:
+    op.create_table(
+        "images",
+        sa.Column("name", Identifier, nullable=False),
+        sa.Column("document", document(), nullable=False),
+        sa.Column("secret", document(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name="images_pk"),
+    )
+    op.create_table(
+        "hosts",
+        sa.Column("service_host", Identifier, nullable=False),
+        sa.Column("docker_host", Identifier, nullable=False),
+        sa.Column("docker_port", sa.Integer, nullable=False),
+        sa.Column("document", document(), nullable=False),
+        sa.Column("pinged_at", sa.Double),
+        sa.PrimaryKeyConstraint("service_host", "docker_host", "docker_port", name="hosts_pk"),
+    )
+
+
+def _create_instances() -> None:
+    op.create_table(
+        "instances",
+        sa.Column("id", Identifier, nullable=False),
+        sa.Column("image_name", Identifier, nullable=False),
+        sa.Column("operation_id", Identifier),
+        sa.Column("document", document(), nullable=False),
+        sa.Column("secret", document(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="instances_pk"),
+    )
+    op.create_index("instances_image_name", "instances", ["image_name"])
+    op.create_table(
+        "bindings",
+        sa.Column("instance_id", Identifier, nullable=False),
+        sa.Column("id", Identifier, nullable=False),
+        sa.Column("document", document(), nullable=False),
+        sa.Column("secret", document(), nullable=False),
+        sa.PrimaryKeyConstraint("instance_id", "id", name="bindings_pk"),
+        _belongs_to_instance("bindings_instance_id_fk"),
+    )
+    op.create_table(
+        "port_leases",
+        sa.Column("service_host", Identifier, nullable=False),
+        sa.Column("docker_host", Identifier, nullable=False),
+        sa.Column("docker_port", sa.Integer, nullable=False),
+        sa.Column("port", sa.Integer, nullable=False),
+        sa.Column("instance_id", Identifier, nullable=False),
+        sa.PrimaryKeyConstraint("service_host", "docker_host", "docker_port", "port", name="port_leases_pk"),
+        _belongs_to_instance("port_leases_instance_id_fk"),
+    )
+    op.create_index("port_leases_instance_id", "port_leases", ["instance_id"])
+
+
+def _create_operations() -> None:
+    op.create_table(
+        "operations",
+        sa.Column("id", Identifier, nullable=False),
+        sa.Column("instance_id", Identifier, nullable=False),
+        sa.Column("phase", Identifier, nullable=False),
+        sa.Column("epoch", sa.Integer, nullable=False),
+        sa.Column("owner", Identifier),
+        sa.Column("lease_until", sa.Double),
+        sa.Column("document", document(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="operations_pk"),
+        sa.CheckConstraint(
+            "(phase IN ('succeeded', 'failed')) = (lease_until IS NULL)", name="operations_over_unleased"
+        ),
+        sa.CheckConstraint("lease_until IS NOT NULL OR owner IS NULL", name="operations_over_unowned"),
+    )
+    op.create_index("operations_lease_until", "operations", ["lease_until"])
+    op.create_index("operations_owner", "operations", ["owner"])
+
+
+def _belongs_to_instance(name: str) -> sa.ForeignKeyConstraint:
+    return sa.ForeignKeyConstraint(["instance_id"], ["instances.id"], ondelete="CASCADE", name=name)

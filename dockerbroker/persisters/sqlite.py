@@ -1,0 +1,211 @@
+"""SQLite: one file that the brokers of one machine share, with one writer at a time."""
+
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from attrs import define, frozen
+from sqlalchemy import URL, Connection, Engine, create_engine, event, null, update
+from sqlalchemy.exc import DBAPIError, DisconnectionError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.pool import QueuePool
+
+from dockerbroker.errors import Unavailable
+from dockerbroker.persisters.databases import PATIENCE, Query
+from dockerbroker.persisters.tables import deployment, hosts, operations
+
+T = TypeVar("T")
+
+#: What the database's driver and SQLAlchemy raise when it is the database's fault.
+FAILURES: Final = (DBAPIError, PoolTimeoutError, sqlite3.Error)
+
+#: FULL: what is committed survives a loss of power, at the price of one fsync.
+_PRAGMAS: Final = ("PRAGMA synchronous=FULL", "PRAGMA foreign_keys=ON")
+
+_BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
+
+
+@frozen(kw_only=True)
+class Trouble:
+    """What is wrong with a database, as the end of a sentence, and what the operator can do about it."""
+
+    predicate: str
+    advice: str
+
+
+_OTHER: Final = Trouble(predicate="does not answer as expected", advice="look at its file system")
+_TROUBLES: Final = {
+    sqlite3.SQLITE_BUSY: Trouble(
+        predicate="is locked by another process", advice="end the process that holds its lock"
+    ),
+    sqlite3.SQLITE_CANTOPEN: Trouble(
+        predicate="cannot be opened", advice="give the broker's user the right to write it and its folder"
+    ),
+    sqlite3.SQLITE_CORRUPT: Trouble(predicate="is damaged", advice="restore it from a backup"),
+    sqlite3.SQLITE_FULL: Trouble(predicate="has no room left on its disk", advice="make room there"),
+    sqlite3.SQLITE_IOERR: Trouble(
+        predicate="cannot be read or written (input/output error)", advice="look at its disk"
+    ),
+    sqlite3.SQLITE_NOTADB: Trouble(
+        predicate="is not an SQLite database", advice="name another file, or restore it from a backup"
+    ),
+    sqlite3.SQLITE_READONLY: Trouble(
+        predicate="is read-only", advice="give the broker's user the right to write it and its folder"
+    ),
+}
+
+
+def trouble(failure: Exception) -> Trouble:
+    """Return what a failure means."""
+    error = failure.orig if isinstance(failure, DBAPIError) else failure
+    code = getattr(error, "sqlite_errorcode", None)
+    # The low byte is the kind of error; the others tell where it arose.
+    return _OTHER if code is None else _TROUBLES.get(code & 0xFF, _OTHER)
+
+
+def sqlite_url(path: Path) -> URL:
+    """Return the URL of a database file."""
+    return URL.create("sqlite", database=str(path.absolute()))
+
+
+def boot_time() -> float:
+    """Return the seconds since the machine started: the same for all its processes, suspended or not."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def boot_id() -> str:
+    """Return what distinguishes this boot of the machine from all others."""
+    return _BOOT_ID.read_text(encoding="ascii").strip()
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Open the file, which must exist: a file that was removed is not silently begun anew."""
+    connection = sqlite3.connect(
+        f"{path.as_uri()}?mode=rw", uri=True, timeout=PATIENCE, isolation_level=None, check_same_thread=False
+    )
+    try:
+        for pragma in _PRAGMAS:
+            connection.execute(pragma)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def sqlite_engine(path: Path, *, connections: int) -> Engine:
+    """Return an engine of at most that many connections; none is made yet."""
+    engine = create_engine(
+        sqlite_url(path),
+        creator=partial(connect, path),
+        poolclass=QueuePool,
+        pool_size=connections,
+        max_overflow=0,
+        pool_timeout=PATIENCE,
+        # What the statements write are secrets, among others; errors shall not show them.
+        hide_parameters=True,
+    )
+    event.listen(engine, "begin", _begin)
+    event.listen(engine, "connect", partial(_remember_file, path))
+    event.listen(engine, "checkout", partial(_check_file, path))
+    return engine
+
+
+@define(eq=False)
+class SqliteDatabase:
+    """The transactions of a SQLite file.
+
+    `clock` is the one of the leases, and must go on while no broker runs. Reads do not wait for a writer
+    (write-ahead log). Writes are begun as such: SQLite refuses at once, whatever the timeout, to turn a
+    transaction that has read into one that writes when another has written meanwhile.
+    """
+
+    engine: Engine
+    clock: Callable[[], float] = boot_time
+
+    @property
+    def writers(self) -> int:
+        """One: the others would only poll for the file's lock."""
+        return 1
+
+    def seconds(self) -> float:
+        """Return the time of the clock."""
+        return self.clock()
+
+    def now(self, connection: Connection) -> float:  # noqa: ARG002  (other databases are asked)
+        """Return the time of the clock."""
+        return self.clock()
+
+    def read(self, query: Query[T]) -> T:
+        """Run the query on a snapshot."""
+        with _explained(), self.transaction("BEGIN DEFERRED", patience=PATIENCE) as connection:
+            return query(connection)
+
+    def write(self, query: Query[T], *, deadline: float) -> T:
+        """Run the query as the only writer."""
+        with (
+            _explained(),
+            self.transaction("BEGIN IMMEDIATE", patience=deadline - self.clock()) as connection,
+        ):
+            return query(connection)
+
+    @contextmanager
+    def transaction(self, begin: str, *, patience: float) -> Iterator[Connection]:
+        """Begin a transaction, waiting for locks up to `patience` seconds; raises `FAILURES`."""
+        with self.engine.connect() as connection:
+            options = connection.execution_options(begin=begin, patience=patience)
+            with options.begin():
+                yield options
+
+    def expire_other_boot(self, current: str) -> None:
+        """End all leases and age all pings infinitely when they were written in another boot."""
+
+        def expire(connection: Connection) -> None:
+            moved = update(deployment).where(deployment.c.boot_id != current).values(boot_id=current)
+            if connection.execute(moved).rowcount:
+                leased = operations.c.lease_until.is_not(None)
+                connection.execute(update(operations).where(leased).values(lease_until=0.0))
+                connection.execute(update(hosts).values(pinged_at=null()))
+
+        self.write(expire, deadline=self.clock() + PATIENCE)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    try:
+        yield
+    except FAILURES as failure:
+        predicate = trouble(failure).predicate
+        raise Unavailable(f"The broker's database {predicate}; try again later.") from failure
+
+
+def _begin(connection: Connection) -> None:
+    options = connection.get_execution_options()
+    milliseconds = max(0, int(options["patience"] * 1000))
+    connection.exec_driver_sql("PRAGMA busy_timeout=%d" % milliseconds)  # noqa: UP031  (PRAGMA takes no parameters)
+    connection.exec_driver_sql(options["begin"])
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return (status.st_dev, status.st_ino)
+
+
+def _remember_file(path: Path, _: Any, record: Any) -> None:
+    record.info["file"] = _identity(path)
+
+
+def _check_file(path: Path, _: Any, record: Any, __: Any) -> None:
+    # SQLite goes on with a file that was removed or replaced, and what it writes there is lost.
+    if record.info["file"] != _identity(path):
+        raise DisconnectionError("the file was removed or replaced")

@@ -1,0 +1,212 @@
+"""A broker and an agent as real programs, and what a platform says to them."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from base64 import b64encode
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from attrs import define, field, frozen
+
+USER = "admin"
+PASSWORD = "the platform's password"
+
+#: How long a program may take to start or to end, in seconds; only waited for when something is wrong.
+PATIENCE = 60.0
+
+
+@frozen
+class Answer:
+    """What the broker answered."""
+
+    status: int
+    document: Any
+    headers: Mapping[str, str]
+
+    @property
+    def description(self) -> str:
+        """The sentence for people in an error."""
+        return str(self.document.get("description", ""))
+
+
+def free_port() -> int:
+    """Return a port of the loopback interface on which nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@define(eq=False)
+class RunningBroker:
+    """Programs in a folder of their own; `stop` ends them and removes the folder.
+
+    `images` is the catalog; `docker_host` is where the agent says that Docker is; `ports` are those to lease.
+    """
+
+    images: list[dict[str, Any]]
+    docker_host: str
+    ports: tuple[int, int] = (0, 0)
+    settings: dict[str, Any] = field(factory=dict)
+    agent_settings: dict[str, Any] = field(factory=dict)
+    folder: Path = field(factory=lambda: Path(tempfile.mkdtemp(prefix="dockerbroker-")))
+    port: int = field(factory=free_port)
+    broker: subprocess.Popen[bytes] | None = None
+    agent: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> RunningBroker:
+        """Start both programs and wait until the host has registered."""
+        self._write("broker.config", self._broker_config())
+        self._write("agent.config", self._agent_config())
+        self.start_broker()
+        self.agent = self._program("dockeragent", "agent")
+        self._wait_for_host()
+        return self
+
+    def start_broker(self) -> None:
+        """Start the broker and wait until it answers."""
+        self.broker = self._program("dockerbroker", "broker")
+        self._poll(self._is_listening, "the broker does not answer")
+
+    def stop(self) -> None:
+        """End both programs and remove the folder."""
+        for program in (self.agent, self.broker):
+            if program is not None and program.poll() is None:
+                program.send_signal(signal.SIGTERM)
+                program.wait(PATIENCE)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def kill_broker(self) -> None:
+        """End the broker as a power cut would."""
+        assert self.broker is not None
+        self.broker.kill()
+        self.broker.wait(PATIENCE)
+
+    def request(
+        self, method: str, path: str, body: Any = None, *, raw: bytes | None = None, **headers: str
+    ) -> Answer:
+        """Make one request and return its answer; a header set to the empty string is left out."""
+        token = b64encode(f"{USER}:{PASSWORD}".encode()).decode("ascii")
+        sent = {"Authorization": f"Basic {token}", "X-Broker-API-Version": "2.17"}
+        sent.update({name.replace("_", "-"): value for name, value in headers.items()})
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+        try:
+            payload = raw if raw is not None else None if body is None else json.dumps(body).encode("utf-8")
+            connection.request(method, path, payload, {name: text for name, text in sent.items() if text})
+            response = connection.getresponse()
+            text = response.read()
+            return Answer(response.status, json.loads(text) if text else None, dict(response.getheaders()))
+        finally:
+            connection.close()
+
+    def provision(self, instance_id: str, service: str, **more: Any) -> Answer:
+        """Provision an instance of the service's only plan."""
+        body = {"service_id": service, "plan_id": self._plan_id(service), **more}
+        body = {"organization_guid": "org", "space_guid": "space", **body}
+        return self.request("PUT", f"/v2/service_instances/{quote(instance_id, safe='')}", body)
+
+    def bind(self, instance_id: str, binding_id: str, service: str, **more: Any) -> Answer:
+        """Bind the instance."""
+        body = {"service_id": service, "plan_id": self._plan_id(service), **more}
+        return self.request("PUT", self._binding_path(instance_id, binding_id), body)
+
+    def unbind(self, instance_id: str, binding_id: str, service: str) -> Answer:
+        """Remove the binding."""
+        return self.request("DELETE", self._binding_path(instance_id, binding_id) + self._query(service))
+
+    def deprovision(self, instance_id: str, service: str) -> Answer:
+        """Remove the instance."""
+        path = f"/v2/service_instances/{quote(instance_id, safe='')}"
+        return self.request("DELETE", path + self._query(service))
+
+    def log(self) -> str:
+        """Return what the broker has logged."""
+        return (self.folder / "broker.log").read_text("utf-8", "replace")
+
+    def _plan_id(self, service: str) -> str:
+        plans = [image["plan"] for image in self.images if image["name"] == service]
+        return f"{service}_{plans[0] if plans else '100'}"
+
+    def _query(self, service: str) -> str:
+        return f"?service_id={quote(service)}&plan_id={quote(self._plan_id(service))}"
+
+    def _binding_path(self, instance_id: str, binding_id: str) -> str:
+        instance, binding = quote(instance_id, safe=""), quote(binding_id, safe="")
+        return f"/v2/service_instances/{instance}/service_bindings/{binding}"
+
+    def _broker_config(self) -> dict[str, Any]:
+        services = {"user": USER, "password": PASSWORD, "catalog": "docker", "images": self.images}
+        return {
+            "dispatcher": "SimpleDispatcher",
+            "listenIP": "127.0.0.1",
+            "port": self.port,
+            "persister": {"driver": "sqlite", "database": "broker.db"},
+            "services": services,
+            **self.settings,
+        }
+
+    def _agent_config(self) -> dict[str, Any]:
+        docker_host, _, docker_port = self.docker_host.removeprefix("tcp://").rpartition(":")
+        is_path = self.docker_host.startswith("unix:")
+        host = {
+            "servicehost": "127.0.0.1",
+            "dockerhost": self.docker_host if is_path else docker_host,
+            "dockerport": 0 if is_path else int(docker_port),
+            "isactive": True,
+            "keepalive": 1,
+            "portbind_min": self.ports[0],
+            "portbind_max": self.ports[1],
+            **self.agent_settings,
+        }
+        server = {"host": "127.0.0.1", "port": self.port, "user": USER, "password": PASSWORD}
+        return {"serviceagent": host, "brokerservers": [server]}
+
+    def _write(self, name: str, document: Any) -> None:
+        path = self.folder / name
+        path.write_text(json.dumps(document), "utf-8")
+        path.chmod(0o600)
+
+    def _program(self, plugin: str, name: str) -> subprocess.Popen[bytes]:
+        twistd = Path(sys.executable).with_name("twistd")
+        command = [str(twistd), "-n", "--pidfile=", f"--logfile={self.folder / name}.log"]
+        return subprocess.Popen(
+            [*command, plugin, "--config", str(self.folder / f"{name}.config")],
+            cwd=self.folder,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+            stdin=subprocess.DEVNULL,
+        )
+
+    def _is_listening(self) -> bool:
+        assert self.broker is not None
+        if self.broker.poll() is not None:
+            raise AssertionError(f"the broker ended with {self.broker.returncode}: {self.log()}")
+        try:
+            return self.request("GET", "/v2/catalog").status == 200
+        except OSError:
+            return False
+
+    def _wait_for_host(self) -> None:
+        # The agent logs that it has registered once the broker has stored its ping.
+        log = self.folder / "agent.log"
+        self._poll(
+            lambda: log.exists() and "egistered" in log.read_text("utf-8"), "the agent does not register"
+        )
+
+    def _poll(self, done: Callable[[], bool], complaint: str) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while not done():
+            if time.monotonic() > deadline:
+                raise AssertionError(f"{complaint}: {self.log()}")
+            time.sleep(0.05)
