@@ -33,7 +33,7 @@ _MOST_DOUBLINGS = 30
 _MOST_REASONS = 5
 
 #: Sends a POST, as `treq.client.HTTPClient.post` does.
-Post = Callable[..., Deferred[IResponse]]
+Post = Callable[..., Deferred[Any]]
 
 
 def timeout_of(keep_alive: float) -> float:
@@ -137,7 +137,7 @@ class Pinger:
 
     async def _ping(self) -> None:
         body = encode(encode_ping(self.host, self.now().isoformat()))
-        response = await self.post(
+        response: IResponse = await self.post(
             self.server.url,
             data=body,
             headers={"Content-Type": "application/json", "X-Broker-API-Version": API_VERSION},

@@ -128,7 +128,7 @@ class Clients:
         except BrokerError as error:
             self._give_back(client, error)
             raise
-        except Exception as error:  # noqa: BLE001 - garbage from the engine surfaces as any error
+        except Exception as error:
             ours = translation.translated(str(self.address), error)
             self._give_back(client, ours)
             raise ours from error

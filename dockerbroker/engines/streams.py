@@ -48,18 +48,22 @@ class Demultiplexer:
         """Take the next bytes; raises `ProtocolError`."""
         view = memoryview(data)
         while view:
-            if len(self._header) < _HEADER:
-                missing = _HEADER - len(self._header)
-                self._header += view[:missing]
-                view = view[missing:]
-                if len(self._header) == _HEADER:
-                    self._begin()
-            else:
-                self._take(view[: self._remaining])
-                self._remaining -= min(self._remaining, len(view[: self._remaining]))
-                view = view[len(view) :]
+            view = self._header_of(view) if len(self._header) < _HEADER else self._content_of(view)
             if len(self._header) == _HEADER and self._remaining == 0:
                 self._header.clear()
+
+    def _header_of(self, view: memoryview) -> memoryview:
+        missing = _HEADER - len(self._header)
+        self._header += view[:missing]
+        if len(self._header) == _HEADER:
+            self._begin()
+        return view[missing:]
+
+    def _content_of(self, view: memoryview) -> memoryview:
+        content = view[: self._remaining]
+        self._take(content)
+        self._remaining -= len(content)
+        return view[len(content) :]
 
     def _begin(self) -> None:
         stream, padding = self._header[0], self._header[1:4]

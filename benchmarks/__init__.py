@@ -1,0 +1,1 @@
+"""Measures the broker beside a baseline in the same run."""

@@ -1,0 +1,256 @@
+"""`IEngine` on Docker Engine: docker-py in threads, with a limit per host and a deadline on every call."""
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from attrs import define, field
+from docker.errors import APIError, NotFound
+from docker.types import HostConfig, LogConfig
+from zope.interface import implementer
+
+from dockerbroker.engines import observations, translation
+from dockerbroker.engines.address import DockerAddress, TlsMaterial, address_of
+from dockerbroker.engines.client import Client, Clients
+from dockerbroker.engines.hijack import ExecStart
+from dockerbroker.engines.interfaces import IEngine
+from dockerbroker.engines.pool import DaemonThreadPool, Lane, Reactor
+from dockerbroker.errors import EngineUnreachable, OutcomeUnknown
+from dockerbroker.model.containers import (
+    LABEL_CLUSTER,
+    Container,
+    ContainerSpec,
+    DockerImage,
+    ExecOutput,
+    ExecState,
+)
+from dockerbroker.model.hosts import DockerHost
+from dockerbroker.model.secrets import Secret
+
+#: Deadlines, in seconds. Stopping takes its grace, and removing then as long as looking.
+_CREATE = 20.0
+_START = 30.0
+_LOOK = 10.0
+_STOP = 5.0
+#: What a start of an exec may take beyond the command's own deadline: beginning, and looking at its end.
+_AROUND_EXEC = 10.0
+_POLL = 0.1
+_CONFLICT = 409
+
+T = TypeVar("T")
+
+
+@implementer(IEngine)
+@define(eq=False)
+class DockerEngine:
+    """The Docker Engine of one host.
+
+    Execs have a lane of their own: they last as long as the image's executables do, and must not keep the
+    host from being looked at.
+    """
+
+    address: DockerAddress
+    calls: Lane
+    execs: Lane
+    clients: Clients
+
+    async def image(self, reference: str) -> DockerImage:
+        """Return what the host knows of the image; see `IEngine.image`."""
+        return await self._ask(
+            _LOOK, lambda client: observations.image(reference, client.inspect_image(reference))
+        )
+
+    async def create(self, spec: ContainerSpec) -> str:
+        """Create a container; see `IEngine.create`."""
+
+        def ask(client: Client) -> str:
+            answer = client.create_container_from_config(_configuration(client, spec), spec.name)
+            return _text(answer["Id"])
+
+        return await self._ask(_CREATE, ask)
+
+    async def start(self, container_id: str) -> None:
+        """Start the container; see `IEngine.start`."""
+        await self._ask(_START, lambda client: client.start(container_id))
+
+    async def keep_running(self, container_id: str) -> None:
+        """Let Docker restart the container; see `IEngine.keep_running`."""
+        policy = {"Name": "unless-stopped"}
+        await self._ask(_LOOK, lambda client: client.update_container(container_id, restart_policy=policy))
+
+    async def inspect(self, container_id: str) -> Container | None:
+        """Return what is observed of the container; see `IEngine.inspect`."""
+
+        def ask(client: Client) -> Container | None:
+            inspected = _inspected(client, container_id)
+            return None if inspected is None else observations.container(inspected)
+
+        return await self._ask(_LOOK, ask)
+
+    async def containers(self, cluster_id: str) -> list[Container]:
+        """Return every container of the cluster; see `IEngine.containers`."""
+        filters = {"label": f"{LABEL_CLUSTER}={cluster_id}"}
+        return await self._ask(
+            _LOOK,
+            lambda client: [
+                observations.listed(item) for item in client.containers(all=True, filters=filters)
+            ],
+        )
+
+    async def logs(self, container_id: str, lines: int) -> str:
+        """Return the last lines that the container printed; see `IEngine.logs`."""
+
+        def ask(client: Client) -> str:
+            printed: bytes = client.logs(container_id, stdout=True, stderr=True, tail=lines)
+            return printed.decode("utf-8", "replace")
+
+        return await self._ask(_LOOK, ask)
+
+    async def remove(self, container_id: str, *, grace: float) -> None:
+        """Stop and remove the container; see `IEngine.remove`."""
+
+        def ask(client: Client) -> None:
+            if grace > 0:
+                _ignoring_absence(lambda: client.stop(container_id, timeout=math.ceil(grace)))
+            _ignoring_absence(lambda: client.remove_container(container_id, v=True, force=True))
+            while _inspected(client, container_id) is not None:
+                if time.monotonic() > client.until:
+                    raise OutcomeUnknown(f"The Docker host {self.address} is still removing the container.")
+                time.sleep(_POLL)
+
+        await self._ask(math.ceil(grace) + _STOP + _LOOK, ask)
+
+    async def has_file(self, container_id: str, path: str) -> bool:
+        """Whether the container has something at the path; see `IEngine.has_file`."""
+        return await self._ask(_LOOK, lambda client: client.knows_path(container_id, path))
+
+    async def create_exec(
+        self, container_id: str, command: Sequence[str], environment: Mapping[str, str]
+    ) -> str:
+        """Prepare a command; see `IEngine.create_exec`."""
+
+        def ask(client: Client) -> str:
+            answer = client.exec_create(
+                container_id, list(command), stdin=True, environment=dict(environment)
+            )
+            return _text(answer["Id"])
+
+        return await self._ask(_LOOK, ask)
+
+    async def start_exec(
+        self, exec_id: str, stdin: Secret[bytes], *, limit: int, deadline: float
+    ) -> ExecOutput:
+        """Run a prepared exec; see `IEngine.start_exec`."""
+
+        def look(wanted: str) -> Mapping[str, Any]:
+            inspected: Mapping[str, Any] = self.clients.ask(
+                lambda client: client.exec_inspect(wanted), _AROUND_EXEC / 2
+            )
+            return inspected
+
+        def call(remaining: float) -> ExecOutput:
+            seconds = remaining - _AROUND_EXEC
+            if seconds <= 0:
+                raise EngineUnreachable(f"The Docker host {self.address} is busy with other commands.")
+            start = ExecStart(
+                address=self.address,
+                version=self.clients.version(_AROUND_EXEC / 2),
+                look=look,
+                exec_id=exec_id,
+                limit=limit,
+                until=time.monotonic() + seconds,
+                deadline=deadline,
+            )
+            try:
+                return start.run(stdin)
+            except (KeyError, TypeError, ValueError) as error:
+                raise translation.malformed(str(self.address), repr(error)) from error
+
+        return await self.execs.run(deadline + _AROUND_EXEC, call)
+
+    async def inspect_exec(self, exec_id: str) -> ExecState:
+        """Return what is observed of the exec; see `IEngine.inspect_exec`."""
+        return await self._ask(_LOOK, lambda client: observations.exec_state(client.exec_inspect(exec_id)))
+
+    async def _ask(self, deadline: float, question: Callable[[Client], T]) -> T:
+        return await self.calls.run(deadline, lambda remaining: self.clients.ask(question, remaining))
+
+
+def _configuration(client: Client, spec: ContainerSpec) -> Any:
+    # What is not said here is Docker's default: above all no restart, until `keep_running`.
+    host: HostConfig = client.create_host_config(
+        port_bindings=dict(spec.ports),
+        log_config=LogConfig(type="json-file", config={"max-size": "10m", "max-file": "3"}),
+        security_opt=["no-new-privileges"],
+    )
+    ports = [tuple(port.split("/")) for port in spec.ports]
+    return client.create_container_config(
+        spec.image, None, ports=ports, labels=dict(spec.labels), host_config=host
+    )
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise TypeError("no id")
+    return value
+
+
+def _inspected(client: Client, container_id: str) -> Mapping[str, Any] | None:
+    try:
+        inspected: Mapping[str, Any] = client.inspect_container(container_id)
+    except NotFound:
+        return None
+    return inspected
+
+
+def _ignoring_absence(call: Callable[[], object]) -> None:
+    try:
+        call()
+    except NotFound:
+        return
+    except APIError as error:
+        # Somebody else removes it, and it will be gone soon.
+        if error.status_code != _CONFLICT or "already in progress" not in str(error.explanation):
+            raise
+
+
+def _without_tls(_host: DockerHost) -> TlsMaterial | None:
+    return None
+
+
+@define(eq=False)
+class DockerEngines:
+    """The `Engines` of a fleet: an engine per address, in one pool of threads that grows with the fleet.
+
+    Each host has places for `per_host` calls and as many execs, and the pool has room for all of them, so
+    that hosts which hang take nothing from the others. `material` hands out what TLS to a host needs.
+    """
+
+    reactor: Reactor
+    threads: DaemonThreadPool
+    per_host: int = 4
+    material: Callable[[DockerHost], TlsMaterial | None] = _without_tls
+    _engines: dict[DockerAddress, DockerEngine] = field(factory=dict, init=False)
+
+    def __call__(self, host: DockerHost) -> DockerEngine:
+        """Return the host's engine, the same one as long as its address and material are the same."""
+        address = address_of(host, self.material(host))
+        if address not in self._engines:
+            self._engines[address] = self._engine(address)
+        return self._engines[address]
+
+    async def close(self) -> None:
+        """Close all connections; calls that are under way keep theirs until they return."""
+        for engine in self._engines.values():
+            engine.clients.close()
+
+    def _engine(self, address: DockerAddress) -> DockerEngine:
+        room = 2 * self.per_host * (len(self._engines) + 1)
+        self.threads.adjustPoolsize(0, max(room, self.threads.max))
+        return DockerEngine(
+            address=address,
+            calls=Lane(self.reactor, self.threads, self.per_host, str(address)),
+            execs=Lane(self.reactor, self.threads, self.per_host, str(address)),
+            clients=Clients(address),
+        )
