@@ -4,7 +4,9 @@ import sys
 from pathlib import Path
 
 from twisted.internet import reactor
-from twisted.internet.interfaces import IReactorCore, IReactorTCP
+from twisted.internet.endpoints import serverFromString
+from twisted.internet.interfaces import IReactorCore
+from twisted.web.http import Request
 from twisted.web.iweb import IRequest
 from twisted.web.resource import Resource
 from twisted.web.server import Site
@@ -25,12 +27,17 @@ class Answer(Resource):
         return self._body
 
 
+class QuietSite(Site):
+    """Writes no access log, as the broker does not either."""
+
+    def log(self, request: Request) -> None:
+        """Write nothing."""
+
+
 def main() -> None:
     """Serve until killed."""
-    site = Site(Answer(Path(sys.argv[2]).read_bytes()))
-    # The access log is left out on both sides.
-    site.log = lambda _: None  # type: ignore[method-assign]
-    IReactorTCP(reactor).listenTCP(int(sys.argv[1]), site, interface="127.0.0.1")
+    port, body = sys.argv[1], Path(sys.argv[2]).read_bytes()
+    serverFromString(reactor, f"tcp:{port}:interface=127.0.0.1").listen(QuietSite(Answer(body)))
     IReactorCore(reactor).run()
 
 

@@ -37,6 +37,9 @@ end_process() {
     rm -f "$pidfile"
 }
 
-show_log() { [[ ! -s $1 ]] || tail -n 12 "$1" >&2; }
+log_size() { stat --format=%s "$1" 2>/dev/null || echo 0; }
+
+# show_log FILE [OFFSET]: the last lines that were written after OFFSET.
+show_log() { [[ ! -s $1 ]] || tail -c "+$((${2:-0} + 1))" "$1" | tail -n 12 >&2; }
 
 engine_answers() { timeout 10 docker version >/dev/null 2>&1; }

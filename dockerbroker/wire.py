@@ -68,7 +68,7 @@ def fold(document: Mapping[str, Any]) -> dict[str, Any]:
     for key, value in document.items():
         lower = key.lower()
         if lower in folded:
-            raise InvalidRequest(f"The key {key!r} occurs twice; upper and lower case do not count.")
+            raise InvalidRequest(f"The key {key[:64]!r} occurs twice; upper and lower case do not count.")
         folded[lower] = value
     return folded
 
@@ -100,8 +100,9 @@ def _check(document: Any) -> None:
     level: list[Any] = [document]
     depth = 0
     while level:
-        depth += 1
-        if depth > MAXIMUM_DEPTH + 1:
+        if any(isinstance(value, dict | list) for value in level):
+            depth += 1
+        if depth > MAXIMUM_DEPTH:
             raise InvalidRequest(f"The JSON is nested deeper than {MAXIMUM_DEPTH} levels.")
         deeper: list[Any] = []
         for value in level:

@@ -128,12 +128,14 @@ class Pinger:
         except Exception as error:
             if self._loop is None:
                 raise
-            reason = reason_of(error)
-            if reason is None:
-                self._log.failure("The ping of {broker} failed unexpectedly", broker=self._broker)
-                return f"{type(error).__name__}: {error}"
-            return reason
+            return reason_of(error) or self._unexpected(error)
         return None
+
+    def _unexpected(self, error: Exception) -> str:
+        reason = f"{type(error).__name__}: {error}"
+        if reason not in self._state.told:
+            self._log.failure("The ping of {broker} failed unexpectedly", broker=self._broker)
+        return reason
 
     async def _ping(self) -> None:
         body = encode(encode_ping(self.host, self.now().isoformat()))

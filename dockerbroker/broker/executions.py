@@ -13,7 +13,7 @@ from dockerbroker.model.containers import fill
 from dockerbroker.model.executables import Action
 from dockerbroker.model.hosts import DockerHost
 from dockerbroker.model.instances import Change
-from dockerbroker.model.secrets import Secret, redact
+from dockerbroker.model.secrets import Secret
 from dockerbroker.model.work import Work
 from dockerbroker.persisters.interfaces import IPersister
 
@@ -111,11 +111,10 @@ class Executions:
         try:
             return executables.answer(action, result, hidden)
         except ExecutableFailed:
-            tail = executables.last_line(result.stderr_tail)
             self._log.warn(
                 "{path} failed in {container}: {tail}",
                 path=action.path,
                 container=execution.container_id,
-                tail=redact(tail, hidden),
+                tail=executables.last_line(result.stderr_tail, hidden),
             )
             raise

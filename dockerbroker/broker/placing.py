@@ -1,6 +1,9 @@
 """Finds a host for a new instance, and what it will be given there."""
 
 from attrs import define, evolve
+from twisted.internet.defer import Deferred
+from twisted.internet.defer import TimeoutError as DeferredTimeoutError
+from twisted.internet.interfaces import IReactorTime
 
 from dockerbroker.engines.interfaces import Engines
 from dockerbroker.errors import EngineError, NoCapacity
@@ -11,6 +14,9 @@ from dockerbroker.model.instances import ServiceInstance
 from dockerbroker.model.placement import Dispatcher, Sample, choose_ports, usable_hosts
 from dockerbroker.model.requests import ProvisionRequest
 from dockerbroker.persisters.interfaces import IPersister
+
+#: How long one host may take to tell what it has, in seconds.
+LOOK = 3.0
 
 
 @define(eq=False)
@@ -23,13 +29,21 @@ class Placing:
     sample: Sample[int]
 
     async def place(
-        self, definition: ImageDefinition, request: ProvisionRequest, now: float
+        self,
+        definition: ImageDefinition,
+        request: ProvisionRequest,
+        now: float,
+        *,
+        clock: IReactorTime,
+        within: float,
     ) -> ServiceInstance:
         """Return the new instance, with its host and ports; raises `NoCapacity` that says why not.
 
-        A static service whose templates cannot be filled raises `OperationFailed` before anything is made.
+        It takes `within` seconds at most, and no host may use up the time of all. A static service whose
+        templates cannot be filled raises `OperationFailed` before anything is made.
         """
         refusals: list[str] = []
+        deadline = clock.seconds() + within
         for host in self.dispatcher.order(usable_hosts(await self.persister.hosts())):
             instance = ServiceInstance(
                 id=request.instance_id,
@@ -41,10 +55,14 @@ class Placing:
                 host=host.key,
                 created_at=now,
             )
+            looking = Deferred.fromCoroutine(self._on(host, instance))
+            remaining = deadline - clock.seconds()
             try:
-                placed = await self._on(host, instance)
+                placed = await looking.addTimeout(max(min(remaining, LOOK), 0), clock)
             except (EngineError, NoCapacity) as error:
                 refusals.append(error.description)
+            except DeferredTimeoutError:
+                refusals.append(f"The Docker of {host.key.service_host} does not answer.")
             else:
                 return _with_dashboard(placed)
         raise NoCapacity(" ".join(refusals))

@@ -160,5 +160,6 @@ class _Waiting:
             lines = await self.engine.logs(self.instance.container_id, _LOG_LINES)
         except EngineError:
             return OperationFailed(sentence)
-        text = redact(printable(lines.strip())[-_LOG_LENGTH:], self.hidden)
+        # Hidden before it is cut: the half of a secret would not be found.
+        text = printable(redact(lines.strip(), self.hidden))[-_LOG_LENGTH:]
         return OperationFailed(f"{sentence} Its last log lines: {text}" if text else sentence)

@@ -50,9 +50,10 @@ class Reconciler:
     async def _pass(self) -> None:
         # One uncaught error would end the loop for ever.
         try:
-            await self.persister.renew(self.worker.owner, ttl=LEASE)
+            for holder in self.worker.holders():
+                await self.persister.renew(holder, ttl=LEASE)
             if self._claiming:
-                for operation in await self.persister.claim(self.worker.owner, ttl=LEASE):
+                for operation in await self.persister.claim(self.worker.holder(), ttl=LEASE):
                     await self._take_over(operation)
         except BrokerError as error:
             self._log.warn("reconciling: {why}", why=error.description)

@@ -70,6 +70,7 @@ class ServiceBroker:
 
     async def provision(self, request: ProvisionRequest) -> Provisioned:
         """Make a service instance, or return the one that is there with the same attributes."""
+        deadline = self._deadline()
         definition = chosen(await self.persister.images(), request.service_id, request.plan_id)
 
         async def attempt() -> Provisioned | str:
@@ -86,7 +87,7 @@ class ServiceBroker:
         settled = await self._settle(attempt)
         if isinstance(settled, Provisioned):
             return settled
-        await self._success(settled)
+        await self._success(settled, deadline)
         made = await self.persister.instance(request.instance_id)
         if made is None:
             raise OperationFailed("The service instance was made, and removed at once by another request.")
@@ -94,6 +95,7 @@ class ServiceBroker:
 
     async def bind(self, request: BindRequest) -> Bound:
         """Make a binding, or return the one that is there with the same attributes."""
+        deadline = self._deadline()
 
         async def attempt() -> Bound | str:
             instance = await self.persister.instance(request.instance_id)
@@ -113,7 +115,7 @@ class ServiceBroker:
         settled = await self._settle(attempt)
         if isinstance(settled, Bound):
             return settled
-        await self._success(settled)
+        await self._success(settled, deadline)
         made = await self.persister.binding(request.instance_id, request.binding_id)
         if made is None:
             raise OperationFailed("The binding was made, and removed at once by another request.")
@@ -122,6 +124,7 @@ class ServiceBroker:
     async def unbind(self, request: DeleteRequest) -> None:
         """Remove a binding; raises `Gone` when there is none."""
         assert request.binding_id is not None
+        deadline = self._deadline()
         binding_id = request.binding_id
 
         async def attempt() -> str:
@@ -136,10 +139,11 @@ class ServiceBroker:
                     binding = evolve(stored, state=BindingState.UNBINDING)
                     return await self._begin(OperationKind.UNBIND, instance, binding)
 
-        await self._success(await self._settle(attempt))
+        await self._success(await self._settle(attempt), deadline)
 
     async def deprovision(self, request: DeleteRequest) -> None:
         """Remove a service instance with all that belongs to it; raises `Gone` when there is none."""
+        deadline = self._deadline()
 
         async def attempt() -> str:
             stored = await self.persister.instance(request.instance_id)
@@ -151,10 +155,15 @@ class ServiceBroker:
                     instance = evolve(stored, state=InstanceState.DEPROVISIONING)
                     return await self._begin(OperationKind.DEPROVISION, instance)
 
-        await self._success(await self._settle(attempt))
+        await self._success(await self._settle(attempt), deadline)
+
+    def _deadline(self) -> float:
+        return self.worker.reactor.seconds() + self.limits.request
 
     async def _begin_provision(self, definition: ImageDefinition, request: ProvisionRequest) -> str:
-        instance = await self.placing.place(definition, request, self.wall())
+        instance = await self.placing.place(
+            definition, request, self.wall(), clock=self.worker.reactor, within=self.limits.place
+        )
         return await self._begin(OperationKind.PROVISION, instance)
 
     async def _begin_bind(self, instance: ServiceInstance, request: BindRequest) -> str:
@@ -172,7 +181,10 @@ class ServiceBroker:
     async def _begin(
         self, kind: OperationKind, instance: ServiceInstance, binding: ServiceBinding | None = None
     ) -> str:
-        """Write the intent in one transaction and hand it to the worker; returns the operation's id."""
+        """Write the intent in one transaction and hand it to the worker; returns the operation's id.
+
+        An intent whose writing has an unknown outcome is nobody's: it is undone when its lease has lapsed.
+        """
         operation = Operation(
             id=self.new_id(),
             kind=kind,
@@ -183,15 +195,18 @@ class ServiceBroker:
         )
         instance = evolve(instance, operation_id=operation.id)
         change = Change(operation=operation, instance=instance, binding=binding)
-        begun = await self.persister.begin(change, owner=self.worker.owner, ttl=LEASE)
+        begun = await self.persister.begin(change, owner=self.worker.holder(), ttl=LEASE)
         self.worker.launch(Work(operation=begun, instance=instance, binding=binding))
         return begun.id
 
     async def _running(self, instance: ServiceInstance | None) -> Operation | None:
-        """Return the operation that holds the instance."""
+        """Return the operation that holds the instance; raises `Busy` when it has ended meanwhile."""
         if instance is None or instance.operation_id is None:
             return None
-        return await self.persister.operation(instance.operation_id)
+        running = await self.persister.operation(instance.operation_id)
+        if running is None or running.is_over:
+            raise Busy("The operation has just ended, so that the instance is not what it was.")
+        return running
 
     async def _settle(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """Decide and begin; whoever loses a race looks again at what the winner wrote."""
@@ -202,9 +217,9 @@ class ServiceBroker:
                 continue
         raise ConcurrencyError("Too many requests for the same service instance at once; try again.")
 
-    async def _success(self, operation_id: str) -> None:
+    async def _success(self, operation_id: str, deadline: float) -> None:
         """Return when the operation has succeeded; raises `OperationFailed` with its description."""
-        operation = await self.worker.outcome(operation_id, self.limits.request)
+        operation = await self.worker.outcome(operation_id, deadline)
         if operation is None:
             raise OperationFailed(
                 f"The operation was not finished within {self.limits.request:g} s; "

@@ -14,8 +14,10 @@ from dockerbroker.errors import (
     EngineUnreachable,
     HostPortTaken,
     NameTaken,
+    NoCapacity,
     OperationFailed,
     OutcomeUnknown,
+    PortLeased,
 )
 from dockerbroker.model.containers import (
     LABEL_CLUSTER,
@@ -36,6 +38,8 @@ from dockerbroker.persisters.interfaces import IPersister
 STOP_GRACE = 10.0
 #: How often a container is given other ports when a foreign process listens on those it got.
 PORT_ATTEMPTS = 5
+#: What is kept of a bind's time for ending a `/bind` that passes its deadline, in seconds.
+ENDING = 4.0
 #: How often a removal with an unknown outcome is tried.
 REMOVE_ATTEMPTS = 3
 
@@ -44,12 +48,14 @@ REMOVE_ATTEMPTS = 3
 class Limits:
     """How long things may take, in seconds.
 
-    `request` is when a request is answered at the latest (Cloud Controller gives up at 60), `forward` when
-    what is not done by then is undone, so that the undoing, too, fits into the request.
+    `request` is when a request is answered at the latest (Cloud Controller gives up at 60), `place` how much
+    of that finding a host may take, and `forward` when what is not done by then is undone, so that the
+    undoing, too, fits into the request.
     """
 
     ready_within: float = 30.0
     execute_within: float = 30.0
+    place: float = 6.0
     forward: float = 36.0
     request: float = 44.0
 
@@ -134,12 +140,17 @@ class Steps:
     async def _with_other_ports(self, work: Work, host: DockerHost, engine: IEngine) -> Work:
         # The ports that turned out to be taken are still leased, so that they are not chosen again.
         await engine.remove(_container_of(work), grace=0)
-        leased = await self.persister.leased_ports(host.key)
-        ports = choose_ports(host, tuple(work.instance.ports), leased, self.sample)
         self._log.info("ports of {instance} were in use; trying others", instance=work.instance.id)
-        return evolve(
-            work, back_to=Step.CREATE, instance=evolve(work.instance, container_id=None, ports=ports)
-        )
+        for _ in range(PORT_ATTEMPTS):
+            leased = await self.persister.leased_ports(host.key)
+            ports = choose_ports(host, tuple(work.instance.ports), leased, self.sample)
+            instance = evolve(work.instance, container_id=None, ports=ports)
+            try:
+                await self.persister.commit(Change(operation=work.operation, instance=instance))
+            except PortLeased:
+                continue
+            return evolve(work, back_to=Step.CREATE, instance=instance)
+        raise NoCapacity(f"Other instances took every free port that was found on {host.key.service_host}.")
 
     async def _await_ready(self, work: Work, host: DockerHost, remaining: float) -> Work:
         within = min(self.limits.ready_within, remaining)
@@ -158,8 +169,10 @@ class Steps:
             case OperationKind.PROVISION:
                 return await self.executions.provision(work, host, within)
             case OperationKind.BIND:
-                await self._revive(work, host, within)
-                return await self.executions.bind(work, host, within)
+                deadline = self.readiness.reactor.seconds() + remaining - ENDING
+                await self._revive(work, host, min(self.limits.ready_within, remaining))
+                within = min(self.limits.execute_within, deadline - self.readiness.reactor.seconds())
+                return await self.executions.bind(work, host, max(within, 1.0))
             case OperationKind.UNBIND:
                 await self.executions.clean(Action.UNBIND, work, host, within)
                 return work
@@ -200,13 +213,7 @@ class Steps:
         action = Action.DEPROVISION if work.operation.kind is OperationKind.PROVISION else Action.UNBIND
         if work.instance.container_id is None:
             return work
-        try:
-            await self.executions.clean(action, work, host, min(self.limits.execute_within, remaining))
-        except BrokerError as error:
-            # An own container takes with it whatever its executable failed to clean up.
-            if work.operation.kind is not OperationKind.PROVISION or not work.instance.owns_container:
-                raise
-            self._log.warn("{action} after a failed provision: {why}", action=action, why=error.description)
+        await self.executions.clean(action, work, host, min(self.limits.execute_within, remaining))
         return work
 
     async def _remove(self, work: Work, host: DockerHost, remaining: float) -> Work:

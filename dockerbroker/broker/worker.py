@@ -1,8 +1,9 @@
 """Carries operations forward, step by step, and undoes those that fail."""
 
 from collections.abc import Callable
+from typing import NoReturn
 
-from attrs import define, evolve, field
+from attrs import define, evolve, field, frozen
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.defer import TimeoutError as DeferredTimeoutError
 from twisted.internet.interfaces import IReactorTime
@@ -10,9 +11,15 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from dockerbroker.broker.steps import Limits, Steps
-from dockerbroker.errors import BrokerError, LostLease, OperationFailed, Unavailable
+from dockerbroker.errors import (
+    BrokerError,
+    ExecutableOverrun,
+    LostLease,
+    OperationFailed,
+    Unavailable,
+)
 from dockerbroker.model.instances import Change, Operation, Phase, Step
-from dockerbroker.model.transitions import failing, next_step
+from dockerbroker.model.transitions import failing, next_step, remainder
 from dockerbroker.model.work import Work, ending, progress
 from dockerbroker.persisters.interfaces import IPersister
 
@@ -26,12 +33,23 @@ LOOK_EVERY = 0.5
 LONGEST_WRITE_PAUSE = 5.0
 
 
+@frozen
+class _Carried:
+    """An operation that is being carried: the holder of its lease, and what fires at its end."""
+
+    holder: str
+    done: Deferred[None]
+
+
 @define(eq=False)
 class Worker:
     """Carries operations of which this broker, the `owner`, holds the lease.
 
     Whatever happens to an operation is in its record; in here are only the wake-up calls of those who wait.
     `wall` returns seconds since 1970, for people only.
+
+    The leases are held under names of their own, `holder`, and only those of what is carried are renewed:
+    an operation that was written or claimed without this broker learning of it lapses, and is taken over.
     """
 
     owner: str
@@ -40,29 +58,41 @@ class Worker:
     limits: Limits
     reactor: IReactorTime
     wall: Callable[[], float]
-    _running: dict[str, Deferred[None]] = field(factory=dict, init=False)
+    _running: dict[str, _Carried] = field(factory=dict, init=False)
+    _holders: int = field(default=0, init=False)
     _log: Logger = field(factory=Logger, init=False)
+
+    def holder(self) -> str:
+        """Return a new name under which to hold leases."""
+        self._holders += 1
+        return f"{self.owner}/{self._holders}"
+
+    def holders(self) -> list[str]:
+        """Return the names that hold the leases of what is being carried."""
+        return sorted({carried.holder for carried in self._running.values()})
 
     def launch(self, work: Work) -> None:
         """Carry the operation to its end, in the background."""
-        done: Deferred[None] = Deferred()
-        self._running[work.operation.id] = done
-        carried = Deferred.fromCoroutine(self._carry(work))
-        carried.addErrback(lambda failure: self._log.failure("carrying {id}", failure, id=work.operation.id))
-        carried.addCallback(lambda _: self._ended(work.operation.id, done))
+        assert work.operation.owner is not None
+        carried = _Carried(work.operation.owner, Deferred())
+        self._running[work.operation.id] = carried
+        carrying = Deferred.fromCoroutine(self._carry(work))
+        carrying.addErrback(lambda failure: self._log.failure("carrying {id}", failure, id=work.operation.id))
+        carrying.addCallback(lambda _: self._ended(work.operation.id, carried))
 
-    def _ended(self, operation_id: str, done: Deferred[None]) -> None:
+    def _ended(self, operation_id: str, carried: _Carried) -> None:
         # After a lapse of the lease this broker may have taken its own operation over a second time.
-        if self._running.get(operation_id) is done:
+        if self._running.get(operation_id) is carried:
             del self._running[operation_id]
-        done.callback(None)
+        carried.done.callback(None)
 
-    async def outcome(self, operation_id: str, within: float) -> Operation | None:
+    async def outcome(self, operation_id: str, deadline: float) -> Operation | None:
         """Return the operation when it is over or waits to be undone; None when that takes too long.
+
+        `deadline` is by the reactor's clock.
 
         Whoever carries it, the record tells; a local wake-up only makes it sooner.
         """
-        deadline = self.reactor.seconds() + within
         while True:
             remaining = deadline - self.reactor.seconds()
             running = operation_id in self._running
@@ -80,11 +110,11 @@ class Worker:
     async def finished(self) -> None:
         """Return when nothing is being carried any more."""
         while self._running:
-            waits = [_follow(done) for done in self._running.values()]
+            waits = [_follow(carried.done) for carried in self._running.values()]
             await DeferredList(waits)
 
     def _wake(self, operation_id: str, within: float) -> Deferred[None]:
-        waiting = _follow(self._running[operation_id])
+        waiting = _follow(self._running[operation_id].done)
         return waiting.addTimeout(max(within, 0), self.reactor, onTimeoutCancel=lambda *_: None)
 
     async def _carry(self, work: Work) -> None:
@@ -92,8 +122,8 @@ class Worker:
         try:
             while not work.operation.is_over:
                 work = await self._step(work, deadline)
-        except LostLease:
-            self._log.warn("operation {id} was taken over by another broker", id=work.operation.id)
+        except LostLease as error:
+            self._log.warn("operation {id} is left: {why}", id=work.operation.id, why=error.description)
             return
         self._log.info(
             "{kind} of {instance} {phase} {description}",
@@ -120,15 +150,19 @@ class Worker:
         return await self._advance(done)
 
     async def _within(self, remaining: float, work: Work) -> Work:
+        operation = work.operation
+        text = (
+            f"The {operation.kind.value} took too long: it was stopped in the step {operation.step.value!r}."
+        )
+        if remaining <= 0:
+            raise OperationFailed(text)
         try:
             doing = Deferred.fromCoroutine(self.steps.do(work, remaining))
-            return await doing.addTimeout(max(remaining, 0), self.reactor)
+            return await doing.addTimeout(remaining, self.reactor)
         except DeferredTimeoutError:
-            operation = work.operation
-            raise OperationFailed(
-                f"The {operation.kind.value} took too long: it was stopped in the step "
-                f"{operation.step.value!r}."
-            ) from None
+            if operation.step is Step.EXECUTE:
+                raise ExecutableOverrun(text, ended=False) from None
+            raise OperationFailed(text) from None
 
     async def _advance(self, work: Work) -> Work:
         if work.back_to is not None:
@@ -143,9 +177,11 @@ class Worker:
     async def _failed(self, work: Work, error: BrokerError) -> Work:
         if work.operation.phase is Phase.FAILING:
             return await self._undoing_failed(work, error)
-        undone = failing(work.operation, work.instance, error.description)
+        is_unended = isinstance(error, ExecutableOverrun) and not error.ended
+        undone = failing(work.operation, work.instance, error.description, is_unended=is_unended)
         if undone is None:
-            operation = evolve(work.operation, phase=Phase.FAILING, description=error.description)
+            text = error.description + (remainder(work.operation.kind) if is_unended else "")
+            operation = evolve(work.operation, phase=Phase.FAILING, description=text)
             work = evolve(work, operation=operation)
             return await self._end(work, ending(work, self.wall(), clean=False))
         await self._write(Change(operation=undone))
@@ -155,14 +191,25 @@ class Worker:
         """Park what cannot be removed now; tell of what an executable could not clean up."""
         self._log.warn("undoing {id}: {why}", id=work.operation.id, why=error.description)
         if work.operation.step is Step.REMOVE:
-            operation = work.operation.again(Step.REMOVE)
+            await self._park(work.operation.again(Step.REMOVE))
+        if work.instance.owns_container and (following := next_step(work.operation, work.instance)):
+            # An own container takes with it whatever its executable failed to clean up.
+            operation = work.operation.at(following)
             await self._write(Change(operation=operation))
-            delay = min(2.0**operation.attempt, LONGEST_DELAY)
-            await self.persister.release(operation, delay=delay)
-            raise LostLease("The operation waits to be undone.")
+            return evolve(work, operation=operation)
         text = f"{work.operation.description} Cleaning up failed as well: {error.description}"
         work = evolve(work, operation=evolve(work.operation, description=text))
         return await self._end(work, ending(work, self.wall(), clean=False))
+
+    async def _park(self, operation: Operation) -> NoReturn:
+        """Leave the operation to whoever takes it over after a while."""
+        await self._write(Change(operation=operation))
+        try:
+            await self.persister.release(operation, delay=min(2.0**operation.attempt, LONGEST_DELAY))
+        except Unavailable as error:
+            # Its lease lapses by itself.
+            self._log.warn("parking {id}: {why}", id=operation.id, why=error.description)
+        raise LostLease("It waits to be undone.")
 
     async def _end(self, work: Work, change: Change) -> Work:
         await self._write(change)

@@ -25,7 +25,7 @@ class TlsMaterial:
 
 @frozen(kw_only=True)
 class DockerAddress:
-    """A UNIX socket's `path`, or a `host` and `port` reached over TCP, with TLS if there is material for it."""
+    """A UNIX socket's `path`, or a `host` and `port` over TCP, with TLS if there is material for it."""
 
     path: str = ""
     host: str = ""

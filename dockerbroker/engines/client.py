@@ -1,5 +1,6 @@
 """docker-py's low-level client, made strict, and the clients of one host."""
 
+import math
 import ssl
 import time
 from collections import deque
@@ -60,13 +61,13 @@ class _ByContext(TLSConfig):
 
 
 class Client(APIClient):
-    """An `APIClient` that keeps one deadline for a whole call, follows nobody, and reads no more than it must.
+    """An `APIClient` with one deadline for a whole call, that follows no redirect and bounds what it reads.
 
     `until` is the end of the current call by `time.monotonic`, in seconds.
     """
 
     #: Set before the constructor asks for the version: proxies and `REQUESTS_CA_BUNDLE` have no say.
-    trust_env = property(lambda _self: False, lambda _self, _value: None)  # type: ignore[assignment]
+    trust_env = property(lambda _self: False, lambda _self, _value: None)
 
     def __init__(self, address: DockerAddress, version: str | None, until: float) -> None:
         self.until = until
@@ -74,7 +75,7 @@ class Client(APIClient):
         super().__init__(
             base_url=address.url,
             version=version,
-            timeout=CONNECT,
+            timeout=math.ceil(CONNECT),
             tls=_ByContext(context) if context is not None else False,
         )
 
@@ -99,12 +100,12 @@ class Client(APIClient):
 
     def knows_path(self, container_id: str, path: str) -> bool:
         """Whether the container has something at the path (`HEAD /containers/{id}/archive`)."""
-        url = self._url("/containers/{0}/archive", container_id)
+        url = self._url("/containers/{0}/archive", container_id)  # type: ignore[attr-defined]
         answer = self.head(url, params={"path": path})
         if answer.status_code == requests.codes.not_found:
             self.inspect_container(container_id)
             return False
-        self._raise_for_status(answer)
+        self._raise_for_status(answer)  # type: ignore[attr-defined]
         return True
 
 

@@ -76,7 +76,7 @@ class DockerEngine:
 
     async def keep_running(self, container_id: str) -> None:
         """Let Docker restart the container; see `IEngine.keep_running`."""
-        policy = {"Name": "unless-stopped"}
+        policy: Any = {"Name": "unless-stopped"}
         await self._ask(_LOOK, lambda client: client.update_container(container_id, restart_policy=policy))
 
     async def inspect(self, container_id: str) -> Container | None:
@@ -179,14 +179,16 @@ class DockerEngine:
 
 def _configuration(client: Client, spec: ContainerSpec) -> Any:
     # What is not said here is Docker's default: above all no restart, until `keep_running`.
+    bindings: dict[int | str, Any] = dict(spec.ports.items())
     host: HostConfig = client.create_host_config(
-        port_bindings=dict(spec.ports),
+        port_bindings=bindings,
         log_config=LogConfig(type="json-file", config={"max-size": "10m", "max-file": "3"}),
         security_opt=["no-new-privileges"],
     )
     ports = [tuple(port.split("/")) for port in spec.ports]
+    own_command: Any = None
     return client.create_container_config(
-        spec.image, None, ports=ports, labels=dict(spec.labels), host_config=host
+        spec.image, own_command, ports=ports, labels=dict(spec.labels), host_config=host
     )
 
 

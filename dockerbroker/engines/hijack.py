@@ -3,6 +3,7 @@
 docker-py cannot do it: it has no way of ending the input while the output goes on that works over TLS too.
 """
 
+import contextlib
 import json
 import re
 import time
@@ -31,6 +32,8 @@ from dockerbroker.model.secrets import Secret
 _ANSWER = 10.0
 _HEAD_LIMIT = 16 * 1024
 _BODY_LIMIT = 4096
+_UPGRADED, _OK = 101, 200
+_ORDINARY = re.compile(rb"\r\n(transfer-encoding|content-length):", re.IGNORECASE)
 _STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})[ \r]")
 #: How often a silent or endless exec is looked at, in seconds.
 _LOOK = 0.5
@@ -107,19 +110,19 @@ class ExecStart:
     def _converse(self, connection: Connection, stdin: Secret[bytes]) -> None:
         connection.write(self._request())
         head = self._head(connection)
-        if head.status not in {101, 200}:
+        if head.status not in {_UPGRADED, _OK}:
             raise self._refused(connection, head)
-        if head.status != 101 and re.search(rb"\r\n(transfer-encoding|content-length):", head.lines, re.IGNORECASE):  # noqa: PLR2004
+        if head.status == _OK and _ORDINARY.search(head.lines):
             raise ProtocolError("an ordinary answer where a stream was expected")
         connection.write(stdin.reveal())
         connection.end()
-        self._output.feed(head.rest)
+        self._feed(head.rest)
         try:
             if not head.is_end:
                 self._read(connection)
         except ConnectionCutError:
             # A command that ends without reading its input makes the engine reset the connection.
-            if not self._has_ended():
+            if not self._output.is_whole or not self._has_ended():
                 raise
         if not self._ended:
             self._await_end()
@@ -156,17 +159,16 @@ class ExecStart:
                 break
             data, is_end = connection.exchange(_SETTLE)
             body += data
-        match = re.search(rb'"message"\s*:\s*"((?:[^"\\]|\\.)*)"', body)
-        text = (match.group(1) if match else bytes(body)).decode("utf-8", "replace")
+        text = body.decode("utf-8", "replace")
+        with contextlib.suppress(ValueError, KeyError, TypeError):
+            text = str(json.loads(text)["message"])
         return translation.refusal(str(self.address), head.status, text)
 
     def _read(self, connection: Connection) -> None:
-        """Read until the stream ends, or until a moment after the command has: it may leave a daemon behind."""
+        """Read until the stream ends, or a moment after the command has: it may leave a daemon behind."""
         next_look, until = time.monotonic() + _LOOK, self.until
         is_end = False
         while not is_end:
-            if self._output.is_over:
-                raise ExecutableOverrun(f"The command printed more than {self.limit} bytes.", ended=False)
             now = time.monotonic()
             if now >= until:
                 if self._ended:
@@ -177,22 +179,25 @@ class ExecStart:
                 if self._has_ended():
                     until = min(self.until, time.monotonic() + _DRAIN)
             data, is_end = connection.exchange(min(until - now, _LOOK))
-            self._output.feed(data)
+            self._feed(data)
         if not self._output.is_whole:
             raise ConnectionCutError("its output ended in the middle")
 
-    def _await_end(self) -> None:
-        """Wait for the end of the command, whose output has ended.
+    def _feed(self, data: bytes) -> None:
+        self._output.feed(data)
+        if self._output.is_over:
+            raise ExecutableOverrun(f"The command printed more than {self.limit} bytes.", ended=False)
 
-        Long before its end, that is the work of something between the engine and here: output may be lost.
+    def _await_end(self) -> None:
+        """Wait a moment for the end of the command, whose output has ended: that comes just after its end.
+
+        If the command goes on, something between the engine and here has cut the output off.
         """
         settled = time.monotonic() + _SETTLE
         while not self._has_ended(must_know=True):
-            if self._remaining() <= 0:
-                raise self._overdue()
-            time.sleep(_PAUSE if time.monotonic() < settled else _LOOK)
-        if time.monotonic() > settled + _LOOK:
-            raise ConnectionCutError("its output ended before the command did")
+            if time.monotonic() > settled:
+                raise ConnectionCutError("its output ended before the command did")
+            time.sleep(_PAUSE)
 
     def _has_ended(self, *, must_know: bool = False) -> bool:
         try:

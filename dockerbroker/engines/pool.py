@@ -16,7 +16,7 @@ from dockerbroker.errors import EngineUnreachable, OutcomeUnknown
 T = TypeVar("T")
 
 
-class Reactor(IReactorTime, IReactorFromThreads):  # type: ignore[misc]
+class Reactor(IReactorTime, IReactorFromThreads):
     """What of a reactor is needed to wait for threads."""
 
 

@@ -211,7 +211,7 @@ class Connection:
         self._ending = self.codec.ends_with_socket
 
     def exchange(self, timeout: float) -> tuple[bytes, bool]:
-        """Send and receive what can be within `timeout` seconds; return the bytes, and whether it was the end.
+        """Send and receive what can be within `timeout` seconds; return the bytes, and whether they end.
 
         Raises `ConnectionCutError`.
         """

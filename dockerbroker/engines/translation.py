@@ -37,13 +37,10 @@ _REFUSALS: tuple[tuple[int, str, type[EngineError]], ...] = (
     (409, r"already run", BadCommand),
     (0, r"port is already allocated|address already in use", HostPortTaken),
     (0, r"cannot exec in a stopped|container .* is not running", NotRunning),
-    (
-        0,
-        r"executable file not found|permission denied: unknown|exec format error"
-        r"|exec: .*(no such file or directory|permission denied|is a directory|not a directory)"
-        r"|no command specified|unable to start container process|starting container process caused",
-        BadCommand,
-    ),
+    (0, r"executable file not found|permission denied: unknown|exec format error", BadCommand),
+    (0, r"exec: .*(no such file or directory|permission denied|not a directory)", BadCommand),
+    (0, r"no command specified|unable to start container process", BadCommand),
+    (0, r"starting container process caused", BadCommand),
 )
 
 #: Errors of the way to the engine in which it has not seen the request.
@@ -107,8 +104,7 @@ def translated(address: str, error: Exception) -> EngineError:
     if isinstance(error, EngineError):
         return error
     if isinstance(error, APIError):
-        status = error.response.status_code if error.response is not None else 500
-        return refusal(address, status, str(error.explanation or error.response.text))
+        return refusal(address, error.status_code or 0, str(error.explanation or error))
     if _is_not_sent(error):
         return unreachable(address, error)
     if isinstance(error, requests.JSONDecodeError):

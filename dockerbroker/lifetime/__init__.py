@@ -1,5 +1,6 @@
 """How a program lives: what it refuses to start with, in which order its parts start, and how they end."""
 
+from dockerbroker.lifetime.addresses import check_address, unusable_address
 from dockerbroker.lifetime.pools import DaemonThreadPool, names_stage, pool_stage
 from dockerbroker.lifetime.program import (
     ProgramOptions,
@@ -14,9 +15,11 @@ __all__ = [
     "Lifetime",
     "ProgramOptions",
     "Stage",
+    "check_address",
     "end_with_failure",
     "make_or_refuse",
     "names_stage",
     "pool_stage",
+    "unusable_address",
     "use_monotonic_clock",
 ]

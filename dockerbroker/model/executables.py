@@ -18,7 +18,7 @@ from dockerbroker.model.secrets import Secret, redact, texts
 OUTPUT_LIMIT = 64 * 1024
 #: How much of the end of standard error is kept, in bytes.
 STDERR_TAIL = 4096
-#: The longest description that an executable's failure yields, in characters.
+#: The longest description that an executable's failure yields, in bytes.
 DESCRIPTION_LIMIT = 1024
 
 #: The environment variable by which every process of an execution is found.
@@ -147,13 +147,18 @@ def answer(action: Action, result: ExecutionResult, hidden: frozenset[str]) -> d
 def failure(action: Action, result: ExecutionResult, hidden: frozenset[str]) -> str:
     """Return the sentence about an executable that ended with a failure: its last line of standard error."""
     sentence = f"{action.path} of the service image failed with exit status {result.exit_code}"
-    line = last_line(result.stderr_tail)
-    return f"{sentence}: {redact(line, hidden)}"[:DESCRIPTION_LIMIT] if line else f"{sentence}."
+    line = last_line(result.stderr_tail, hidden)
+    text = f"{sentence}: {line}" if line else f"{sentence}."
+    return text.encode("utf-8")[:DESCRIPTION_LIMIT].decode("utf-8", "ignore")
 
 
-def last_line(text: bytes) -> str:
-    """Return the last line that is not blank, without control characters."""
-    lines = [line for line in text.decode("utf-8", "replace").splitlines() if line.strip()]
+def last_line(text: bytes, hidden: frozenset[str] = frozenset()) -> str:
+    """Return the last line that is not blank, without control characters and what is to be hidden."""
+    lines = redact(text.decode("utf-8", "replace"), hidden).splitlines()
+    if len(text) >= STDERR_TAIL and len(lines) == 1:
+        # Such a line has lost its beginning, and may begin with the half of a secret.
+        lines = [lines[0][-DESCRIPTION_LIMIT:]]
+    lines = [line for line in lines if line.strip()]
     return printable(lines[-1].strip()) if lines else ""
 
 

@@ -31,14 +31,17 @@ class Secret(Generic[T]):
 
 
 def texts(value: Any) -> frozenset[str]:
-    """Return every string inside a JSON value that is long enough to be worth hiding."""
+    """Return every string inside a JSON value, and every line of it, that is long enough to be worth hiding.
+
+    A program's message is told by its lines, so that one of a key's lines would be a secret as well.
+    """
     found: set[str] = set()
     level = [value]
     while level:
         deeper: list[Any] = []
         for item in level:
             if isinstance(item, str):
-                found.add(item)
+                found.update((item, *item.splitlines()))
             elif isinstance(item, dict):
                 deeper.extend(item.values())
             elif isinstance(item, list):

@@ -198,12 +198,26 @@ def next_step(operation: Operation, instance: ServiceInstance) -> Step | None:
     return steps[position] if position < len(steps) else None
 
 
-def failing(operation: Operation, instance: ServiceInstance, description: str) -> Operation | None:
-    """Return the operation about to be undone, or None when there is nothing to undo."""
+def failing(
+    operation: Operation, instance: ServiceInstance, description: str, *, is_unended: bool = False
+) -> Operation | None:
+    """Return the operation about to be undone, or None when it cannot be undone.
+
+    What cannot be undone is a delete, and what an executable may still be at work on (`is_unended`), unless
+    it goes with its container.
+    """
     steps = undo_steps(operation.kind, instance)
+    if is_unended and not (operation.kind is OperationKind.PROVISION and instance.owns_container):
+        return None
     if not steps:
         return None
     return evolve(operation, phase=Phase.FAILING, description=description).at(steps[0])
+
+
+def remainder(kind: OperationKind) -> str:
+    """Return the sentence about an executable that may still be at work after its operation has failed."""
+    deletion = "deprovision" if kind in {OperationKind.PROVISION, OperationKind.DEPROVISION} else "unbind"
+    return f" Something of it may still be running; {deletion} it to clean up."
 
 
 def resumed(operation: Operation, instance: ServiceInstance) -> Operation:

@@ -1,7 +1,7 @@
 """Limits on the HTTP channel, before anything is parsed, and the count of the requests in flight."""
 
 from io import BytesIO
-from typing import cast
+from typing import Any, cast
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime, ITCPTransport
@@ -28,7 +28,6 @@ class GuardedRequest(Request):
     """Refuses large bodies while they arrive, and tells the site when it begins and ends."""
 
     defaultContentType = b"application/json"
-    site: "GuardedSite"
     _arrived = 0
     _refused = False
 
@@ -50,13 +49,19 @@ class GuardedRequest(Request):
             super().handleContentChunk(data)
 
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
-        """Process the request, unless it was refused already."""
-        if not self._refused:
+        """Process the request, unless it was refused already: then its connection ends with its body."""
+        if self._refused:
+            self.channel.loseConnection()
+        else:
             super().requestReceived(command, path, version)
 
     def process(self) -> None:
         """Process the request, counted by the site until it is answered or its client is gone."""
-        self.site.began(self)
+        # Twisted's own method, which sets the site, comes too late, and it answers the path `*` by itself.
+        site: GuardedSite = cast("Any", self.channel).site
+        if self.path == b"*":
+            self.path = b"/*"
+        site.began(self)
         super().process()
 
     def _refuse(self) -> None:

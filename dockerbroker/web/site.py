@@ -1,5 +1,6 @@
 """The resource tree: which API a path belongs to, and what is checked before any route sees a request."""
 
+import re
 import unicodedata
 
 from attrs import define, frozen
@@ -20,6 +21,9 @@ from dockerbroker.web.osb import check_identifier
 from dockerbroker.web.platform import Platform
 
 _REQUEST_IDENTITY = b"x-broker-api-request-identity"
+_BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+_LABEL = rb"[A-Za-z0-9_-]{1,63}"
+_HOST = re.compile(rb"(?:(?=.{0,255}\Z)(?:%b\.)*%b\.?|\[[0-9A-Fa-f:.]+\]|)(?::\d{0,5})?\Z" % (_LABEL, _LABEL))
 
 
 @frozen
@@ -56,6 +60,7 @@ class Root(Resource):
         """Answer the request, or let its route answer."""
         request.setHeader(b"server", b"dockerbroker")
         request.setHeader(b"x-content-type-options", b"nosniff")
+        request.setHeader(b"content-type", b"application/json")
         if identity := request.requestHeaders.getRawHeaders(_REQUEST_IDENTITY):
             request.setHeader(_REQUEST_IDENTITY, identity[0])
         segments = request.postpath or [b""]
@@ -63,6 +68,7 @@ class Root(Resource):
             gate = self._gate(segments)
             gate.check(request)
             _check_path(segments)
+            _check_raw(request)
         except BrokerError as error:
             return answer_error(request, error)
         rendered: bytes | int = gate.routes.render(request)
@@ -85,6 +91,14 @@ def _check_path(segments: list[bytes]) -> None:
             check_identifier(what, text)
     if any(unicodedata.category(character) == "Cc" for text in texts for character in text):
         raise InvalidRequest("The path holds a control character.")
+
+
+def _check_raw(request: Request) -> None:
+    """Raise `InvalidRequest` for a broken escape, and for a Host at which Klein's router would fail."""
+    if _BROKEN_ESCAPE.search(request.path):
+        raise InvalidRequest("The path holds a % without two hexadecimal digits behind it.")
+    if not _HOST.match(request.getHeader(b"host") or b""):
+        raise InvalidRequest("The header Host is not the name or address of a host.")
 
 
 def make_site(

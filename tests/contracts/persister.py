@@ -1,0 +1,37 @@
+"""The suite that every persister passes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.contracts.persister_case import Fixture, PersisterTestCase
+from tests.contracts.persister_catalog import CatalogContract, HostsContract
+from tests.contracts.persister_leases import LeasesContract
+from tests.contracts.persister_operations import BeginContract
+from tests.contracts.persister_outcomes import CommitContract
+from tests.contracts.persister_races import RaceContract
+from tests.contracts.persister_seam import SeamContract
+
+CONTRACTS: tuple[type[PersisterTestCase], ...] = (
+    SeamContract,
+    CatalogContract,
+    HostsContract,
+    BeginContract,
+    RaceContract,
+    CommitContract,
+    LeasesContract,
+)
+
+
+def cases_for(
+    module: str, driver: str, make_fixture: Callable[[SynchronousTestCase], Fixture]
+) -> dict[str, type[PersisterTestCase]]:
+    """Return a test case for each contract, by its name: what the module adds to its own names."""
+    cases: dict[str, type[PersisterTestCase]] = {}
+    for kind in CONTRACTS:
+        name = f"{driver}{kind.__name__.removesuffix('Contract')}Tests"
+        members = {"make_fixture": staticmethod(make_fixture), "__module__": module, "__doc__": kind.__doc__}
+        cases[name] = type(name, (kind,), members)
+    return cases

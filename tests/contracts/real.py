@@ -1,0 +1,61 @@
+"""A real engine under test: reached over its UNIX socket, over TCP and over TLS."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+from urllib.parse import urlsplit
+
+from twisted.internet import reactor
+from twisted.internet.defer import ensureDeferred
+from twisted.trial.unittest import TestCase
+
+from dockerbroker.engines.address import TlsMaterial
+from dockerbroker.engines.docker import DockerEngines
+from dockerbroker.engines.pool import DaemonThreadPool
+from dockerbroker.model.hosts import DockerHost, HostKey
+from dockerbroker.model.secrets import Secret
+from tests.contracts import engine
+from tests.contracts.images import fill_real
+from tests.real_engine import RealEngine, require_engine
+
+
+@cache
+def filled_engine() -> RealEngine:
+    """Return the process's engine, which has the images of the suites."""
+    real = require_engine()
+    fill_real(real)
+    return real
+
+
+def host_at(url: str) -> DockerHost:
+    """Return the host whose Docker is reached at the URL."""
+    if url.startswith("unix://"):
+        return DockerHost(key=HostKey(service_host="127.0.0.1", docker_host=url))
+    parts = urlsplit(url)
+    key = HostKey(service_host="127.0.0.1", docker_host=parts.hostname or "", docker_port=parts.port or 0)
+    return DockerHost(key=key)
+
+
+def engines_for(
+    test: TestCase, material: Callable[[DockerHost], TlsMaterial | None] = lambda _host: None
+) -> DockerEngines:
+    """Return engines whose connections and threads end with the test."""
+    clock: Any = reactor
+    threads = DaemonThreadPool(0, 4)
+    threads.start()
+    engines = DockerEngines(clock, threads, 4, material)
+    test.addCleanup(threads.stop)
+    test.addCleanup(lambda: ensureDeferred(engines.close()))
+    return engines
+
+
+def world(test: TestCase, transport: str) -> engine.World:
+    """Return the real engine, reached over `unix`, `tcp` or `tls`."""
+    real = filled_engine()
+    material = TlsMaterial(ca=real.tls.ca, certificate=real.tls.certificate, key=Secret(real.tls.key))
+    engines = engines_for(test, lambda _host: material if transport == "tls" else None)
+    url = {"unix": real.unix_url, "tcp": real.tcp_url, "tls": real.tls_url}[transport]
+    clock: Any = reactor
+    return engine.World(engines(host_at(url)), clock)

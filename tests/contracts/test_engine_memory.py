@@ -1,0 +1,43 @@
+"""The engine in memory keeps the contract of `IEngine`."""
+
+from typing import Any
+
+from attrs import define
+from twisted.internet import reactor
+
+from tests.contracts import engine
+from tests.contracts.images import fill_memory
+from tests.memory_engine import MemoryEngine
+
+
+@define(eq=False)
+class _World(engine.World):
+    """The engine in memory, whose host has no real sockets."""
+
+    def occupy(self, port: int) -> None:
+        """Let another process of the host listen on the port."""
+        memory: Any = self.engine
+        memory.taken_ports.add(port)
+
+
+def _world() -> engine.World:
+    clock: Any = reactor
+    memory = MemoryEngine(clock)
+    fill_memory(memory)
+    return _World(memory, clock)
+
+
+class MemoryContainerTests(engine.ContainerContract):
+    """Images and containers in memory."""
+
+    def make_world(self) -> engine.World:
+        """Return an engine in memory."""
+        return _world()
+
+
+class MemoryExecTests(engine.ExecContract):
+    """Execs in memory."""
+
+    def make_world(self) -> engine.World:
+        """Return an engine in memory."""
+        return _world()

@@ -1,0 +1,271 @@
+"""What happens to instances when ports are scarce, requests come together, and brokers end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, ClassVar
+
+from tests.integration import leftovers
+from tests.integration.case import BrokerCase
+from tests.real_engine import require_engine
+from tests.running import Answer, RunningBroker
+
+ECHO_SERVER = 'CMD ["sh", "-c", "trap exit TERM; nc -lk -p 8080 -e cat & wait"]'
+BIND = '#!/bin/sh\necho \'{"credentials": {"user": "u"}}\'\n'
+SERVICE = {"name": "echo", "plan": "100", "image": "life/echo", "numinstances": 1}
+DEAF = {"name": "deaf", "plan": "100", "image": "life/deaf", "numinstances": 1}
+SHARED = {
+    "name": "shared",
+    "plan": "100",
+    "numinstances": 0,
+    "containername": "life-shared",
+    "credentials": {"uri": "tcp://$HOST:$PORT/", "again": [{"port": "$PORT_8080"}]},
+    "dashboardurl": {"dashboard_url": "http://$HOST:$PORT_8080/"},
+}
+TENANTS = {"name": "tenants", "plan": "100", "numinstances": 0, "containername": "life-shared"}
+
+
+def make_images() -> None:
+    """Make the images of these tests on the engine."""
+    engine = require_engine()
+    engine.image("life/echo", {"/bind": BIND}, changes=["EXPOSE 8080", ECHO_SERVER])
+    engine.image("life/deaf", {}, changes=["EXPOSE 8080", 'CMD ["sleep", "300"]'])
+
+
+def eventually(done: Callable[[], bool], what: str) -> None:
+    """Return when it is done; fails after a minute."""
+    deadline = time.monotonic() + 60
+    while not done():
+        if time.monotonic() > deadline:
+            raise AssertionError(what)
+        time.sleep(0.1)
+
+
+class LifeTests(BrokerCase):
+    """One broker and its database."""
+
+    settings: ClassVar[dict[str, Any]] = {"readywithin": 20}
+
+    @classmethod
+    def catalog(cls) -> list[dict[str, Any]]:
+        """Return a service, one that never gets ready, and two on a container that exists."""
+        return [SERVICE, DEAF, SHARED, TENANTS]
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        """Make the images."""
+        super().setUpClass()
+        make_images()
+
+    def test_eight_at_once(self) -> None:
+        """Eight simultaneous provisions all succeed, each with ports of its own; so do eight deletes."""
+        ids = [f"many-{number}" for number in range(8)]
+        with ThreadPoolExecutor(8) as pool:
+            made = list(pool.map(lambda id_: self.broker.provision(id_, "echo"), ids))
+            self.assertEqual([answer.status for answer in made], [201] * 8, made)
+            self.assertEqual(leftovers.rows(self.database)["port_leases"], 8)
+            gone = list(pool.map(lambda id_: self.broker.deprovision(id_, "echo"), ids))
+        self.assertEqual([answer.status for answer in gone], [200] * 8, gone)
+        self.assert_nothing_left()
+
+    def test_same_request_at_once(self) -> None:
+        """Eight identical PUTs make one container and get the same answer; a differing one gets 409."""
+        with ThreadPoolExecutor(9) as pool:
+            same = [pool.submit(self.broker.provision, "one", "echo") for _ in range(8)]
+            statuses = [future.result().status for future in same]
+        self.assertEqual(set(statuses) - {200, 201}, set())
+        self.assertEqual(self.broker.provision("one", "echo", space_guid="other").status, 409)
+        self.assertEqual(len(leftovers.containers(self.client, self.database)), 1)
+        self.assertEqual(self.broker.deprovision("one", "echo").status, 200)
+        self.assert_nothing_left()
+
+    def test_existing_container(self) -> None:
+        """An existing container is used by all its instances, and neither made, stopped nor removed."""
+        host = self.client.create_host_config(port_bindings={"8080/tcp": None})
+        made = self.client.create_container(
+            "life/echo", name="life-shared", ports=["8080/tcp"], host_config=host
+        )
+        self.addCleanup(self.client.remove_container, made["Id"], force=True, v=True)
+        self.client.start(made["Id"])
+        port = self.client.port(made["Id"], 8080)[0]["HostPort"]
+        provisioned = [self.broker.provision(f"shared-{number}", "shared") for number in (1, 2)]
+        self.assertEqual([answer.status for answer in provisioned], [201, 201], provisioned)
+        self.assertEqual(provisioned[0].document["dashboard_url"], f"http://127.0.0.1:{port}/")
+        bound = self.broker.bind("shared-1", "b", "shared")
+        expected = {"uri": f"tcp://127.0.0.1:{port}/", "again": [{"port": port}]}
+        self.assertEqual(bound.document, {"credentials": expected})
+        self.assertEqual(self.broker.provision("tenant", "tenants").status, 201)
+        self.assertEqual(self.broker.bind("tenant", "b", "tenants").document["credentials"], {"user": "u"})
+        for instance, service in (("shared-1", "shared"), ("shared-2", "shared"), ("tenant", "tenants")):
+            self.assertEqual(self.broker.deprovision(instance, service).status, 200)
+        self.assertTrue(self.client.inspect_container(made["Id"])["State"]["Running"])
+        self.assertEqual(leftovers.rows(self.database), leftovers.nothing())
+
+    def test_missing_existing_container(self) -> None:
+        """When no host has the named container, the message names it."""
+        answer = self.broker.provision("nowhere", "shared")
+        self.assertEqual(answer.status, 503)
+        self.assertIn("life-shared", answer.description)
+        self.assert_nothing_left()
+
+    def test_readme_formats(self) -> None:
+        """The README's ping and image definitions are accepted as they are written there."""
+        ping = (
+            b'{"ServiceHost":"localhost", "DockerHost":"localhost", "DockerPort":1234, '
+            b'"LastPing":"2014-09-02T20:38:21.734559269-07:00", "IsActive":false, "PerfFactor":1, '
+            b'"KeepAlive":1, "ExecCommand":"", "ExecArgs":"", "Portbind_min":0, "Portbind_max":0, '
+            b'"Portbindings":null}'
+        )
+        self.assertEqual(self.broker.request("POST", "/ping", raw=ping).status, 200)
+        image = b'{"Name":"mysql", "Plan":"100", "Numinstances":1}'
+        self.assertEqual(self.broker.request("PUT", "/docker/image/mysql", raw=image).status, 201)
+        names = [
+            service["name"] for service in self.broker.request("GET", "/v2/catalog").document["services"]
+        ]
+        self.assertIn("mysql", names)
+        self.assertEqual(self.broker.request("DELETE", "/docker/image/mysql").document, {})
+
+    @property
+    def database(self) -> Path:
+        """The broker's database."""
+        return self.broker.folder / "broker.db"
+
+
+class EndingTests(BrokerCase):
+    """Brokers that end while they work."""
+
+    @classmethod
+    def catalog(cls) -> list[dict[str, Any]]:
+        """Return a service, and one that never gets ready."""
+        return [SERVICE, DEAF]
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        """Make the images."""
+        super().setUpClass()
+        make_images()
+
+    def test_killed(self) -> None:
+        """What a killed broker was making is undone by the next one; what was there goes on working."""
+        database = self.broker.folder / "broker.db"
+        self.assertEqual(self.broker.provision("kept", "echo").status, 201)
+        with ThreadPoolExecutor(1) as pool:
+            lost = pool.submit(self._provision_unanswered)
+            eventually(lambda: len(leftovers.containers(self.client, database)) == 2, "no container")
+            self.broker.kill_broker()
+            self.assertIsNone(lost.result())
+        self.broker.start_broker()
+        eventually(lambda: leftovers.unfinished(database) == 0, "the operation stays unfinished")
+        self.assertEqual(len(leftovers.containers(self.client, database)), 1)
+        self.assertEqual(self.broker.deprovision("lost", "deaf").status, 410)
+        self.assertEqual(self.broker.bind("kept", "b", "echo").status, 201)
+        self.assertEqual(self.broker.deprovision("kept", "echo").status, 200)
+        self.assert_nothing_left()
+
+    def test_terminated(self) -> None:
+        """On SIGTERM a request in flight still gets its answer, and the broker ends with status 143."""
+        assert self.broker.broker is not None
+        with ThreadPoolExecutor(1) as pool:
+            working = pool.submit(self.broker.provision, "last", "echo")
+            database = self.broker.folder / "broker.db"
+            eventually(lambda: leftovers.unfinished(database) == 1, "the provision does not begin")
+            self.broker.broker.terminate()
+            self.assertEqual(working.result().status, 201)
+        self.assertEqual(self.broker.broker.wait(60), -signal.SIGTERM)
+        self.broker.start_broker()
+        self.assertEqual(self.broker.deprovision("last", "echo").status, 200)
+        self.assert_nothing_left()
+
+    def _provision_unanswered(self) -> Answer | None:
+        try:
+            return self.broker.provision("lost", "deaf")
+        except OSError:
+            return None
+
+
+class PortTests(BrokerCase):
+    """A host with two ports."""
+
+    ports: ClassVar[tuple[int, int]] = (0, 0)
+
+    @classmethod
+    def catalog(cls) -> list[dict[str, Any]]:
+        """Return a service with one port."""
+        return [SERVICE]
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        """Start a broker whose host may lease two neighbouring ports."""
+        cls.engine = require_engine()
+        make_images()
+        cls.ports = _two_free_ports()
+        cls.broker = RunningBroker([SERVICE], cls.engine.unix_url, ports=cls.ports).start()
+
+    def test_both_ends(self) -> None:
+        """Both ends of the range are used; one more instance is refused, and works when a port is back."""
+        for number in (1, 2):
+            self.assertEqual(self.broker.provision(f"p{number}", "echo").status, 201)
+        refused = self.broker.provision("p3", "echo")
+        self.assertEqual(refused.status, 503)
+        self.assertIn("no free port", refused.description)
+        self.assertEqual(self.broker.deprovision("p1", "echo").status, 200)
+        self.assertEqual(self.broker.provision("p3", "echo").status, 201)
+        for number in (2, 3):
+            self.assertEqual(self.broker.deprovision(f"p{number}", "echo").status, 200)
+        self.assert_nothing_left()
+
+    def test_stranger(self) -> None:
+        """When a foreign process listens on one of the ports, the other one is used."""
+        with socket.create_server(("0.0.0.0", self.ports[0])):
+            self.assertEqual(self.broker.provision("s", "echo").status, 201)
+            self.assertEqual(leftovers.rows(self.broker.folder / "broker.db")["port_leases"], 1)
+            self.assertEqual(self.broker.deprovision("s", "echo").status, 200)
+        self.assert_nothing_left()
+
+
+class CommandTests(BrokerCase):
+    """A host whose executables are run by a command."""
+
+    @classmethod
+    def catalog(cls) -> list[dict[str, Any]]:
+        """Return a service."""
+        return [SERVICE]
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        """Start a broker whose agent asks for `env PATH=... docker-enter`."""
+        cls.engine = require_engine()
+        make_images()
+        folder = Path(__file__).parents[2] / "bin"
+        cls.broker = RunningBroker(
+            [SERVICE],
+            cls.engine.unix_url,
+            agent_settings={
+                "ExecCommand": "DockerCommandExec",
+                "ExecArgs": f"env,DOCKER_HOST={cls.engine.unix_url},PATH={folder}:{os.environ['PATH']},",
+            },
+        ).start()
+
+    def test_bind(self) -> None:
+        """The executable runs through docker-enter."""
+        self.assertEqual(self.broker.provision("c", "echo").status, 201)
+        bound = self.broker.bind("c", "b", "echo")
+        self.assertEqual((bound.status, bound.document), (201, {"credentials": {"user": "u"}}))
+        self.assertEqual(self.broker.deprovision("c", "echo").status, 200)
+        self.assert_nothing_left()
+
+
+def _two_free_ports() -> tuple[int, int]:
+    for low in range(31000, 32000, 2):
+        try:
+            with socket.create_server(("0.0.0.0", low)), socket.create_server(("0.0.0.0", low + 1)):
+                return low, low + 1
+        except OSError:
+            continue
+    raise AssertionError("no two neighbouring ports are free")

@@ -1,0 +1,133 @@
+"""What a call costs does not grow with the number of records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from sqlalchemy import Connection, event
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import SynchronousTestCase
+
+from dockerbroker.model.hosts import HostKey
+from dockerbroker.model.instances import Change, Phase
+from dockerbroker.persisters.sql import SqlPersister
+from tests.persisters import values
+from tests.persisters.files import SqliteFixture
+
+#: How many instances there are, with a binding and a port each, on hosts of their own.
+MANY = 300
+
+#: These tables are small and read as a whole.
+SMALL = ("images", "hosts", "deployment")
+
+#: SQLite's machine may take this many more steps than in a database that is nearly empty.
+MARGIN = 40
+
+
+class CostTests(SynchronousTestCase):
+    """The statements of a persister."""
+
+    def filled(self, count: int) -> SqlPersister:
+        """Return a persister with that many instances; all but the first are over and done."""
+        persister = SqliteFixture.of(self).persister()
+        for number in range(count):
+            made = values.instance(f"i{number}", 20001, host=self.host(number))
+            self.over(persister, values.provision(f"made {number}", made))
+            self.over(persister, values.bind(f"bound {number}", values.binding(f"i{number}", "b1")))
+        return persister
+
+    def host(self, number: int) -> HostKey:
+        """Return the key of a host."""
+        return HostKey(service_host=f"host{number}", docker_host=f"host{number}", docker_port=2375)
+
+    def done(self, call: Coroutine[Any, Any, Any]) -> Any:
+        """Return what the call returns."""
+        return self.successResultOf(Deferred.fromCoroutine(call))
+
+    def over(self, persister: SqlPersister, change: Change) -> None:
+        """Begin an operation and end it."""
+        begun = self.done(persister.begin(change, owner="maker", ttl=1e6))
+        self.done(persister.commit(Change(operation=begun.over(Phase.SUCCEEDED, 1))))
+
+    def everything(self, persister: SqlPersister, watch: Callable[[str], object]) -> None:
+        """Call every method but those that return the whole catalog; tells `watch` before each."""
+        host = self.host(0)
+
+        def call(name: str, *arguments: Any, **options: Any) -> Any:
+            watch(name)
+            return self.done(getattr(persister, name)(*arguments, **options))
+
+        call("cluster_id")
+        call("seed_images", [values.REDIS])
+        call("put_image", values.STATIC)
+        call("delete_image", "mysqlstatic")
+        call("record_ping", values.host(host))
+        call("hosts")
+        call("instance", "i0")
+        call("binding", "i0", "b1")
+        call("bindings", "i0")
+        call("operation", "made 0")
+        call("leased_ports", host)
+        begun = call("begin", values.provision("o1", values.instance("new", 20009)), owner="one", ttl=9)
+        call("renew", "one", ttl=9)
+        call("release", begun, delay=0)
+        [taken] = call("claim", "two", ttl=9)
+        moved = values.instance("new", 20010)
+        call("commit", Change(operation=taken.over(Phase.SUCCEEDED, 1), instance=moved))
+        begun = call("begin", values.bind("o2", values.binding("new", "b1")), owner="one", ttl=9)
+        call("commit", Change(operation=begun.over(Phase.FAILED, 1), remove_binding="b1"))
+        begun = call("begin", values.deprovision("o3", "i0"), owner="one", ttl=9)
+        call("commit", Change(operation=begun.over(Phase.SUCCEEDED, 1), remove_instance=True))
+
+    def test_indices(self) -> None:
+        """Every statement finds its rows by a key or an index; only small tables are read as a whole."""
+        persister = self.filled(1)
+        statements: dict[str, Any] = {}
+
+        def remember(_: Any, __: Any, statement: str, parameters: Any, *___: Any) -> None:
+            statements.setdefault(statement, parameters)
+
+        event.listen(persister.database.engine, "before_cursor_execute", remember)
+        self.everything(persister, lambda _: None)
+        event.remove(persister.database.engine, "before_cursor_execute", remember)
+        plans = persister.database.read(lambda connection: self.plans(connection, statements))
+        self.assertGreater(len(plans), 30)
+        for statement, step in plans:
+            scanned = step.removeprefix("SCAN ").split()[0] if step.startswith("SCAN ") else None
+            if scanned != "CONSTANT":
+                self.assertIn(scanned, (None, *SMALL), statement)
+            self.assertNotIn("AUTOMATIC", step)
+
+    def plans(self, connection: Connection, statements: dict[str, Any]) -> list[tuple[str, str]]:
+        """Return the steps by which SQLite runs the statements."""
+        steps: list[tuple[str, str]] = []
+        for statement, parameters in statements.items():
+            if not statement.startswith(("BEGIN", "PRAGMA")):
+                first = parameters[0] if isinstance(parameters, list) else parameters
+                rows = connection.exec_driver_sql("EXPLAIN QUERY PLAN " + statement, first)
+                steps.extend((statement, str(row.detail)) for row in rows)
+        return steps
+
+    def test_flat(self) -> None:
+        """With many instances each call takes as many steps of SQLite's machine as with one, or nearly."""
+        few, many = self.steps(self.filled(1)), self.steps(self.filled(MANY))
+        self.assertEqual(few.keys(), many.keys())
+        for call, steps in many.items():
+            self.assertLess(steps, few[call] + MARGIN, call)
+
+    def steps(self, persister: SqlPersister) -> dict[str, int]:
+        """Return how many steps each call takes, by its name and turn."""
+        counts: dict[str, int] = {}
+
+        def step() -> int:
+            counts[list(counts)[-1]] += 1
+            return 0
+
+        counts["opening"] = 0
+        with persister.database.engine.connect() as connection:
+            driver: Any = connection.connection.dbapi_connection
+        driver.set_progress_handler(step, 1)
+        self.everything(persister, lambda name: counts.update({f"{len(counts)} {name}": 0}))
+        driver.set_progress_handler(None, 0)
+        return counts

@@ -1,0 +1,234 @@
+"""Values come back from their rows as they were, and secrets stand in one column alone."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import hypothesis.strategies as st
+from attrs import evolve
+from hypothesis import HealthCheck, given, settings
+from twisted.trial.unittest import SynchronousTestCase
+
+from dockerbroker.errors import Unavailable
+from dockerbroker.model.catalog import ImageDefinition
+from dockerbroker.model.hosts import DockerHost, HostKey
+from dockerbroker.model.instances import (
+    BindingState,
+    InstanceState,
+    Operation,
+    OperationKind,
+    Phase,
+    ServiceBinding,
+    ServiceInstance,
+    Step,
+)
+from dockerbroker.model.secrets import Secret
+from dockerbroker.persisters import records
+from tests.persisters import values
+
+TEXT = st.text(max_size=20)
+NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | NUMBERS | TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+    max_leaves=6,
+)
+OBJECTS = st.dictionaries(TEXT, JSON, max_size=4)
+SECRETS = OBJECTS.map(Secret)
+PORTS = st.integers(0, 65535)
+
+IMAGES = st.builds(
+    ImageDefinition,
+    name=TEXT,
+    plan=TEXT,
+    image=TEXT,
+    dashboard_url=st.none() | TEXT,
+    credentials=st.none() | SECRETS,
+    numinstances=st.integers(0, 1),
+    container_name=st.none() | TEXT,
+    legacy_arguments=st.booleans(),
+)
+KEYS = st.builds(HostKey, service_host=TEXT, docker_host=TEXT, docker_port=PORTS)
+HOSTS = st.builds(
+    DockerHost,
+    key=KEYS,
+    is_active=st.booleans(),
+    perf_factor=NUMBERS,
+    keep_alive=NUMBERS,
+    exec_command=TEXT,
+    exec_arguments=st.lists(TEXT, max_size=3).map(tuple),
+    portbind_min=PORTS,
+    portbind_max=PORTS,
+)
+INSTANCES = st.builds(
+    ServiceInstance,
+    id=TEXT,
+    definition=IMAGES,
+    organization_guid=TEXT,
+    space_guid=TEXT,
+    host=KEYS,
+    parameters=SECRETS,
+    context=OBJECTS,
+    generation=st.integers(1, 99),
+    container_id=st.none() | TEXT,
+    ports=st.dictionaries(TEXT, PORTS, max_size=3),
+    provisioned=SECRETS,
+    dashboard_url=st.none() | TEXT,
+    state=st.sampled_from(InstanceState),
+    operation_id=st.none() | TEXT,
+    created_at=NUMBERS,
+)
+BINDINGS = st.builds(
+    ServiceBinding,
+    instance_id=TEXT,
+    id=TEXT,
+    app_guid=st.none() | TEXT,
+    bind_resource=OBJECTS,
+    parameters=SECRETS,
+    context=OBJECTS,
+    document=SECRETS,
+    state=st.sampled_from(BindingState),
+    created_at=NUMBERS,
+)
+OPERATIONS = st.builds(
+    Operation,
+    id=TEXT,
+    kind=st.sampled_from(OperationKind),
+    instance_id=TEXT,
+    step=st.sampled_from(Step),
+    binding_id=st.none() | TEXT,
+    phase=st.sampled_from(Phase),
+    attempt=st.integers(1, 99),
+    epoch=st.integers(1, 99),
+    owner=st.none() | TEXT,
+    exec_id=st.none() | TEXT,
+    description=TEXT,
+    created_at=NUMBERS,
+    finished_at=st.none() | NUMBERS,
+)
+
+many = settings(max_examples=50, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+def changed(row: dict[str, Any], column: str, change: Any) -> dict[str, Any]:
+    """Return the row with its JSON in that column changed."""
+    document = json.loads(row[column])
+    change(document)
+    return row | {column: json.dumps(document)}
+
+
+class RoundTripTests(SynchronousTestCase):
+    """What is stored comes back."""
+
+    @many
+    @given(image=IMAGES)
+    def test_images(self, image: ImageDefinition) -> None:
+        """A definition comes back."""
+        self.assertEqual(records.read_image(records.image_row(image)), image)
+
+    @many
+    @given(host=HOSTS)
+    def test_hosts(self, host: DockerHost) -> None:
+        """A host comes back."""
+        self.assertEqual(records.read_host(records.host_row(host)), host)
+
+    @many
+    @given(instance=INSTANCES)
+    def test_instances(self, instance: ServiceInstance) -> None:
+        """An instance comes back, with what the column says of who holds it."""
+        row = records.instance_row(instance) | {"operation_id": instance.operation_id}
+        self.assertEqual(records.read_instance(row), instance)
+
+    @many
+    @given(binding=BINDINGS)
+    def test_bindings(self, binding: ServiceBinding) -> None:
+        """A binding comes back."""
+        self.assertEqual(records.read_binding(records.binding_row(binding)), binding)
+
+    @many
+    @given(operation=OPERATIONS)
+    def test_operations(self, operation: Operation) -> None:
+        """An operation comes back, with what the columns say of its lease."""
+        row = records.operation_row(operation) | {"epoch": operation.epoch, "owner": operation.owner}
+        self.assertEqual(records.read_operation(row), operation)
+
+
+class SecrecyTests(SynchronousTestCase):
+    """Where secrets are kept."""
+
+    def test_secret_column_alone(self) -> None:
+        """Every secret member stands in the column `secret` and in no other."""
+        hidden = [Secret({"key": f"hidden-{number}"}) for number in range(5)]
+        image = evolve(values.STATIC, credentials=hidden[0])
+        made = values.instance(definition=image, parameters=hidden[1], provisioned=hidden[2])
+        binding = values.binding(parameters=hidden[3], document=hidden[4])
+        rows = [records.image_row(image), records.instance_row(made), records.binding_row(binding)]
+        secret = "".join(row.pop("secret") for row in rows)
+        self.assertNotIn("hidden", json.dumps(rows))
+        for number in range(5):
+            self.assertIn(f"hidden-{number}", secret)
+
+    def test_secret_elsewhere(self) -> None:
+        """A secret in a member that is not secret is not stored."""
+        image = evolve(values.REDIS, dashboard_url=Secret({"a": "b"}))
+        self.assertRaises(TypeError, records.image_row, image)
+
+
+class VersionsTests(SynchronousTestCase):
+    """Rows that another version wrote, or nobody."""
+
+    def setUp(self) -> None:
+        """Store an instance."""
+        self.made = values.instance("i1", 20001, definition=values.STATIC)
+        self.row = records.instance_row(self.made) | {"operation_id": None}
+
+    def test_unknown_members(self) -> None:
+        """Members that this version does not know are ignored, also in what is inside."""
+
+        def grow(document: dict[str, Any]) -> None:
+            document["later"] = {"a": 1}
+            document["definition"]["later"] = 1
+            document["host"]["later"] = 1
+
+        row = changed(self.row, "document", grow)
+        row = changed(row, "secret", lambda secret: secret.update(later={"a": 1}))
+        self.assertEqual(records.read_instance(row), self.made)
+
+    def test_absent_members(self) -> None:
+        """Members that an earlier version did not write have their defaults."""
+
+        def shrink(document: dict[str, Any]) -> None:
+            del document["generation"], document["dashboard_url"], document["definition"]["legacy_arguments"]
+
+        self.assertEqual(records.read_instance(changed(self.row, "document", shrink)), self.made)
+
+    def test_unreadable(self) -> None:
+        """What cannot be read is the database's fault, and the sentence shows nothing of the record."""
+        broken = [
+            self.row | {"document": "{"},
+            self.row | {"document": "[]"},
+            self.row | {"document": None},
+            self.row | {"secret": '{"parameters": "hidden"}'},
+            self.row | {"secret": '{"definition": "hidden"}'},
+            changed(self.row, "document", lambda document: document.pop("host")),
+            changed(self.row, "document", lambda document: document.update(state="hidden")),
+        ]
+        for row in broken:
+            error = self.assertRaises(Unavailable, records.read_instance, row)
+            self.assertIn("ServiceInstance", error.description)
+            self.assertNotIn("hidden", error.description)
+
+
+class PortsTests(SynchronousTestCase):
+    """The leases that an instance holds."""
+
+    def test_owned(self) -> None:
+        """Each of the host's ports is leased once, even when two of the container's lead to it."""
+        made = evolve(values.instance("i1"), ports={"53/tcp": 20002, "53/udp": 20002, "80/tcp": 20001})
+        self.assertEqual([lease["port"] for lease in records.leased_ports_of(made)], [20001, 20002])
+
+    def test_not_owned(self) -> None:
+        """A container that the broker did not make has no leases."""
+        made = values.instance("i1", 20001, definition=values.EXISTING)
+        self.assertEqual(records.leased_ports_of(made), [])

@@ -1,0 +1,328 @@
+"""A whole broker in memory: the real web, broker, worker and reconciler over memory persister and engines.
+
+    stack = Stack()
+    answer = stack.provision("i-1")
+    self.assertEqual((answer.status, answer.json), (201, {}))
+
+A stack starts with one Docker host, `HOST`, and one service, `REDIS`, whose image has a HEALTHCHECK and the
+executables `/bind` and `/unbind`. Nothing happens by itself: time passes only while a request is waited for,
+and in `advance`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, TypeVar
+
+from attrs import Factory, define, field, frozen
+from treq.testing import StubTreq
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.web.http_headers import Headers
+
+from dockerbroker.broker.administration import Administration
+from dockerbroker.broker.executions import Executions
+from dockerbroker.broker.placing import Placing
+from dockerbroker.broker.readiness import Readiness
+from dockerbroker.broker.reconcile import Reconciler
+from dockerbroker.broker.service import ServiceBroker
+from dockerbroker.broker.steps import Limits, Steps
+from dockerbroker.broker.worker import Worker
+from dockerbroker.engines.executors import DockerApiExecutor
+from dockerbroker.model.catalog import ImageDefinition
+from dockerbroker.model.containers import HealthCheck
+from dockerbroker.model.hosts import DockerHost, HostKey
+from dockerbroker.model.placement import SimpleDispatcher
+from dockerbroker.model.secrets import Secret
+from dockerbroker.web.auth import Credentials
+from dockerbroker.web.guard import GuardedSite
+from dockerbroker.web.site import make_site
+from tests.memory_engine import MemoryEngine, MemoryEngines, MemoryImage
+from tests.memory_persister import MemoryPersister
+
+T = TypeVar("T")
+
+USER: Final = "admin"
+PASSWORD: Final = "correct horse"
+CATALOG: Final = "docker"
+
+#: A host that sends no second ping during a test, and needs none.
+HOST: Final = DockerHost(
+    key=HostKey(service_host="10.0.0.1", docker_host="10.0.0.2", docker_port=2375), keep_alive=86400
+)
+REDIS: Final = ImageDefinition(name="redis", plan="100", image="redis")
+#: What the `/bind` of the image `redis` prints.
+CREDENTIALS: Final = {"username": "user", "password": "swordfish"}
+
+#: Seconds of the broker's clock after which a request that has no answer will never get one.
+PATIENCE: Final = 120.0
+_EPOCH: Final = 1_700_000_000.0
+
+
+@frozen(kw_only=True)
+class Answer:
+    """An HTTP answer."""
+
+    status: int
+    headers: Headers
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        """The body, which must be JSON and say so."""
+        assert self.header("content-type") == "application/json", (self.status, self.body)
+        return json.loads(self.body)
+
+    @property
+    def description(self) -> str:
+        """The description of an error."""
+        description: str = self.json["description"]
+        return description
+
+    def header(self, name: str) -> str | None:
+        """The only value of a header, or None."""
+        values = self.headers.getRawHeaders(name, [])
+        assert len(values) <= 1, values
+        return values[0] if values else None
+
+
+@define(eq=False)
+class Asked:
+    """A request that was sent; `answer` is None until it is answered."""
+
+    answer: Answer | None = None
+    _received: Deferred[None] | None = None
+
+    def receive(self, client: Any, response: Deferred[Any]) -> None:
+        """Wait for the answer in the background; a connection that is lost is a failed test."""
+
+        async def receive() -> None:
+            head = await response
+            body = await client.content(head)
+            self.answer = Answer(status=head.code, headers=head.headers, body=body)
+
+        self._received = Deferred.fromCoroutine(receive())
+
+    def disconnect(self) -> None:
+        """Let the client close its connection."""
+        assert self._received is not None
+        self._received.addErrback(lambda _: None)
+        self._received.cancel()
+
+
+def in_order(items: Sequence[T], count: int) -> list[T]:
+    """Return the first items, where a broker takes random ones."""
+    return list(items[:count])
+
+
+def provision_body(**changes: Any) -> dict[str, Any]:
+    """Return the body of a provision of `REDIS`, with changes; a change to None leaves the member out."""
+    body = {"service_id": "redis", "plan_id": "redis_100", "organization_guid": "o-1", "space_guid": "s-1"}
+    return {key: value for key, value in {**body, **changes}.items() if value is not None}
+
+
+def bind_body(**changes: Any) -> dict[str, Any]:
+    """Return the body of a bind of `REDIS`, with changes; a change to None leaves the member out."""
+    body = {"service_id": "redis", "plan_id": "redis_100"}
+    return {key: value for key, value in {**body, **changes}.items() if value is not None}
+
+
+def add_service(engine: MemoryEngine, definition: ImageDefinition = REDIS, **behaviour: Any) -> MemoryImage:
+    """Give a host a healthy image of the service; `behaviour` goes to `MemoryEngine.add_image`."""
+    settings = {"ports": ("6379/tcp",), "health_check": HealthCheck(command=("healthy",), timeout=5)}
+    image = engine.add_image(definition.image, **{**settings, **behaviour})
+    image.scripts.setdefault("healthy", lambda _stdin, _environment: (0, b"", b""))
+    return image
+
+
+@define(eq=False, kw_only=True)
+class Stack:
+    """One broker; `successor` makes another one on the same database and engines.
+
+    `limits`, `clock`, `persister` and `engines` may be given. `client` is a treq that talks to the broker.
+    """
+
+    clock: Clock = Factory(Clock)
+    owner: str = "broker-1"
+    limits: Limits = Factory(Limits)
+    persister: MemoryPersister = field()
+    engines: MemoryEngines = field()
+    worker: Worker = field(init=False)
+    broker: ServiceBroker = field(init=False)
+    administration: Administration = field(init=False)
+    reconciler: Reconciler = field(init=False)
+    site: GuardedSite = field(init=False)
+    client: Any = field(init=False)
+    _identifiers: int = field(default=0, init=False)
+
+    @persister.default
+    def _new_persister(self) -> MemoryPersister:
+        persister = MemoryPersister(self.clock.seconds)
+        Deferred.fromCoroutine(persister.seed_images([REDIS]))
+        Deferred.fromCoroutine(persister.record_ping(HOST))
+        return persister
+
+    @engines.default
+    def _new_engines(self) -> MemoryEngines:
+        engines = MemoryEngines(self.clock)
+        binding = json.dumps(CREDENTIALS).encode()
+        scripts = {
+            "/bind": lambda _stdin, _environment: (0, binding, b""),
+            "/unbind": lambda _stdin, _environment: (0, b"", b""),
+        }
+        add_service(engines(HOST), scripts=scripts)
+        return engines
+
+    def __attrs_post_init__(self) -> None:
+        """Put the broker together as the program does, and start it."""
+        executions = Executions(
+            self.persister,
+            self.engines,
+            lambda host: DockerApiExecutor(self.clock, self.engines(host)),
+            self._identifier,
+        )
+        steps = Steps(self.persister, self.engines, executions, Readiness(self.clock), self.limits, in_order)
+        self.worker = Worker(self.owner, self.persister, steps, self.limits, self.clock, self._wall)
+        placing = Placing(self.persister, self.engines, SimpleDispatcher(in_order), in_order)
+        self.broker = ServiceBroker(
+            self.persister, placing, self.worker, self.limits, self._identifier, self._wall
+        )
+        self.administration = Administration(self.persister, CATALOG)
+        self.reconciler = Reconciler(self.persister, self.worker, self.clock)
+        credentials = Credentials(user=USER, password=Secret(PASSWORD))
+        self.site = make_site(self.clock, self.broker, self.administration, self.persister, credentials)
+        self.client = StubTreq(self.site.resource)
+        # Not its own kind of site but the guarded one, as in the program.
+        self.client._agent._serverFactory = self.site
+        self.reconciler.start()
+
+    # The world of the broker.
+
+    @property
+    def engine(self) -> MemoryEngine:
+        """The engine of `HOST`."""
+        return self.engines(HOST)
+
+    @property
+    def image(self) -> MemoryImage:
+        """The image of `REDIS` on `HOST`."""
+        return self.engine.images[REDIS.image]
+
+    def add_host(self, host: DockerHost) -> MemoryEngine:
+        """Let a host's agent ping; return its engine, which has no image yet."""
+        Deferred.fromCoroutine(self.persister.record_ping(host))
+        return self.engines(host)
+
+    def add_definition(self, definition: ImageDefinition) -> None:
+        """Put a definition into the catalog, or replace the one of its name."""
+        Deferred.fromCoroutine(self.persister.put_image(definition))
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass, from one timer to the next, as it passes in a running program."""
+        end = self.clock.seconds() + seconds
+        self._flush()
+        while self.clock.seconds() < end:
+            due = [call.getTime() for call in self.clock.getDelayedCalls()]
+            self.clock.advance(max(min([end, *due]) - self.clock.seconds(), 0))
+            self._flush()
+
+    def successor(self) -> Stack:
+        """Let the broker crash; return another one on its database and engines.
+
+        The clock of the crashed broker stands still from now on: it neither renews a lease nor times out,
+        and what it waits for must not be released.
+        """
+        clock = Clock()
+        clock.advance(self.clock.seconds())
+        self.engines.clock = clock
+        for engine in self.engines.engines.values():
+            engine.clock = clock
+        persister = MemoryPersister(clock.seconds, self.persister.tables)
+        return Stack(
+            clock=clock,
+            owner=f"{self.owner}'",
+            limits=self.limits,
+            persister=persister,
+            engines=self.engines,
+        )
+
+    # Requests.
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        headers: Mapping[str, str | None] | None = None,
+        auth: tuple[str, str] | None = (USER, PASSWORD),
+    ) -> Asked:
+        """Send a request and return at once.
+
+        A body that is not bytes is sent as JSON. `headers` replace those that platforms send; None leaves
+        one out.
+        """
+        merged = {"X-Broker-API-Version": "2.17", "Content-Type": "application/json", **(headers or {})}
+        sent = {name: value for name, value in merged.items() if value is not None}
+        data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
+        url = f"http://broker{path}"
+        response = self.client.request(method, url, headers=sent, data=data, auth=auth)
+        asked = Asked()
+        asked.receive(self.client, response)
+        self._flush()
+        return asked
+
+    def settle(self, asked: Asked) -> Answer:
+        """Let time pass until the request is answered; return the answer."""
+        started = self.clock.seconds()
+        while asked.answer is None:
+            assert self.clock.seconds() < started + PATIENCE, "the request is never answered"
+            due = [call.getTime() for call in self.clock.getDelayedCalls()]
+            self.advance(max(min(due, default=0.0) - self.clock.seconds(), 0.001))
+        return asked.answer
+
+    def request(self, method: str, path: str, body: Any = None, **options: Any) -> Answer:
+        """Send a request, with the options of `ask`, and return its answer."""
+        return self.settle(self.ask(method, path, body, **options))
+
+    def provision(self, instance_id: str, **changes: Any) -> Answer:
+        """Provision an instance of `REDIS`, with changes of `provision_body`."""
+        return self.request("PUT", instance_path(instance_id), provision_body(**changes))
+
+    def deprovision(self, instance_id: str, definition: ImageDefinition = REDIS) -> Answer:
+        """Deprovision an instance."""
+        return self.request("DELETE", instance_path(instance_id) + query(definition))
+
+    def bind(self, instance_id: str, binding_id: str, **changes: Any) -> Answer:
+        """Bind an instance of `REDIS`, with changes of `bind_body`."""
+        return self.request("PUT", binding_path(instance_id, binding_id), bind_body(**changes))
+
+    def unbind(self, instance_id: str, binding_id: str, definition: ImageDefinition = REDIS) -> Answer:
+        """Remove a binding."""
+        return self.request("DELETE", binding_path(instance_id, binding_id) + query(definition))
+
+    def _flush(self) -> None:
+        self.client.flush()
+
+    def _identifier(self) -> str:
+        self._identifiers += 1
+        return f"{self.owner}-{self._identifiers}"
+
+    def _wall(self) -> float:
+        return _EPOCH + self.clock.seconds()
+
+
+def instance_path(instance_id: str) -> str:
+    """Return the path of an instance."""
+    return f"/v2/service_instances/{instance_id}"
+
+
+def binding_path(instance_id: str, binding_id: str) -> str:
+    """Return the path of a binding."""
+    return f"{instance_path(instance_id)}/service_bindings/{binding_id}"
+
+
+def query(definition: ImageDefinition = REDIS) -> str:
+    """Return the query of a deprovision or unbind."""
+    return f"?service_id={definition.service_id}&plan_id={definition.plan_id}"
