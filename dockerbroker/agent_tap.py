@@ -49,11 +49,11 @@ def makeService(options: Options) -> IService:
     """Return the agent; what stands in its way is one sentence on standard error and exit status 1."""
     from twisted.internet import reactor  # noqa: PLC0415 (twistd may choose another one before this)
 
-    use_monotonic_clock(reactor)
     has_certificates = make_or_refuse(
         PROGRAM, lambda: check_certificates({option: options[option] for option in CERTIFICATE_OPTIONS})
     )
     configuration = make_or_refuse(PROGRAM, lambda: load_agent(Path(options["config"])))
+    use_monotonic_clock(reactor)
     return build(reactor, configuration, has_certificates=has_certificates)
 
 

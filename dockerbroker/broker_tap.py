@@ -75,10 +75,10 @@ def makeService(options: Options) -> IService:
     """Return the broker; what stands in its way is one sentence on standard error and exit status 1."""
     from twisted.internet import reactor  # noqa: PLC0415 (twistd may choose another one before this)
 
-    use_monotonic_clock(reactor)
     configuration = make_or_refuse(PROGRAM, lambda: load_broker(Path(options["config"]), os.environ))
     make_or_refuse(PROGRAM, lambda: check_address(configuration.listen_ip, configuration.port))
     make_or_refuse(PROGRAM, lambda: check(sqlite_url(configuration.persister.database)))
+    use_monotonic_clock(reactor)
     return build(reactor, configuration)
 
 

@@ -1,8 +1,14 @@
 """Configuration files for the tests."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from dockerbroker.config import AgentConfiguration, BrokerConfiguration, load_agent, load_broker
+from dockerbroker.errors import InvalidConfiguration
 
 
 def broker_document() -> dict[str, Any]:
@@ -34,3 +40,36 @@ def written(folder: Path, document: object, *, name: str = "test.config", mode: 
     path.write_text(json.dumps(document), encoding="utf-8")
     path.chmod(mode)
     return path
+
+
+class ConfigurationCase(SynchronousTestCase):
+    """A folder for configuration files."""
+
+    def setUp(self) -> None:
+        """Make the folder."""
+        self.folder = Path(self.mktemp()).absolute()
+        self.folder.mkdir()
+
+    def broker(self, document: object, **environment: str) -> BrokerConfiguration:
+        """Load the document as a broker's file."""
+        return load_broker(written(self.folder, document), environment)
+
+    def agent(self, document: object) -> AgentConfiguration:
+        """Load the document as an agent's file."""
+        return load_agent(written(self.folder, document))
+
+    def complaints(self, document: object, **environment: str) -> str:
+        """Return what is said about the document as a broker's file."""
+        return self.said_of(lambda: self.broker(document, **environment))
+
+    def agent_complaints(self, document: object) -> str:
+        """Return what is said about the document as an agent's file."""
+        return self.said_of(lambda: self.agent(document))
+
+    def said_of(self, load: Callable[[], object]) -> str:
+        """Return the description of the `InvalidConfiguration` that loading raises."""
+        try:
+            load()
+        except InvalidConfiguration as error:
+            return error.description
+        raise AssertionError("the file was loaded")

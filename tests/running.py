@@ -53,12 +53,11 @@ def free_port() -> int:
 class RunningBroker:
     """Programs in a folder of their own; `stop` ends them and removes the folder.
 
-    `images` is the catalog; `docker_host` is where the agent says that Docker is; `ports` are those to lease.
+    `images` is the catalog; `docker_host` is where the agent says that Docker is.
     """
 
     images: list[dict[str, Any]]
     docker_host: str
-    ports: tuple[int, int] = (0, 0)
     settings: dict[str, Any] = field(factory=dict)
     agent_settings: dict[str, Any] = field(factory=dict)
     folder: Path = field(factory=lambda: Path(tempfile.mkdtemp(prefix="dockerbroker-")))
@@ -166,8 +165,6 @@ class RunningBroker:
             "dockerport": 0 if is_path else int(docker_port),
             "isactive": True,
             "keepalive": 1,
-            "portbind_min": self.ports[0],
-            "portbind_max": self.ports[1],
             **self.agent_settings,
         }
         server = {"host": "127.0.0.1", "port": self.port, "user": USER, "password": PASSWORD}

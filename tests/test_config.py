@@ -1,19 +1,10 @@
-"""The configuration files: what they mean, and what is said of wrong ones."""
+"""The broker's configuration file: what it means, and what is said of wrong ones."""
 
-import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from twisted.trial.unittest import SynchronousTestCase
-
-from dockerbroker.config import AgentConfiguration, BrokerConfiguration, load_agent, load_broker
-from dockerbroker.errors import InvalidConfiguration
-from dockerbroker.model.hosts import DockerHost, HostKey
+from dockerbroker.config import load_broker
 from dockerbroker.model.secrets import Secret
-from tests.configurations import agent_document, broker_document, written
+from tests.configurations import ConfigurationCase, broker_document, written
 
 #: What an operator of the original has, with only the driver and the database changed.
 ORIGINAL_BROKER = """{
@@ -35,50 +26,8 @@ ORIGINAL_BROKER = """{
   "loglevel": "debug"
 }"""
 
-ORIGINAL_AGENT = """{
-  "serviceagent": {
-    "servicehost": "192.168.1.1", "dockerhost": "192.168.1.2", "dockerport": "4243", "isactive": true,
-    "keepalive": 10, "ExecCommand": "DockerCommandExec", "ExecArgs": "boot2docker,ssh,sudo,",
-    "perffactor": 1.22, "portbind_min": 49153, "portbind_max": 65535
-  },
-  "brokerservers": [
-    {"host": "192.168.1.1", "port": "9998", "user": "admin", "password": "admin"},
-    {"host": "192.168.1.9", "port": 9998, "user": "admin", "password": "admin"}
-  ]
-}"""
 
-
-class _WithFolder(SynchronousTestCase):
-    def setUp(self) -> None:
-        self.folder = Path(self.mktemp()).absolute()
-        self.folder.mkdir()
-
-    def broker(self, document: object, **environment: str) -> BrokerConfiguration:
-        """Load the document as a broker's file."""
-        return load_broker(written(self.folder, document), environment)
-
-    def agent(self, document: object) -> AgentConfiguration:
-        """Load the document as an agent's file."""
-        return load_agent(written(self.folder, document))
-
-    def complaints(self, document: object, **environment: str) -> str:
-        """Return what is said about the document as a broker's file."""
-        return self.said_of(lambda: self.broker(document, **environment))
-
-    def agent_complaints(self, document: object) -> str:
-        """Return what is said about the document as an agent's file."""
-        return self.said_of(lambda: self.agent(document))
-
-    def said_of(self, load: Callable[[], object]) -> str:
-        """Return the description of the `InvalidConfiguration` that loading raises."""
-        try:
-            load()
-        except InvalidConfiguration as error:
-            return error.description
-        raise AssertionError("the file was loaded")
-
-
-class BrokerTests(_WithFolder):
+class BrokerTests(ConfigurationCase):
     """The broker's file."""
 
     def test_defaults(self) -> None:
@@ -86,7 +35,7 @@ class BrokerTests(_WithFolder):
         configuration = self.broker(broker_document())
         self.assertEqual(
             (configuration.dispatcher, configuration.listen_ip, configuration.port),
-            ("SimpleDispatcher", "0.0.0.0", 9998),  # noqa: S104
+            ("SimpleDispatcher", "0.0.0.0", 9998),
         )
         self.assertEqual(
             (configuration.ready_within, configuration.execute_within, configuration.per_host),
@@ -274,171 +223,3 @@ class BrokerTests(_WithFolder):
         path = self.folder / "large.config"
         path.write_bytes(b" " * (1024 * 1024 + 1))
         self.assertIn("is larger than", self.said_of(lambda: load_broker(path, {})))
-
-
-class AgentTests(_WithFolder):
-    """The agent's file."""
-
-    def test_original(self) -> None:
-        """A file of the original loads unchanged; the empty words at the end of ExecArgs are dropped."""
-        path = self.folder / "agent.config"
-        path.write_text(ORIGINAL_AGENT, encoding="utf-8")
-        path.chmod(0o600)
-        configuration = load_agent(path)
-        self.assertEqual(
-            configuration.host,
-            DockerHost(
-                key=HostKey(service_host="192.168.1.1", docker_host="192.168.1.2", docker_port=4243),
-                is_active=True,
-                perf_factor=1.22,
-                keep_alive=10.0,
-                exec_command="DockerCommandExec",
-                exec_arguments=("boot2docker", "ssh", "sudo"),
-                portbind_min=49153,
-                portbind_max=65535,
-            ),
-        )
-        self.assertEqual(
-            [broker.url for broker in configuration.brokers],
-            ["http://192.168.1.1:9998/ping", "http://192.168.1.9:9998/ping"],
-        )
-        self.assertEqual(configuration.brokers[0].password.reveal(), "admin")
-        self.assertEqual(configuration.warnings, ())
-
-    def test_unix_socket(self) -> None:
-        """A Docker host may be a socket's path; then there is no port."""
-        document = agent_document()
-        document["serviceagent"] = {"servicehost": "10.0.0.1", "dockerhost": "unix:///var/run/docker.sock"}
-        key = self.agent(document).host.key
-        self.assertEqual((key.docker_host, key.docker_port), ("unix:///var/run/docker.sock", 0))
-
-    def test_ipv6_broker(self) -> None:
-        """An IPv6 address of a broker is put into brackets in its URL."""
-        document = agent_document()
-        document["brokerservers"][0]["host"] = "::1"
-        self.assertEqual(self.agent(document).brokers[0].url, "http://[::1]:9998/ping")
-
-    def test_every_complaint_at_once(self) -> None:
-        """One error holds every complaint, each with the path of its key."""
-        said = self.agent_complaints(
-            {
-                "serviceagent": {"dockerhost": "10.0.0.2", "keepalive": -1, "portbind_min": 5},
-                "brokerservers": [{"host": "http://broker/", "port": 0}, [], {"port": []}],
-            }
-        )
-        for complaint in (
-            "serviceagent.servicehost: is missing or empty",
-            "serviceagent.dockerport: is missing",
-            "serviceagent.keepalive: must be a number",
-            "serviceagent.portbind_min: must be from 1 to portbind_max",
-            "brokerservers[0].host: must be a name or an address",
-            "brokerservers[0].port: must be a whole number from 1 to 65535",
-            "brokerservers[0].user: is missing or empty",
-            "brokerservers[0].password: is missing or empty",
-            "brokerservers[1]: must be an object",
-            "brokerservers[2].host: is missing or empty",
-            "brokerservers[2].port: must be a whole number",
-        ):
-            self.assertIn(complaint, said)
-
-    def test_no_broker(self) -> None:
-        """An agent without a broker to tell has nothing to do, which is a complaint."""
-        document = agent_document() | {"brokerservers": []}
-        self.assertIn("brokerservers: must name at least one broker", self.agent_complaints(document))
-
-    def test_missing_port(self) -> None:
-        """A broker's port has no default."""
-        document = agent_document()
-        del document["brokerservers"][0]["port"]
-        self.assertIn("brokerservers[0].port: is missing or empty", self.agent_complaints(document))
-
-
-_LEAVES = (
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.sampled_from(["0", "9" * 5000])
-)
-_KEYS = st.text() | st.sampled_from(
-    (
-        "dispatcher",
-        "listenIP",
-        "port",
-        "persister",
-        "driver",
-        "database",
-        "services",
-        "user",
-        "password",
-        "catalog",
-        "images",
-        "name",
-        "plan",
-        "dashboardurl",
-        "credentials",
-        "numinstances",
-        "numinstance",
-        "containername",
-        "serviceagent",
-        "servicehost",
-        "dockerhost",
-        "dockerport",
-        "keepalive",
-        "ExecArgs",
-        "brokerservers",
-        "host",
-        "perhost",
-        "readywithin",
-        "portbind_min",
-        "portbind_max",
-        "isactive",
-    )
-)
-_DOCUMENTS = st.recursive(
-    _LEAVES,
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(_KEYS, inner, max_size=6),
-    max_leaves=30,
-)
-
-
-def _mutated(document: dict[str, Any], junk: Any, choice: int) -> dict[str, Any]:
-    """Put junk in the place of one value of the document."""
-    places: list[tuple[Any, Any]] = []
-    level: list[Any] = [document]
-    while level:
-        container = level.pop()
-        keys = container if isinstance(container, dict) else range(len(container))
-        places.extend((container, key) for key in keys)
-        level.extend(container[key] for key in keys if isinstance(container[key], dict | list))
-    container, key = places[choice % len(places)]
-    container[key] = junk
-    return document
-
-
-class ArbitraryTests(_WithFolder):
-    """Whatever stands in a file."""
-
-    @settings(deadline=None)
-    @given(_DOCUMENTS)
-    def test_any_json(self, document: Any) -> None:
-        """Any JSON either loads or is an `InvalidConfiguration` of one line."""
-        self._loads_or_complains(json.dumps(document).encode())
-
-    @settings(deadline=None)
-    @given(_DOCUMENTS, st.integers(min_value=0))
-    def test_junk_in_one_place(self, junk: Any, choice: int) -> None:
-        """A good file with junk in the place of one value loads or is an `InvalidConfiguration`."""
-        for document in (broker_document(), agent_document()):
-            self._loads_or_complains(json.dumps(_mutated(document, junk, choice)).encode())
-
-    @settings(deadline=None)
-    @given(st.binary())
-    def test_any_bytes(self, data: bytes) -> None:
-        """Any bytes either load or are an `InvalidConfiguration` of one line."""
-        self._loads_or_complains(data)
-
-    def _loads_or_complains(self, data: bytes) -> None:
-        path = self.folder / "any.config"
-        path.write_bytes(data)
-        for load in (lambda: load_broker(path, {}), lambda: load_agent(path)):
-            try:
-                load()
-            except InvalidConfiguration as error:
-                self.assertTrue(error.description.isprintable(), error.description)

@@ -31,7 +31,8 @@ class EtcTests(SynchronousTestCase):
         """The broker's example loads; a checkout is readable by everybody, which is its only warning."""
         configuration = load_broker(ETC / "broker.config", {})
         self.assertEqual(
-            [image.name for image in configuration.services.images], ["redis", "mysql", "mysqlstatic"]
+            [image.name for image in configuration.services.images],
+            ["redis-docker", "mysql-docker", "mysqlstatic-docker"],
         )
         self.assertEqual([image.is_static for image in configuration.services.images], [False, False, True])
         for warning in configuration.warnings:

@@ -23,7 +23,8 @@ class DecodeTests(SynchronousTestCase):
 
     def refused(self, data: bytes) -> str:
         """Return the description of the refusal that the data must meet."""
-        return self.assertRaises(InvalidRequest, wire.decode, data).description
+        description: str = self.assertRaises(InvalidRequest, wire.decode, data).description
+        return description
 
     @unhurried
     @given(documents)

@@ -33,7 +33,7 @@ class ProgramOptions(Options):
         try:
             super().parseOptions(options)
         except UsageError as error:
-            refuse(self.program, f"{error}; twistd {self.program} --help tells the options.")
+            refuse(self.program, f"{str(error).rstrip('.')}; twistd {self.program} --help tells the options.")
 
     def postOptions(self) -> None:
         """Require the configuration file."""

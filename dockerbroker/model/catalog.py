@@ -13,7 +13,8 @@ from dockerbroker.wire import fold
 
 #: A Docker image reference: [registry/]path[:tag][@digest] (Docker's reference grammar, bounded).
 _REFERENCE = re.compile(
-    r"(?=.{1,500}\Z)(?:[A-Za-z0-9.-]+(?::\d{1,5})?/)?[a-z0-9]+(?:[._/-]+[a-z0-9]+)*"
+    r"(?=.{1,500}\Z)(?:[A-Za-z0-9]+(?:(?:\.|-+)[A-Za-z0-9]+)*(?::\d{1,5})?/)?"
+    r"[a-z0-9]+(?:(?:[._/]|__|-+)[a-z0-9]+)*"
     r"(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(?:@sha256:[a-f0-9]{64})?\Z"
 )
 _CONTAINER_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{1,254}\Z")

@@ -5,6 +5,7 @@ from typing import Any
 
 from attrs import field, frozen
 
+from dockerbroker import wire
 from dockerbroker.errors import InvalidRequest
 from dockerbroker.model.instances import ServiceBinding, ServiceInstance, no_members
 from dockerbroker.model.secrets import Secret
@@ -29,7 +30,7 @@ class ProvisionRequest:
             and self.plan_id == instance.definition.plan_id
             and self.organization_guid == instance.organization_guid
             and self.space_guid == instance.space_guid
-            and self.parameters == instance.parameters
+            and _same(self.parameters.reveal(), instance.parameters.reveal())
         )
 
 
@@ -52,8 +53,8 @@ class BindRequest:
             self.service_id == instance.definition.service_id
             and self.plan_id == instance.definition.plan_id
             and self.app_guid == binding.app_guid
-            and self.bind_resource == binding.bind_resource
-            and self.parameters == binding.parameters
+            and _same(self.bind_resource, binding.bind_resource)
+            and _same(self.parameters.reveal(), binding.parameters.reveal())
         )
 
 
@@ -86,3 +87,8 @@ class Bound:
 
     binding: ServiceBinding
     created: bool
+
+
+def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    # By their texts: to Python, true and 1 are equal.
+    return wire.canonical(one) == wire.canonical(other)

@@ -76,13 +76,13 @@ def _run(reactor: Any, pool: ThreadPool, function: Callable[[], T]) -> Deferred[
 
 
 def _refusal(sentence: str) -> InvalidConfiguration:
-    return InvalidConfiguration(f"persister.database: {sentence}")
+    return InvalidConfiguration(f"persister.database: {sentence}.")
 
 
 def _path(url: URL) -> Path:
     if url.get_backend_name() != "sqlite":
         raise InvalidConfiguration(
-            f"persister.driver: {url.get_backend_name()} is not supported yet; use sqlite"
+            f"persister.driver: {url.get_backend_name()} is not supported yet; use sqlite."
         )
     if not url.database or url.database == ":memory:":
         raise _refusal("must name the file of the SQLite database")
@@ -96,7 +96,7 @@ def _prepare_file(path: Path) -> None:
         raise _refusal(f"the folder {folder} does not exist; create it, or name a file in another one")
     if path.is_dir():
         raise _refusal(f"{path} is a folder; name a file")
-    if not os.access(folder, os.W_OK | os.X_OK):
+    if not os.access(folder, os.W_OK | os.X_OK, effective_ids=True):
         raise _refusal(f"the folder {folder} is not writable; give the broker's user the right to write it")
     try:
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))

@@ -26,16 +26,15 @@ def upgrade(connection: Connection) -> None:
     configuration = _configuration()
     scripts = ScriptDirectory.from_config(configuration)
     known = {script.revision for script in scripts.walk_revisions()}
+    database = f"persister.database: the database {connection.engine.url.database}"
     current = set(MigrationContext.configure(connection).get_current_heads())
     if not current <= known:
         raise InvalidConfiguration(
-            "persister.database: the database was used by a newer version of the broker (its schema is "
-            f"{', '.join(sorted(current - known))}); install that version, or restore an older backup"
+            f"{database} was used by a newer version of the broker (its schema is "
+            f"{', '.join(sorted(current - known))}); install that version, or restore an older backup."
         )
     if not current and inspect(connection).get_table_names():
-        raise InvalidConfiguration(
-            "persister.database: the database belongs to another program; name another one"
-        )
+        raise InvalidConfiguration(f"{database} belongs to another program; name another one.")
     if current != set(scripts.get_heads()):
         configuration.attributes[CONNECTION] = connection
         command.upgrade(configuration, "head")

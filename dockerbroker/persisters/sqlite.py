@@ -107,6 +107,7 @@ def sqlite_engine(path: Path, *, connections: int) -> Engine:
         pool_timeout=PATIENCE,
         # What the statements write are secrets, among others; errors shall not show them.
         hide_parameters=True,
+        execution_options={"begin": "BEGIN DEFERRED", "patience": PATIENCE},
     )
     event.listen(engine, "begin", _begin)
     event.listen(engine, "connect", partial(_remember_file, path))

@@ -43,6 +43,7 @@ from dockerbroker.model.secrets import Secret
 from tests.contracts.images import BROKEN, CRASHING, PLAIN
 
 _names = itertools.count()
+_shared: dict[tuple[type, str], str] = {}
 
 
 def name() -> str:
@@ -115,6 +116,17 @@ class EngineTestCase(TestCase):
         container_id = await self.created(wanted)
         await self.engine.start(container_id)
         return container_id
+
+    async def shared(self, image: str = PLAIN) -> str:
+        """Return a container that runs, the same one for all tests of a class, which must leave it so."""
+        key = (type(self), image)
+        if (known := _shared.get(key)) is not None:
+            container = await self.engine.inspect(known)
+            if container is not None and container.running:
+                return known
+        _shared[key] = await self.engine.create(spec(image))
+        await self.engine.start(_shared[key])
+        return _shared[key]
 
     async def assert_raises(self, error: type[EngineError | ExecutableOverrun], call: Any) -> str:
         """Assert that the call raises exactly this error, with a sentence; return the sentence."""
@@ -300,8 +312,8 @@ class ExecContract(EngineTestCase):
     """What an engine does with execs, in a container that runs."""
 
     async def prepared(self, *command: str, environment: Mapping[str, str] | None = None) -> str:
-        """Prepare a command in a fresh container."""
-        container_id = await self.started(spec())
+        """Prepare a command in a container that runs."""
+        container_id = await self.shared()
         return await self.engine.create_exec(container_id, command, environment or {})
 
     async def run_exec(

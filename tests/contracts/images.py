@@ -83,7 +83,7 @@ def fill_real(engine: RealEngine) -> None:
         changes=[
             *(f"EXPOSE {port}" for port in reversed(PORTS)),
             "HEALTHCHECK --interval=1h --timeout=2s CMD /ok || exit 1",
-            'CMD ["/bin/sh", "-c", "trap exit TERM; while :; do sleep 9999 & wait; done"]',
+            'CMD ["/bin/sh", "-c", "trap exit TERM; while :; do sleep 8888 & wait; done"]',
         ],
     )
     script = "#!/bin/sh\necho first\necho second >&2\nsleep 0.1\necho third\nexit 3\n"
@@ -92,7 +92,7 @@ def fill_real(engine: RealEngine) -> None:
     repository, tag = WITHOUT_SHELL.split(":")
     client = engine.client()
     client.import_image_from_data(
-        _archive_without_shell(), repository=repository, tag=tag, changes=['CMD ["/sleep", "9999"]']
+        _archive_without_shell(), repository=repository, tag=tag, changes=['CMD ["/sleep", "8888"]']
     )
     client.close()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -14,6 +15,7 @@ from twisted.trial.unittest import TestCase
 from dockerbroker.engines.address import TlsMaterial
 from dockerbroker.engines.docker import DockerEngines
 from dockerbroker.engines.pool import DaemonThreadPool
+from dockerbroker.model.containers import LABEL_CLUSTER
 from dockerbroker.model.hosts import DockerHost, HostKey
 from dockerbroker.model.secrets import Secret
 from tests.contracts import engine
@@ -26,7 +28,16 @@ def filled_engine() -> RealEngine:
     """Return the process's engine, which has the images of the suites."""
     real = require_engine()
     fill_real(real)
+    atexit.register(_remove_containers, real)
     return real
+
+
+def _remove_containers(real: RealEngine) -> None:
+    client = real.client()
+    for item in client.containers(all=True, filters={"label": LABEL_CLUSTER}):
+        if item["Labels"][LABEL_CLUSTER].startswith(engine.name().rpartition("-")[0]):
+            client.remove_container(item["Id"], force=True, v=True)
+    client.close()
 
 
 def host_at(url: str) -> DockerHost:

@@ -9,7 +9,7 @@ from tests.integration.case import BrokerCase
 from tests.running import Answer
 
 #: A service that listens, and says so quickly.
-SERVER = 'CMD ["sh", "-c", "trap exit TERM; echo listening; nc -lk -p 8080 -e cat & wait"]'
+SERVER = 'CMD ["sh", "-c", "trap exit TERM; echo listening; httpd -f -p 8080 & wait"]'
 HEALTHY = 'HEALTHCHECK CMD ["true"]'
 
 ECHO = "#!/bin/sh\ncat\n"
@@ -18,7 +18,9 @@ LOG = "#!/bin/sh\necho called >>/tmp/log\n"
 SCRIPTS: dict[str, dict[str, str]] = {
     "echo": {"/bind": ECHO, "/provision": ECHO},
     "environment": {
-        "/bind": "#!/bin/sh\nenv | grep ^BROKER_ | sort >&2\ntr '\\0' ' ' </proc/$$/cmdline >&2\nexit 3\n"
+        "/bind": "#!/bin/sh\nenv | grep ^BROKER_ | sort | tr '\\n' ' ' >/tmp/env\n"
+        "tr '\\0' ' ' </proc/$$/cmdline >/tmp/arguments\n"
+        'printf \'{"environment": "%s", "arguments": "%s"}\' "$(cat /tmp/env)" "$(cat /tmp/arguments)"\n'
     },
     "fails": {
         "/bind": "#!/bin/sh\nread line\necho 'first line' >&2\necho \"no room for $line\" >&2\nexit 7\n",
@@ -40,8 +42,7 @@ class ContractCase(BrokerCase):
 
     settings: ClassVar[dict[str, Any]] = {"readywithin": 3, "executewithin": 3}
 
-    @classmethod
-    def catalog(cls) -> list[dict[str, Any]]:
+    def catalog(self) -> list[dict[str, Any]]:
         """Return a definition for each image, and one whose image is missing."""
         names = [*SCRIPTS, "exits", "deaf", "missing", "template"]
         images: list[dict[str, Any]] = [
@@ -50,15 +51,13 @@ class ContractCase(BrokerCase):
         images[-1] |= {"image": "contract/echo", "credentials": {"uri": "$HOST:$PORT_9"}}
         return images
 
-    @classmethod
-    def setUpClass(cls) -> None:
+    def prepare(self) -> None:
         """Make the images."""
-        super().setUpClass()
         for name, files in SCRIPTS.items():
-            cls.engine.image(f"contract/{name}", files, changes=["EXPOSE 8080", SERVER, HEALTHY])
+            self.engine.image(f"contract/{name}", files, changes=["EXPOSE 8080", SERVER, HEALTHY])
         ending = 'CMD ["sh", "-c", "echo the disk is full >&2; exit 3"]'
-        cls.engine.image("contract/exits", {}, changes=["EXPOSE 8080", ending])
-        cls.engine.image("contract/deaf", {}, changes=["EXPOSE 8080", 'CMD ["sleep", "300"]'])
+        self.engine.image("contract/exits", {}, changes=["EXPOSE 8080", ending])
+        self.engine.image("contract/deaf", {}, changes=["EXPOSE 8080", 'CMD ["sleep", "300"]'])
 
     def provisioned(self, service: str) -> str:
         """Provision an instance of the service that is deprovisioned at the end; returns its id."""
@@ -120,7 +119,15 @@ class KeptTests(ContractCase):
     def test_environment(self) -> None:
         """Scalar members are in the environment; parameters are neither there nor in the arguments."""
         instance_id = self.provisioned("environment")
-        self.broker.bind(instance_id, "b", "environment", parameters={"secret": "canary-secret"})
+        answer = self.broker.bind(instance_id, "b", "environment", parameters={"secret": "canary-secret"})
+        self.assertEqual(answer.status, 201, answer.document)
+        seen = answer.document["credentials"]
+        environment = dict(word.split("=", 1) for word in seen["environment"].split())
+        self.assertEqual(len(environment.pop("BROKER_EXEC")), 32)
+        expected = {"ACTION": "bind", "INSTANCE_ID": instance_id, "BINDING_ID": "b", "HOST": "127.0.0.1"}
+        expected["DEADLINE"] = "3"
+        self.assertEqual(environment, {f"BROKER_{key}": value for key, value in expected.items()})
+        self.assertEqual(seen["arguments"].split(), ["/bin/sh", "/bind"])
         [container] = self.client.containers(filters={"label": f"dockerbroker.instance={instance_id}"})
         described = json.dumps(self.client.inspect_container(container["Id"]))
         self.assertNotIn("canary-secret", described)

@@ -14,9 +14,9 @@ from typing import Any, ClassVar
 from tests.integration import leftovers
 from tests.integration.case import BrokerCase
 from tests.real_engine import require_engine
-from tests.running import Answer, RunningBroker
+from tests.running import Answer
 
-ECHO_SERVER = 'CMD ["sh", "-c", "trap exit TERM; nc -lk -p 8080 -e cat & wait"]'
+ECHO_SERVER = 'CMD ["sh", "-c", "trap exit TERM; httpd -f -p 8080 & wait"]'
 BIND = '#!/bin/sh\necho \'{"credentials": {"user": "u"}}\'\n'
 SERVICE = {"name": "echo", "plan": "100", "image": "life/echo", "numinstances": 1}
 DEAF = {"name": "deaf", "plan": "100", "image": "life/deaf", "numinstances": 1}
@@ -52,15 +52,12 @@ class LifeTests(BrokerCase):
 
     settings: ClassVar[dict[str, Any]] = {"readywithin": 20}
 
-    @classmethod
-    def catalog(cls) -> list[dict[str, Any]]:
+    def catalog(self) -> list[dict[str, Any]]:
         """Return a service, one that never gets ready, and two on a container that exists."""
         return [SERVICE, DEAF, SHARED, TENANTS]
 
-    @classmethod
-    def setUpClass(cls) -> None:
+    def prepare(self) -> None:
         """Make the images."""
-        super().setUpClass()
         make_images()
 
     def test_eight_at_once(self) -> None:
@@ -140,15 +137,12 @@ class LifeTests(BrokerCase):
 class EndingTests(BrokerCase):
     """Brokers that end while they work."""
 
-    @classmethod
-    def catalog(cls) -> list[dict[str, Any]]:
+    def catalog(self) -> list[dict[str, Any]]:
         """Return a service, and one that never gets ready."""
         return [SERVICE, DEAF]
 
-    @classmethod
-    def setUpClass(cls) -> None:
+    def prepare(self) -> None:
         """Make the images."""
-        super().setUpClass()
         make_images()
 
     def test_killed(self) -> None:
@@ -192,20 +186,18 @@ class EndingTests(BrokerCase):
 class PortTests(BrokerCase):
     """A host with two ports."""
 
-    ports: ClassVar[tuple[int, int]] = (0, 0)
-
-    @classmethod
-    def catalog(cls) -> list[dict[str, Any]]:
+    def catalog(self) -> list[dict[str, Any]]:
         """Return a service with one port."""
         return [SERVICE]
 
-    @classmethod
-    def setUpClass(cls) -> None:
-        """Start a broker whose host may lease two neighbouring ports."""
-        cls.engine = require_engine()
+    def prepare(self) -> None:
+        """Make the image."""
         make_images()
-        cls.ports = _two_free_ports()
-        cls.broker = RunningBroker([SERVICE], cls.engine.unix_url, ports=cls.ports).start()
+
+    def agent_settings(self) -> dict[str, Any]:
+        """Return two neighbouring ports as the host's range."""
+        low, high = _two_free_ports()
+        return {"portbind_min": low, "portbind_max": high}
 
     def test_both_ends(self) -> None:
         """Both ends of the range are used; one more instance is refused, and works when a port is back."""
@@ -222,7 +214,7 @@ class PortTests(BrokerCase):
 
     def test_stranger(self) -> None:
         """When a foreign process listens on one of the ports, the other one is used."""
-        with socket.create_server(("0.0.0.0", self.ports[0])):
+        with socket.create_server(("0.0.0.0", int(self.broker.agent_settings["portbind_min"]))):
             self.assertEqual(self.broker.provision("s", "echo").status, 201)
             self.assertEqual(leftovers.rows(self.broker.folder / "broker.db")["port_leases"], 1)
             self.assertEqual(self.broker.deprovision("s", "echo").status, 200)
@@ -232,25 +224,19 @@ class PortTests(BrokerCase):
 class CommandTests(BrokerCase):
     """A host whose executables are run by a command."""
 
-    @classmethod
-    def catalog(cls) -> list[dict[str, Any]]:
+    def catalog(self) -> list[dict[str, Any]]:
         """Return a service."""
         return [SERVICE]
 
-    @classmethod
-    def setUpClass(cls) -> None:
-        """Start a broker whose agent asks for `env PATH=... docker-enter`."""
-        cls.engine = require_engine()
+    def prepare(self) -> None:
+        """Make the image."""
         make_images()
-        folder = Path(__file__).parents[2] / "bin"
-        cls.broker = RunningBroker(
-            [SERVICE],
-            cls.engine.unix_url,
-            agent_settings={
-                "ExecCommand": "DockerCommandExec",
-                "ExecArgs": f"env,DOCKER_HOST={cls.engine.unix_url},PATH={folder}:{os.environ['PATH']},",
-            },
-        ).start()
+
+    def agent_settings(self) -> dict[str, Any]:
+        """Return a command that ends in docker-enter, which is found on a path of its own."""
+        path = f"{Path(__file__).parents[2] / 'bin'}:{os.environ['PATH']}"
+        words = ("env", f"DOCKER_HOST={self.engine.unix_url}", f"PATH={path}", "")
+        return {"ExecCommand": "DockerCommandExec", "ExecArgs": ",".join(words)}
 
     def test_bind(self) -> None:
         """The executable runs through docker-enter."""

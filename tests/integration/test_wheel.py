@@ -9,7 +9,6 @@ import tempfile
 import venv
 import zipfile
 from pathlib import Path
-from typing import ClassVar
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -19,7 +18,7 @@ from tests.programs import ROOT, environment
 BUILD_PATIENCE = 300.0
 
 #: What a source tree needs to be built.
-SOURCES = ("dockerbroker", "twisted", "setup.cfg", "pyproject.toml", "LICENSE", "README.md")
+SOURCES = ("dockerbroker", "twisted", "tests", "setup.cfg", "pyproject.toml", "LICENSE", "README.md")
 
 FIND_PLUGINS = """
 from twisted.application.service import IServiceMaker
@@ -50,37 +49,33 @@ class WheelTests(SynchronousTestCase):
     """The wheel, built from a copy of the sources and installed with its dependencies."""
 
     timeout = 600
-    folder: ClassVar[Path]
-    wheel: ClassVar[Path]
 
-    @classmethod
-    def setUpClass(cls) -> None:
-        """Build the wheel."""
-        cls.folder = Path(tempfile.mkdtemp(prefix="dockerbroker-wheel-"))
-        sources = cls.folder / "sources"
+    def test_wheel(self) -> None:
+        """The wheel has all that it should and no more, and where it is installed both programs start."""
+        folder = Path(tempfile.mkdtemp(prefix="dockerbroker-wheel-"))
+        self.addCleanup(shutil.rmtree, folder, ignore_errors=True)
+        wheel = self._build(folder)
+        self._check_contents(wheel)
+        self._check_installed(wheel, folder)
+
+    def _build(self, folder: Path) -> Path:
+        sources = folder / "sources"
         sources.mkdir()
         ignored = shutil.ignore_patterns("__pycache__", "dropin.cache", "*.egg-info")
-        for name in (*SOURCES, "tests"):
+        for name in SOURCES:
             if (ROOT / name).is_dir():
                 shutil.copytree(ROOT / name, sources / name, ignore=ignored)
             elif (ROOT / name).exists():
                 shutil.copy(ROOT / name, sources / name)
-        run(
-            sys.executable, "-m", "build", "--wheel", "--outdir", cls.folder / "dist", sources, cwd=cls.folder
-        )
-        (cls.wheel,) = (cls.folder / "dist").glob("*.whl")
+        run(sys.executable, "-m", "build", "--wheel", "--outdir", folder / "dist", sources, cwd=folder)
+        (wheel,) = (folder / "dist").glob("*.whl")
+        return wheel
 
-    @classmethod
-    def tearDownClass(cls) -> None:
-        """Remove everything."""
-        shutil.rmtree(cls.folder, ignore_errors=True)
-
-    def test_contents(self) -> None:
-        """The wheel has every module, the plugins, the migrations and the type marker, and nothing else."""
-        with zipfile.ZipFile(self.wheel) as wheel:
-            shipped = {name for name in wheel.namelist() if ".dist-info/" not in name}
-        package = ROOT / "dockerbroker"
-        modules = {str(path.relative_to(ROOT)) for path in package.rglob("*.py")}
+    def _check_contents(self, wheel: Path) -> None:
+        """Every module, the plugins, the migrations and the type marker are in it, and nothing else."""
+        with zipfile.ZipFile(wheel) as opened:
+            shipped = {name for name in opened.namelist() if ".dist-info/" not in name}
+        modules = {str(path.relative_to(ROOT)) for path in (ROOT / "dockerbroker").rglob("*.py")}
         others = {
             "dockerbroker/py.typed",
             "dockerbroker/persisters/migrations/script.py.mako",
@@ -88,17 +83,17 @@ class WheelTests(SynchronousTestCase):
         }
         self.assertEqual(shipped, modules | others)
 
-    def test_installed(self) -> None:
-        """Where the wheel is installed, Twisted finds both plugins and twistd starts both programs."""
-        home = self.folder / "environment"
+    def _check_installed(self, wheel: Path, folder: Path) -> None:
+        """In a clean environment Twisted finds both plugins, and twistd lists and loads both programs."""
+        home = folder / "environment"
         venv.create(home, with_pip=True)
-        run(home / "bin" / "pip", "install", "--quiet", self.wheel, cwd=self.folder)
-        found = run(home / "bin" / "python", "-I", "-c", FIND_PLUGINS, cwd=self.folder).split()
+        run(home / "bin" / "pip", "install", "--quiet", wheel, cwd=folder)
+        found = run(home / "bin" / "python", "-I", "-c", FIND_PLUGINS, cwd=folder).split()
         self.assertTrue(found[0].startswith(str(home)), found)
         self.assertEqual(found[1:], ["dockeragent", "dockerbroker"])
-        listed = run(home / "bin" / "twistd", "--help", cwd=self.folder)
+        twistd = home / "bin" / "twistd"
+        listed = run(twistd, "--help", cwd=folder)
         for program in ("dockerbroker", "dockeragent"):
             self.assertIn(f"    {program} ", listed)
-            self.assertIn("--config", run(home / "bin" / "twistd", program, "--help", cwd=self.folder))
-            version = run(home / "bin" / "twistd", program, "--version", cwd=self.folder).split()
-            self.assertEqual(version, [program, self.wheel.name.split("-")[1]])
+            version = run(twistd, program, "--version", cwd=folder).split()
+            self.assertEqual(version, [program, wheel.name.split("-")[1]])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+import subprocess
 import tempfile
 import threading
 from collections.abc import Callable, Sequence
@@ -12,7 +14,7 @@ from typing import Any
 from attrs import define, field
 from twisted.internet.defer import Deferred, execute
 from twisted.internet.task import Clock
-from twisted.trial.unittest import SynchronousTestCase
+from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from dockerbroker.persisters.opening import check
 from dockerbroker.persisters.sql import SqlPersister
@@ -28,6 +30,42 @@ def temporary_folder(test: SynchronousTestCase) -> Path:
     folder = Path(tempfile.mkdtemp(prefix="dockerbroker-", dir=_FAST if _FAST.is_dir() else None))
     test.addCleanup(shutil.rmtree, folder, ignore_errors=True)
     return folder
+
+
+@define(eq=False)
+class Mounted:
+    """A file system of one megabyte in memory."""
+
+    path: Path
+
+    @property
+    def _ballast(self) -> Path:
+        return self.path / "ballast"
+
+    def remount(self, mode: str) -> None:
+        """Make it read-only (`ro`) or writable (`rw`)."""
+        subprocess.run(["mount", "-o", f"remount,{mode}", str(self.path)], check=True)
+
+    def fill(self) -> None:
+        """Take all the room that is left."""
+        with contextlib.suppress(OSError), self._ballast.open("ab", buffering=0) as file:
+            while file.write(bytes(4096)):
+                pass
+
+    def empty(self) -> None:
+        """Give back what `fill` took."""
+        self._ballast.unlink()
+
+
+def mount_memory(test: SynchronousTestCase, folder: Path) -> Mounted:
+    """Mount a file system of one megabyte until the test is over; skips the test without the right to."""
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=1m,mode=700", "tmpfs", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SkipTest(f"no file system can be mounted: {done.stderr.strip()}")
+    test.addCleanup(subprocess.run, ["umount", str(folder)], check=True)
+    return Mounted(folder)
 
 
 def open_here(path: Path, clock: Callable[[], float], connections: int = 2) -> SqlPersister:

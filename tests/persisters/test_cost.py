@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from sqlalchemy import Connection, event
-from twisted.internet.defer import Deferred
+from sqlalchemy import Connection, Engine, event
+from twisted.internet.defer import Deferred, execute
 from twisted.trial.unittest import SynchronousTestCase
 
 from dockerbroker.model.hosts import HostKey
 from dockerbroker.model.instances import Change, Phase
 from dockerbroker.persisters.sql import SqlPersister
+from dockerbroker.persisters.sqlite import SqliteDatabase, sqlite_engine
 from tests.persisters import values
 from tests.persisters.files import SqliteFixture
 
@@ -28,14 +29,16 @@ MARGIN = 40
 class CostTests(SynchronousTestCase):
     """The statements of a persister."""
 
-    def filled(self, count: int) -> SqlPersister:
-        """Return a persister with that many instances; all but the first are over and done."""
-        persister = SqliteFixture.of(self).persister()
+    def filled(self, count: int) -> tuple[SqlPersister, Engine]:
+        """Return a persister with that many instances, and its engine; no operation is under way."""
+        engine = sqlite_engine(SqliteFixture.of(self).path, connections=1)
+        self.addCleanup(engine.dispose)
+        persister = SqlPersister(SqliteDatabase(engine), execute)
         for number in range(count):
             made = values.instance(f"i{number}", 20001, host=self.host(number))
             self.over(persister, values.provision(f"made {number}", made))
             self.over(persister, values.bind(f"bound {number}", values.binding(f"i{number}", "b1")))
-        return persister
+        return persister, engine
 
     def host(self, number: int) -> HostKey:
         """Return the key of a host."""
@@ -82,15 +85,15 @@ class CostTests(SynchronousTestCase):
 
     def test_indices(self) -> None:
         """Every statement finds its rows by a key or an index; only small tables are read as a whole."""
-        persister = self.filled(1)
+        persister, engine = self.filled(1)
         statements: dict[str, Any] = {}
 
         def remember(_: Any, __: Any, statement: str, parameters: Any, *___: Any) -> None:
             statements.setdefault(statement, parameters)
 
-        event.listen(persister.database.engine, "before_cursor_execute", remember)
+        event.listen(engine, "before_cursor_execute", remember)
         self.everything(persister, lambda _: None)
-        event.remove(persister.database.engine, "before_cursor_execute", remember)
+        event.remove(engine, "before_cursor_execute", remember)
         plans = persister.database.read(lambda connection: self.plans(connection, statements))
         self.assertGreater(len(plans), 30)
         for statement, step in plans:
@@ -111,12 +114,12 @@ class CostTests(SynchronousTestCase):
 
     def test_flat(self) -> None:
         """With many instances each call takes as many steps of SQLite's machine as with one, or nearly."""
-        few, many = self.steps(self.filled(1)), self.steps(self.filled(MANY))
+        few, many = self.steps(*self.filled(1)), self.steps(*self.filled(MANY))
         self.assertEqual(few.keys(), many.keys())
         for call, steps in many.items():
             self.assertLess(steps, few[call] + MARGIN, call)
 
-    def steps(self, persister: SqlPersister) -> dict[str, int]:
+    def steps(self, persister: SqlPersister, engine: Engine) -> dict[str, int]:
         """Return how many steps each call takes, by its name and turn."""
         counts: dict[str, int] = {}
 
@@ -125,7 +128,7 @@ class CostTests(SynchronousTestCase):
             return 0
 
         counts["opening"] = 0
-        with persister.database.engine.connect() as connection:
+        with engine.connect() as connection:
             driver: Any = connection.connection.dbapi_connection
         driver.set_progress_handler(step, 1)
         self.everything(persister, lambda name: counts.update({f"{len(counts)} {name}": 0}))

@@ -171,7 +171,8 @@ class SecrecyTests(SynchronousTestCase):
 
     def test_secret_elsewhere(self) -> None:
         """A secret in a member that is not secret is not stored."""
-        image = evolve(values.REDIS, dashboard_url=Secret({"a": "b"}))
+        hidden: Any = Secret({"a": "b"})
+        image = evolve(values.REDIS, dashboard_url=hidden)
         self.assertRaises(TypeError, records.image_row, image)
 
 

@@ -42,7 +42,7 @@ class SchemaTests(SynchronousTestCase):
         with self.database.engine.connect() as connection:
             context = MigrationContext.configure(connection, opts={"compare_type": True})
             self.assertEqual(compare_metadata(context, metadata), [])
-            made = context.connection.exec_driver_sql(
+            made = connection.exec_driver_sql(
                 "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'alembic%'"
             )
             found = {" ".join(str(row[0]).split()) for row in made}
@@ -124,7 +124,7 @@ class OperationsTableTests(SynchronousTestCase):
         check(sqlite_url(path))
         engine = sqlite_engine(path, connections=1)
         self.addCleanup(engine.dispose)
-        self.connection = engine.connect().execution_options(begin="BEGIN", patience=1)
+        self.connection = engine.connect()
         self.addCleanup(self.connection.close)
         row = {"id": "o1", "instance_id": "i1", "phase": Phase.FORWARD.value, "epoch": 1, "document": "{}"}
         self.connection.execute(insert(operations).values(**row, owner="one", lease_until=5.0))

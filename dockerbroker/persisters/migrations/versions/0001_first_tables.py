@@ -31,7 +31,7 @@ def _create_deployment() -> None:
         sa.Column("boot_id", Identifier, nullable=False, server_default=""),
         sa.Column("created_at", sa.Double, nullable=False),
         sa.PrimaryKeyConstraint("id", name="deployment_pk"),
-        sa.CheckConstraint("id = 1", name="deployment_single"),
+        sa.CheckConstraint("id = 1", name=op.f("deployment_single")),
     )
     op.bulk_insert(deployment, [{"id": 1, "cluster_id": secrets.token_hex(16), "created_at": time.time()}])
 
@@ -100,9 +100,10 @@ def _create_operations() -> None:
         sa.Column("document", document(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="operations_pk"),
         sa.CheckConstraint(
-            "(phase IN ('succeeded', 'failed')) = (lease_until IS NULL)", name="operations_over_unleased"
+            "(phase IN ('succeeded', 'failed')) = (lease_until IS NULL)",
+            name=op.f("operations_over_unleased"),
         ),
-        sa.CheckConstraint("lease_until IS NOT NULL OR owner IS NULL", name="operations_over_unowned"),
+        sa.CheckConstraint("lease_until IS NOT NULL OR owner IS NULL", name=op.f("operations_over_unowned")),
     )
     op.create_index("operations_lease_until", "operations", ["lease_until"])
     op.create_index("operations_owner", "operations", ["owner"])

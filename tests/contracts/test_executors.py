@@ -1,0 +1,103 @@
+"""Both executors keep the contract of `IExecutor`."""
+
+import os
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.trial.unittest import TestCase
+
+from dockerbroker.engines.executors import DockerApiExecutor, DockerCommandExecutor, HostExecutors
+from dockerbroker.errors import BadCommand
+from dockerbroker.model.hosts import DOCKER_COMMAND_EXEC, DockerHost, HostKey
+from tests.contracts import engine, executor, real
+from tests.contracts.images import fill_memory
+from tests.engine_images import REPOSITORY
+from tests.memory_engine import MemoryEngine, MemoryEngines
+
+_PATH = f"{REPOSITORY / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+_reactor: Any = reactor
+
+
+class MemoryExecutorTests(executor.ExecutorContract):
+    """Execs of the engine in memory."""
+
+    def make_world(self) -> engine.World:
+        """Execute by the engine's API."""
+        memory = MemoryEngine(_reactor)
+        fill_memory(memory)
+        return executor.World(memory, _reactor, executor=DockerApiExecutor(_reactor, memory))
+
+
+class ApiExecutorTests(executor.RealExecutorContract):
+    """Execs of a real engine over its UNIX socket."""
+
+    transport = "unix"
+
+    def make_world(self) -> engine.World:
+        """Execute by the engine's API."""
+        docker = real.world(self, self.transport).engine
+        return executor.World(docker, _reactor, executor=DockerApiExecutor(_reactor, docker))
+
+
+class TlsApiExecutorTests(ApiExecutorTests):
+    """Execs of a real engine over TLS."""
+
+    transport = "tls"
+
+
+class CommandExecutorTests(executor.RealExecutorContract):
+    """`bin/docker-enter` as a process."""
+
+    def make_world(self) -> engine.World:
+        """Execute by the command."""
+        docker = real.world(self, "unix").engine
+        environment = {"PATH": _PATH, "HOME": "/nonexistent", "DOCKER_HOST": real.filled_engine().unix_url}
+        by_command = DockerCommandExecutor(_reactor, docker, ("env", "--"), environment)
+        return executor.World(docker, _reactor, executor=by_command)
+
+    async def test_missing_program(self) -> None:
+        """A command that is not installed is an error that names it."""
+        by_command = DockerCommandExecutor(_reactor, self.engine, ("boot2docker", "ssh"), {"PATH": "/bin"})
+        execution = await self.execution("/ok")
+        sentence = await self.assert_raises(BadCommand, by_command.prepare(execution))
+        self.assertIn("boot2docker", sentence)
+
+    async def test_broken_command(self) -> None:
+        """A command that fails by itself is a failure, with its last words."""
+        by_command = DockerCommandExecutor(_reactor, self.engine, ("sh", "-c", "echo no >&2; exit 255"))
+        execution = await self.execution("/ok")
+        result = await by_command.run(await by_command.prepare(execution), execution)
+        self.assertEqual((result.exit_code, result.stderr_tail), (255, b"no\n"))
+
+    async def test_hanging_command(self) -> None:
+        """A command that hangs is killed with all that it started; whether the executable ran is unknown."""
+        words = ("sh", "-c", "trap '' TERM; sleep 9990 & sleep 9990")
+        by_command = DockerCommandExecutor(_reactor, self.engine, words)
+        execution = await self.execution("/ok", deadline=0.5)
+        with self.assertRaises(engine.ExecutableOverrun) as raised:
+            await by_command.run(await by_command.prepare(execution), execution)
+        self.assertFalse(raised.exception.ended)
+
+
+class HostExecutorTests(TestCase):
+    """Which executor a host gets."""
+
+    def setUp(self) -> None:
+        """Have a fleet in memory."""
+        self.executors = HostExecutors(_reactor, MemoryEngines(_reactor), {"PATH": "/bin"})
+        self.key = HostKey(service_host="192.0.2.1", docker_host="192.0.2.1", docker_port=2375)
+
+    def test_default(self) -> None:
+        """Executables run over Docker's API, unless the host's agent says otherwise."""
+        for command in ("", "DockerApiExec"):
+            chosen = self.executors(DockerHost(key=self.key, exec_command=command))
+            self.assertIsInstance(chosen, DockerApiExecutor)
+
+    def test_by_command(self) -> None:
+        """A host whose agent asks for a command gets it, always the same, and told where its Docker is."""
+        host = DockerHost(key=self.key, exec_command=DOCKER_COMMAND_EXEC, exec_arguments=("ssh", "host"))
+        chosen = self.executors(host)
+        assert isinstance(chosen, DockerCommandExecutor)
+        self.assertIs(chosen, self.executors(host))
+        self.assertEqual(chosen.arguments, ("ssh", "host"))
+        self.assertEqual(chosen.environment, {"PATH": "/bin", "DOCKER_HOST": "tcp://192.0.2.1:2375"})

@@ -1,0 +1,250 @@
+"""The two plugins of twistd: their options, what they refuse, and how they are wired."""
+
+import socket
+from collections.abc import Callable
+from contextlib import closing, redirect_stdout
+from datetime import UTC, datetime, timedelta
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    KeySerializationEncryption,
+    NoEncryption,
+    PrivateFormat,
+)
+from cryptography.x509.oid import NameOID
+from twisted.application.service import IService, IServiceMaker
+from twisted.internet.testing import MemoryReactorClock
+from twisted.plugin import getPlugins
+from twisted.trial.unittest import SynchronousTestCase
+
+from dockerbroker import agent_tap, broker_tap
+from dockerbroker.config import load_agent, load_broker
+from dockerbroker.errors import InvalidConfiguration
+from dockerbroker.lifetime import ProgramOptions, check_address
+from tests.configurations import agent_document, broker_document, written
+
+
+def pem_key(key: ec.EllipticCurvePrivateKey, encryption: KeySerializationEncryption | None = None) -> bytes:
+    """Return the key as PEM."""
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption or NoEncryption())
+
+
+def pem_certificate(key: ec.EllipticCurvePrivateKey) -> bytes:
+    """Return a certificate of the key as PEM."""
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")])
+    now = datetime.now(UTC)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now)
+        .not_valid_after(now + timedelta(days=1))
+    )
+    return builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM)
+
+
+class _Taps(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.folder = Path(self.mktemp()).absolute()
+        self.folder.mkdir()
+
+    def refusal(self, call: Callable[[], object]) -> str:
+        """Return the sentence with which a call leaves; nothing may have been printed before."""
+        printed = StringIO()
+        with redirect_stdout(printed):
+            leaving = self.assertRaises(SystemExit, call)
+        self.assertEqual(printed.getvalue(), "")
+        sentence = leaving.code
+        assert isinstance(sentence, str)
+        self.assertEqual(len(sentence.splitlines()), 1)
+        return sentence
+
+    def parsed(self, options: ProgramOptions, *words: str) -> Any:
+        """Return the options after they were read."""
+        options.parseOptions(list(words))
+        return options
+
+
+class OptionsTests(_Taps):
+    """The options."""
+
+    def test_refusals(self) -> None:
+        """A wrong option is one sentence that names the program and the option."""
+        for make in (broker_tap.Options, agent_tap.Options):
+            for words, expected in (
+                ([], "the option --config FILE is missing"),
+                (["--nonsense"], "option --nonsense not recognized"),
+                (["--config"], "option --config requires argument"),
+                (["--config", "x", "more"], "Wrong number of arguments"),
+            ):
+                options = make()
+                said = self.refusal(lambda options=options, words=words: options.parseOptions(words))  # type: ignore[misc]
+                self.assertTrue(said.startswith(f"{options.program}: "), said)
+                self.assertIn(expected, said)
+
+    def test_version(self) -> None:
+        """The version is printed with the program's name, and that is success."""
+        printed = StringIO()
+        with redirect_stdout(printed):
+            leaving = self.assertRaises(SystemExit, broker_tap.Options().parseOptions, ["--version"])
+        self.assertEqual(leaving.code, 0)
+        self.assertTrue(printed.getvalue().startswith("dockerbroker "))
+        self.assertNotIn("Twisted", printed.getvalue())
+
+    def test_config(self) -> None:
+        """The configuration is named by a long or a short option."""
+        for words in (["--config", "x"], ["--config=x"], ["-c", "x"]):
+            self.assertEqual(self.parsed(broker_tap.Options(), *words)["config"], "x")
+
+    def test_plugins(self) -> None:
+        """Twisted finds both programs, under the names that they call themselves."""
+        makers = {maker.tapname: maker for maker in getPlugins(IServiceMaker)}
+        for tap in (broker_tap, agent_tap):
+            self.assertEqual(makers[tap.PROGRAM].options, tap.Options)
+
+
+class BrokerTests(_Taps):
+    """The broker."""
+
+    def test_wrong_configuration(self) -> None:
+        """A wrong file is one sentence with its path and its complaints."""
+        path = written(self.folder, {"port": "x"})
+        said = self._refusal(path)
+        self.assertIn(f"dockerbroker: {path}: ", said)
+        self.assertIn("port: must be a whole number", said)
+
+    def test_taken_port(self) -> None:
+        """A port that another program has is one sentence, and no database is made."""
+        with closing(socket.socket()) as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen(1)
+            port = taken.getsockname()[1]
+            document = broker_document() | {"listenIP": "127.0.0.1", "port": port}
+            said = self._refusal(written(self.folder, document))
+        self.assertIn(f"The address 127.0.0.1:{port} is in use by another program", said)
+        self.assertFalse((self.folder / "broker.db").exists())
+
+    def test_unusable_database(self) -> None:
+        """A database that cannot be opened is one sentence."""
+        document = broker_document() | {"listenIP": "127.0.0.1", "port": _free_port()}
+        document["persister"]["database"] = "no/such/folder/broker.db"
+        self.assertIn("persister.database: ", self._refusal(written(self.folder, document)))
+
+    def test_order(self) -> None:
+        """The broker stops with what takes requests, and last of all the threads that the rest needs."""
+        configuration = load_broker(written(self.folder, broker_document()), {})
+        lifetime = broker_tap.build(MemoryReactorClock(), configuration)
+        self.assertTrue(IService.providedBy(lifetime))
+        self.assertEqual(
+            [stage.name for stage in reversed(lifetime.stages)],
+            [
+                "taking over",
+                "the listener",
+                "the requests",
+                "the work",
+                "the leases",
+                "the database",
+                "the threads database",
+                "the threads docker",
+                "the threads names",
+            ],
+        )
+
+    def _refusal(self, path: Path) -> str:
+        options = self.parsed(broker_tap.Options(), "--config", str(path))
+        return self.refusal(lambda: broker_tap.makeService(options))
+
+
+class AgentTests(_Taps):
+    """The agent."""
+
+    def test_wrong_configuration(self) -> None:
+        """A wrong file is one sentence with its path and its complaints."""
+        path = written(self.folder, {})
+        said = self._refusal("--config", str(path))
+        self.assertIn(f"dockeragent: {path}: ", said)
+        self.assertIn("brokerservers: must name at least one broker", said)
+
+    def test_a_pinger_for_each_broker(self) -> None:
+        """Each listed broker has a stage of its own, after the threads in which names are resolved."""
+        document = agent_document()
+        document["brokerservers"].append({"host": "b", "port": 1, "user": "u", "password": "p"})
+        configuration = load_agent(written(self.folder, document))
+        lifetime = agent_tap.build(MemoryReactorClock(), configuration, has_certificates=False)
+        self.assertEqual(
+            [stage.name for stage in lifetime.stages],
+            ["the log", "the threads names", "the pings", "the pings"],
+        )
+
+    def test_certificates(self) -> None:
+        """The three files belong together, are PEM, and the key is that of the certificate."""
+        key, other = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+        files = {
+            "cert": pem_certificate(key),
+            "key": pem_key(key),
+            "other": pem_key(other),
+            "locked": pem_key(key, BestAvailableEncryption(b"passphrase")),
+            "junk": b"-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n",
+        }
+        for name, content in files.items():
+            (self.folder / name).write_bytes(content)
+        for cert, private, authority, expected in (
+            ("cert", "", "", "--clientkey and --cacert are missing"),
+            ("cert", "key", "", "--cacert is missing"),
+            ("absent", "key", "cert", "cannot be read: No such file or directory"),
+            ("junk", "key", "cert", "--clientcert: "),
+            ("cert", "cert", "cert", "--clientkey: "),
+            ("cert", "locked", "cert", "needs a passphrase"),
+            ("cert", "other", "cert", "not that of the certificate"),
+            ("cert", "key", "key", "--cacert: "),
+        ):
+            self.assertIn(
+                expected, self._refusal(*self._certificates(cert, private, authority), "--config", "x")
+            )
+        said = self._refusal(*self._certificates("cert", "key", "cert"), "--config", "/absent/agent.config")
+        self.assertIn("/absent/agent.config", said)
+
+    def _certificates(self, cert: str, key: str, authority: str) -> list[str]:
+        given = {"clientcert": cert, "clientkey": key, "cacert": authority}
+        return [f"--{option}={self.folder / name}" for option, name in given.items() if name]
+
+    def _refusal(self, *words: str) -> str:
+        options = self.parsed(agent_tap.Options(), *words)
+        return self.refusal(lambda: agent_tap.makeService(options))
+
+
+class AddressTests(SynchronousTestCase):
+    """Whether a program can listen at an address."""
+
+    def test_free(self) -> None:
+        """A free address is no complaint, by number or by name, and stays free."""
+        port = _free_port()
+        for host in ("127.0.0.1", "127.0.0.1", "localhost", "0.0.0.0"):
+            check_address(host, port)
+
+    def test_unusable(self) -> None:
+        """An address that cannot be used is a complaint that says why."""
+        for host, expected in (
+            ("192.0.2.1", "is no address of this machine"),
+            ("no.such.name.invalid", "cannot listen at no.such.name.invalid:"),
+            ("x" * 300, "cannot listen at"),
+            ("::ffff", "::ffff:"),
+        ):
+            refusal = self.assertRaises(InvalidConfiguration, check_address, host, _free_port())
+            self.assertIn(expected, refusal.description)
+
+
+def _free_port() -> int:
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
