@@ -200,9 +200,11 @@ def _text(value: Any) -> str:
 
 def _inspected(client: Client, container_id: str) -> Mapping[str, Any] | None:
     try:
-        inspected: Mapping[str, Any] = client.inspect_container(container_id)
+        inspected: Any = client.inspect_container(container_id)
     except NotFound:
         return None
+    if not isinstance(inspected, dict):
+        raise TypeError("no container")
     return inspected
 
 

@@ -196,7 +196,7 @@ class HostExecutors:
             return DockerApiExecutor(self.reactor, engine)
         key = (host.key, host.exec_arguments)
         if key not in self._commands:
-            environment = {"DOCKER_HOST": address_of(host).url, **self.environment}
+            environment = {**self.environment, "DOCKER_HOST": address_of(host).url}
             self._commands[key] = DockerCommandExecutor(
                 self.reactor, engine, host.exec_arguments, environment
             )

@@ -58,6 +58,23 @@ class _Head:
     is_end: bool
 
 
+def connect(address: DockerAddress, timeout: float) -> Connection:
+    """Return a connection to the engine that is safe to use; raises `EngineUnreachable`."""
+    plain = None
+    try:
+        context = address.context()
+        plain = address.connect(timeout)
+        codec: Codec = PlainCodec()
+        if context is not None:
+            codec = tls = TlsCodec(context, address.host)
+            tls.handshake(plain)
+    except (OSError, ValueError) as error:
+        if plain is not None:
+            plain.close()
+        raise translation.unreachable(str(address), error) from error
+    return Connection(plain, codec)
+
+
 @define(eq=False)
 class ExecStart:
     """One start of one exec, in one thread; `until` is its end by `time.monotonic`, in seconds."""
@@ -81,7 +98,7 @@ class ExecStart:
         state = self.look(self.exec_id)
         if state["Running"] or state["ExitCode"] is not None:
             raise BadCommand("The exec was run before; an exec is run only once.")
-        connection = self._connect()
+        connection = connect(self.address, min(CONNECT, self._remaining()))
         try:
             self._converse(connection, stdin)
         except (ConnectionCutError, ProtocolError) as error:
@@ -91,21 +108,6 @@ class ExecStart:
         finally:
             connection.close()
         return self._checked()
-
-    def _connect(self) -> Connection:
-        plain = None
-        try:
-            context = self.address.context()
-            plain = self.address.connect(min(CONNECT, self._remaining()))
-            codec: Codec = PlainCodec()
-            if context is not None:
-                codec = tls = TlsCodec(context, self.address.host)
-                tls.handshake(plain)
-        except (OSError, ValueError) as error:
-            if plain is not None:
-                plain.close()
-            raise translation.unreachable(str(self.address), error) from error
-        return Connection(plain, codec)
 
     def _converse(self, connection: Connection, stdin: Secret[bytes]) -> None:
         connection.write(self._request())
@@ -122,7 +124,7 @@ class ExecStart:
                 self._read(connection)
         except ConnectionCutError:
             # A command that ends without reading its input makes the engine reset the connection.
-            if not self._output.is_whole or not self._has_ended():
+            if not self._output.is_whole:
                 raise
         if not self._ended:
             self._await_end()

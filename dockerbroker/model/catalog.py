@@ -79,7 +79,7 @@ def _read_dashboard(members: Members) -> str | None:
     value = members.document.get("dashboardurl")
     if isinstance(value, str):
         return members.text("dashboardurl") or None
-    url = members.object("dashboardurl").get("dashboard_url", "")
+    url = fold(members.object("dashboardurl")).get("dashboard_url", "")
     if not isinstance(url, str):
         members.complain("dashboardurl.dashboard_url", "must be a string")
         return None

@@ -1,20 +1,18 @@
 """The schema of the SQL databases and its growth by Alembic's migrations."""
 
 from importlib.resources import files
-from pathlib import Path
 from typing import Final
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, inspect
+from sqlalchemy import Column, Connection, MetaData, String, Table, inspect, select
 
 from dockerbroker.errors import InvalidConfiguration
 from dockerbroker.persisters import migrations
 
 #: The key under which `migrations/env.py` finds the connection.
 CONNECTION: Final = "connection"
+
+#: Where Alembic keeps the revision of the database.
+_versions: Final = Table("alembic_version", MetaData(), Column("version_num", String))
 
 
 def upgrade(connection: Connection) -> None:
@@ -23,26 +21,37 @@ def upgrade(connection: Connection) -> None:
     That transaction must keep out all others that might upgrade. Raises `InvalidConfiguration` when the
     database is newer than this version, or holds tables that are not this program's.
     """
-    configuration = _configuration()
-    scripts = ScriptDirectory.from_config(configuration)
-    known = {script.revision for script in scripts.walk_revisions()}
     database = f"persister.database: the database {connection.engine.url.database}"
-    current = set(MigrationContext.configure(connection).get_current_heads())
-    if not current <= known:
-        raise InvalidConfiguration(
-            f"{database} was used by a newer version of the broker (its schema is "
-            f"{', '.join(sorted(current - known))}); install that version, or restore an older backup."
-        )
-    if not current and inspect(connection).get_table_names():
+    tables = inspect(connection).get_table_names()
+    current = None
+    if _versions.name in tables:
+        current = connection.execute(select(_versions.c.version_num)).scalar()
+    elif tables:
         raise InvalidConfiguration(f"{database} belongs to another program; name another one.")
-    if current != set(scripts.get_heads()):
-        configuration.attributes[CONNECTION] = connection
-        command.upgrade(configuration, "head")
+    known = revisions()
+    if current is not None and current not in known:
+        raise InvalidConfiguration(
+            f"{database} was used by a newer version of the broker (its schema is {current}); "
+            "install that version, or restore an older backup."
+        )
+    if current != known[-1]:
+        _migrate(connection)
 
 
-def _configuration() -> Config:
+def revisions() -> list[str]:
+    """Return the revisions that this version knows, the newest last: each begins its module's name."""
+    names = (module.name for module in files(migrations).joinpath("versions").iterdir())
+    return sorted(name.partition("_")[0] for name in names if name[0].isdigit())
+
+
+def _migrate(connection: Connection) -> None:
+    # Imported here, since it takes 11 MiB of memory and most starts do not need it.
+    from alembic import command  # noqa: PLC0415
+    from alembic.config import Config  # noqa: PLC0415
+
     configuration = Config()
-    location = str(Path(str(files(migrations))))
     # The configuration expands percent signs.
-    configuration.set_main_option("script_location", location.replace("%", "%%"))
-    return configuration
+    location = str(files(migrations)).replace("%", "%%")
+    configuration.set_main_option("script_location", location)
+    configuration.attributes[CONNECTION] = connection
+    command.upgrade(configuration, "head")

@@ -2,9 +2,11 @@
 
 from io import BytesIO
 from typing import Any, cast
+from weakref import WeakSet
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReactorTime, ITCPTransport
+from twisted.internet.interfaces import IAddress, IReactorTime, ITCPTransport
+from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 from twisted.web.http import Request as HTTPRequest
 from twisted.web.resource import IResource
@@ -85,6 +87,14 @@ class GuardedSite(Site):
         super().__init__(resource, parsePOSTFormSubmission=False, reactor=reactor)
         self._in_flight: set[GuardedRequest] = set()
         self._drained: Deferred[None] | None = None
+        self._connections: WeakSet[Protocol] = WeakSet()
+
+    def buildProtocol(self, addr: IAddress | None) -> Any:
+        """Return the protocol of a connection, which is remembered while it lasts."""
+        protocol: Protocol | None = super().buildProtocol(addr)
+        if protocol is not None:
+            self._connections.add(protocol)
+        return protocol
 
     def getContentFile(self, length: int | None) -> BytesIO:
         """Return a place for a body: memory, since a body may hold secrets and is small."""
@@ -103,16 +113,23 @@ class GuardedSite(Site):
             request.setHeader(b"connection", b"close")
 
     def drain(self) -> Deferred[None]:
-        """Return a Deferred that fires when no request is in flight any more."""
+        """Return a Deferred that fires when no request is in flight any more, and every connection closes."""
         self._drained = Deferred()
         for request in self._in_flight:
             request.channel.persistent = False
-        if not self._in_flight:
-            self._drained.callback(None)
+        self._finish()
         return self._drained
 
     def _ended(self, result: Failure | None, request: GuardedRequest) -> None:
         del result
         self._in_flight.discard(request)
-        if self._drained is not None and not self._in_flight and not self._drained.called:
-            self._drained.callback(None)
+        self._finish()
+
+    def _finish(self) -> None:
+        if self._drained is None or self._drained.called or self._in_flight:
+            return
+        for connection in self._connections:
+            # An idle one that is kept would take requests that nobody answers any more.
+            if connection.transport is not None:
+                connection.transport.loseConnection()
+        self._drained.callback(None)

@@ -77,6 +77,11 @@ class World:
         """Let another process of the host listen on the port."""
         self.taken.append(socket.create_server(("", port)))
 
+    def close(self) -> None:
+        """Let the ports go."""
+        for taken in self.taken:
+            taken.close()
+
     async def until_ended(self, container_id: str) -> Container:
         """Return the container when it has ended."""
         for _ in range(100):
@@ -99,7 +104,7 @@ class EngineTestCase(TestCase):
         """Take the engine."""
         self.world = self.make_world()
         self.engine = self.world.engine
-        self.addCleanup(lambda: [taken.close() for taken in self.world.taken])
+        self.addCleanup(self.world.close)
 
     def make_world(self) -> World:
         """Return the engine under test."""

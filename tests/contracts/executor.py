@@ -6,6 +6,7 @@ import itertools
 from typing import Any
 
 from attrs import define
+from twisted.internet.defer import ensureDeferred
 from twisted.internet.task import deferLater
 from zope.interface.verify import verifyObject
 
@@ -184,7 +185,7 @@ class RealExecutorContract(ExecutorContract):
         container_id = await self.shared()
         other = await self.engine.create_exec(container_id, ["/bin/sleep", "777"], {MARKER: "other"})
         client = self.engine.start_exec(other, Secret(b""), limit=10, deadline=3)
-        running: Any = engine.ensureDeferred(client)
+        running: Any = ensureDeferred(client)
         await self.overrun("/hang", deadline=0.5, container_id=container_id)
         self.assertTrue(any("sleep 777" in command for command in self.processes(container_id)))
         await self.assert_raises(ExecutableOverrun, running)

@@ -37,7 +37,7 @@ EXECUTABLES = {
     "/arguments": '#!/bin/sh\nprintf "%s|" "$@"\n',
     "/slow": "#!/bin/sh\nfor c in '{\"' '\\303' '\\251' '\":1}'; do printf \"$c\"; sleep 0.1; done\n",
     "/binary": "#!/bin/sh\nprintf '\\377\\376\\000\\001'\n",
-    "/daemon": "#!/bin/sh\nsleep 9995 &\nprintf done\n",
+    "/daemon": "#!/bin/sh\nsleep 7777 &\nprintf done\n",
     "/noise": "#!/bin/sh\n(while :; do echo x; sleep 0.01; done) &\nprintf done >&2\n",
     "/other-user": "#!/bin/sh\nsu other -s /bin/sh -c 'sleep 9996; sleep 9997' &\nsleep 9998\n",
 }

@@ -124,6 +124,14 @@ class CommitContract(PersisterTestCase):
             assert kept is not None
             self.assertEqual(kept.phase, Phase.SUCCEEDED)
 
+    def test_removed_early(self) -> None:
+        """An operation that ends after it removed its instance does not free a new one of the same name."""
+        removal = Change(operation=self.begun, remove_instance=True)
+        self.done(self.persister.commit(removal))
+        self.begin(values.provision("o2", self.made))
+        self.succeed(self.begun)
+        self.assertEqual(self.stored(), evolve(self.made, operation_id="o2"))
+
     def test_remove_binding(self) -> None:
         """The one binding goes; the instance's others stay."""
         self.succeed(self.begun)

@@ -1,5 +1,6 @@
 """docker-py and our own streams keep the contract of `IEngine` on a real Docker Engine, however reached."""
 
+from dockerbroker.errors import BadCommand, NotRunning
 from dockerbroker.model.containers import LABEL_CLUSTER
 from dockerbroker.model.secrets import Secret
 from tests.contracts import engine, real
@@ -35,7 +36,7 @@ class RealContainerTests(engine.ContainerContract):
         client = real.filled_engine().client()
         self.addCleanup(client.close)
         client.pause(container_id)
-        await self.assert_raises(engine.NotRunning, self.engine.create_exec(container_id, ["/ok"], {}))
+        await self.assert_raises(NotRunning, self.engine.create_exec(container_id, ["/ok"], {}))
         await self.engine.remove(container_id, grace=1)
         self.assertIsNone(await self.engine.inspect(container_id))
 
@@ -80,7 +81,7 @@ class UnixExecTests(engine.ExecContract):
         """A directory is no command (E7)."""
         exec_id = await self.prepared("/tmp")
         started = self.engine.start_exec(exec_id, Secret(b""), limit=1000, deadline=30)
-        await self.assert_raises(engine.BadCommand, started)
+        await self.assert_raises(BadCommand, started)
 
 
 class TcpExecTests(engine.ExecContract):

@@ -7,7 +7,7 @@ from twisted.internet import reactor
 from twisted.trial.unittest import TestCase
 
 from dockerbroker.engines.executors import DockerApiExecutor, DockerCommandExecutor, HostExecutors
-from dockerbroker.errors import BadCommand
+from dockerbroker.errors import BadCommand, ExecutableOverrun
 from dockerbroker.model.hosts import DOCKER_COMMAND_EXEC, DockerHost, HostKey
 from tests.contracts import engine, executor, real
 from tests.contracts.images import fill_memory
@@ -74,7 +74,7 @@ class CommandExecutorTests(executor.RealExecutorContract):
         words = ("sh", "-c", "trap '' TERM; sleep 9990 & sleep 9990")
         by_command = DockerCommandExecutor(_reactor, self.engine, words)
         execution = await self.execution("/ok", deadline=0.5)
-        with self.assertRaises(engine.ExecutableOverrun) as raised:
+        with self.assertRaises(ExecutableOverrun) as raised:
             await by_command.run(await by_command.prepare(execution), execution)
         self.assertFalse(raised.exception.ended)
 

@@ -154,7 +154,7 @@ class BindingTests(SynchronousTestCase):
 
     def test_null_members(self) -> None:
         """Null members are left out, since Cloud Controller refuses them."""
-        printed = {"credentials": {}, "syslog_drain_url": None, "endpoints": None}
+        printed: dict[str, Any] = {"credentials": {}, "syslog_drain_url": None, "endpoints": None}
         self.assertEqual(binding_document(printed), {"credentials": {}})
 
     def test_unknown_and_wrong_members(self) -> None:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import logging
 import sqlite3
 from contextlib import closing
+from pathlib import Path
 
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import insert, select, update
 from sqlalchemy.exc import IntegrityError
 from twisted.trial.unittest import SynchronousTestCase
 
 from dockerbroker.errors import InvalidConfiguration
 from dockerbroker.model.instances import Phase
-from dockerbroker.persisters import schema
+from dockerbroker.persisters import migrations, schema
 from dockerbroker.persisters.opening import check
 from dockerbroker.persisters.sqlite import SqliteDatabase, sqlite_engine, sqlite_url
 from dockerbroker.persisters.tables import deployment, metadata, operations
@@ -58,6 +60,12 @@ class SchemaTests(SynchronousTestCase):
             metadata.create_all(connection)
             made = connection.exec_driver_sql("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL")
             return {" ".join(str(row[0]).split()) for row in made}
+
+    def test_revisions(self) -> None:
+        """The migrations follow one another in the order of their modules' names."""
+        scripts = ScriptDirectory(str(Path(migrations.__file__).parent))
+        self.assertEqual([script.revision for script in scripts.walk_revisions()][::-1], schema.revisions())
+        self.assertEqual(scripts.get_heads(), schema.revisions()[-1:])
 
     def test_again(self) -> None:
         """A second upgrade changes nothing."""
