@@ -78,10 +78,10 @@ class Readiness:
         check = await waiting.health_check()
         looks = 0
         while True:
-            await waiting.require_running()
             remaining = deadline - self.reactor.seconds()
             if remaining > 0 and await self._is_ready(engine, instance, check, remaining):
                 return
+            await waiting.require_running()
             pause = PAUSES[looks] if looks < len(PAUSES) else LONGEST_PAUSE
             if self.reactor.seconds() + pause >= deadline:
                 raise await waiting.failure(f"was not ready within {within:g} s")

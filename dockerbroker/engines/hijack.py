@@ -155,9 +155,9 @@ class ExecStart:
 
     def _refused(self, connection: Connection, head: _Head) -> EngineError:
         body, is_end = bytearray(head.rest), head.is_end
-        until = time.monotonic() + _PAUSE
+        until = time.monotonic() + _SETTLE
         while not is_end and len(body) < _BODY_LIMIT and not body.rstrip().endswith(b"}"):
-            if time.monotonic() > until + _SETTLE:
+            if time.monotonic() > until:
                 break
             data, is_end = connection.exchange(_SETTLE)
             body += data

@@ -174,7 +174,7 @@ class TlsCodec:
         return self._outgoing.read()
 
     def received(self, data: bytes) -> tuple[bytes, bool]:
-        """Decrypt the bytes; an end of the wire without TLS's own end raises `ConnectionCutError`."""
+        """Decrypt the bytes; an end of the wire without TLS's own end raises `ProtocolError`."""
         self._incoming.write(data) if data else self._incoming.write_eof()
         plain = bytearray()
         try:
@@ -185,7 +185,7 @@ class TlsCodec:
         except ssl.SSLZeroReturnError:
             return bytes(plain), True
         except ssl.SSLError as error:
-            raise ConnectionCutError(error.reason or "TLS ended") from error
+            raise ProtocolError(f"its TLS ended wrongly ({error.reason})") from error
         return bytes(plain), True
 
 
@@ -213,7 +213,7 @@ class Connection:
     def exchange(self, timeout: float) -> tuple[bytes, bool]:
         """Send and receive what can be within `timeout` seconds; return the bytes, and whether they end.
 
-        Raises `ConnectionCutError`.
+        Raises `ConnectionCutError` or `ProtocolError`.
         """
         self._pending += self.codec.outgoing()
         poll = select.poll()

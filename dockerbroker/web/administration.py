@@ -7,6 +7,7 @@ from dockerbroker import wire
 from dockerbroker.broker.administration import Administration
 from dockerbroker.model.catalog import decode_image, encode_image
 from dockerbroker.web.answers import answer, body_of, detached, new_app
+from dockerbroker.web.page import CatalogPage
 
 
 class Administrators:
@@ -14,8 +15,9 @@ class Administrators:
 
     app = new_app()
 
-    def __init__(self, administration: Administration) -> None:
+    def __init__(self, administration: Administration, page: CatalogPage) -> None:
         self._administration = administration
+        self._page = page
 
     def resource(self) -> KleinResource:
         """Return the resource of these routes."""
@@ -37,10 +39,12 @@ class Administrators:
         """Add or replace an image definition."""
         definition = decode_image(wire.decode_object(body_of(request)), name)
         is_new = await detached(self._administration.put_image(catalog, definition))
+        self._page.changed()
         return answer(request, 201 if is_new else 200, encode_image(definition))
 
     @app.route("/<catalog>/image/<path:name>", methods=["DELETE"])
     async def delete_image(self, request: Request, catalog: str, name: str) -> bytes:
         """Remove an image definition."""
         await detached(self._administration.delete_image(catalog, name))
+        self._page.changed()
         return answer(request, 200, {})

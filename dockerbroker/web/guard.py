@@ -91,9 +91,10 @@ class GuardedSite(Site):
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
         """Return the protocol of a connection, which is remembered while it lasts."""
-        protocol: Protocol | None = super().buildProtocol(addr)
+        protocol: Any = super().buildProtocol(addr)
         if protocol is not None:
-            self._connections.add(protocol)
+            # What Twisted returns only wraps the channel, and does not know its transport.
+            self._connections.add(protocol._channel)  # noqa: SLF001
         return protocol
 
     def getContentFile(self, length: int | None) -> BytesIO:
@@ -128,7 +129,7 @@ class GuardedSite(Site):
     def _finish(self) -> None:
         if self._drained is None or self._drained.called or self._in_flight:
             return
-        for connection in self._connections:
+        for connection in list(self._connections):
             # An idle one that is kept would take requests that nobody answers any more.
             if connection.transport is not None:
                 connection.transport.loseConnection()

@@ -6,6 +6,7 @@ from twisted.web.server import Request
 from dockerbroker.broker.service import ServiceBroker
 from dockerbroker.web import osb
 from dockerbroker.web.answers import answer, body_of, detached, new_app
+from dockerbroker.web.page import CatalogPage
 
 
 class Platform:
@@ -13,8 +14,9 @@ class Platform:
 
     app = new_app()
 
-    def __init__(self, broker: ServiceBroker) -> None:
+    def __init__(self, broker: ServiceBroker, page: CatalogPage) -> None:
         self._broker = broker
+        self._page = page
 
     def resource(self) -> KleinResource:
         """Return the resource of these routes."""
@@ -22,8 +24,9 @@ class Platform:
 
     @app.route("/v2/catalog", methods=["GET"])
     async def catalog(self, request: Request) -> bytes:
-        """Answer with the catalog."""
-        return answer(request, 200, await self._broker.catalog())
+        """Answer with the catalog, when the page is not fresh any more."""
+        request.setResponseCode(200)
+        return await self._page.read()
 
     @app.route("/v2/service_instances/<instance_id>", methods=["PUT"])
     async def provision(self, request: Request, instance_id: str) -> bytes:

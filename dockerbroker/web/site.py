@@ -18,6 +18,7 @@ from dockerbroker.web.answers import answer_error
 from dockerbroker.web.auth import Credentials, check_version
 from dockerbroker.web.guard import GuardedSite
 from dockerbroker.web.osb import check_identifier
+from dockerbroker.web.page import CatalogPage
 from dockerbroker.web.platform import Platform
 
 _REQUEST_IDENTITY = b"x-broker-api-request-identity"
@@ -49,6 +50,7 @@ class Root(Resource):
     platform: Gate
     agents: Gate
     administrators: Gate
+    page: CatalogPage
 
     isLeaf = True
 
@@ -71,6 +73,8 @@ class Root(Resource):
             _check_raw(request)
         except BrokerError as error:
             return answer_error(request, error)
+        if segments == [b"v2", b"catalog"] and request.method == b"GET" and (body := self.page.fresh()):
+            return body
         rendered: bytes | int = gate.routes.render(request)
         return rendered
 
@@ -109,9 +113,11 @@ def make_site(
     credentials: Credentials,
 ) -> GuardedSite:
     """Return the site of all three APIs."""
+    page = CatalogPage(broker, reactor)
     root = Root(
-        platform=Gate(Platform(broker).resource(), credentials, is_versioned=True),
+        platform=Gate(Platform(broker, page).resource(), credentials, is_versioned=True),
         agents=Gate(Agents(persister).resource(), credentials),
-        administrators=Gate(Administrators(administration).resource(), credentials),
+        administrators=Gate(Administrators(administration, page).resource(), credentials),
+        page=page,
     )
     return GuardedSite(root, reactor)

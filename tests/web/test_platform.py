@@ -25,6 +25,8 @@ STATIC: Final = evolve(
     credentials=Secret({"uri": "redis://$HOST:$PORT"}),
     dashboard_url="http://$HOST:$PORT_6379/",
 )
+WRONG_TEXTS: Final[tuple[Any, ...]] = ("", 1, [], {}, True)
+WRONG_OBJECTS: Final[tuple[Any, ...]] = ("", 1, [], "x", True)
 #: Bodies that are no JSON object.
 NO_OBJECTS: Final = (
     b"",
@@ -109,7 +111,7 @@ class ProvisionTests(SynchronousTestCase):
         """A required member that is missing, null, empty or no string is answered with 400 and named."""
         stack = Stack()
         for key in ("service_id", "plan_id", "organization_guid", "space_guid"):
-            for value in ("", 1, [], {}, True):
+            for value in WRONG_TEXTS:
                 answer = stack.provision("i-1", **{key: value})
                 self.assertEqual(answer.status, 400)
                 self.assertIn(f"{key}: ", answer.description)
@@ -120,7 +122,7 @@ class ProvisionTests(SynchronousTestCase):
     def test_optional_members(self) -> None:
         """Parameters and context are objects; null is as good as absent."""
         for key in ("parameters", "context"):
-            for value in ("", 1, [], "x", True):
+            for value in WRONG_OBJECTS:
                 answer = Stack().provision("i-1", **{key: value})
                 self.assertEqual(answer.status, 400)
                 self.assertIn(f"{key}: ", answer.description)
@@ -133,7 +135,7 @@ class ProvisionTests(SynchronousTestCase):
         for changes in ({"service_id": "mysql"}, {"plan_id": "redis_200"}, {"plan_id": "REDIS_100"}):
             answer = stack.provision("i-1", **changes)
             self.assertEqual(answer.status, 400)
-            self.assertIn(*changes.values(), answer.description)
+            self.assertIn(next(iter(changes.values())), answer.description)
 
 
 class BindTests(SynchronousTestCase):
@@ -148,7 +150,7 @@ class BindTests(SynchronousTestCase):
             self.assertEqual((answer.status, answer.json), (status, {"credentials": CREDENTIALS}))
 
     def test_other_attributes(self) -> None:
-        """A request for the same id with other attributes is answered with 409, before its plan is looked at."""
+        """A request for the same id with other attributes is answered with 409, whatever its plan is."""
         stack = Stack()
         stack.provision("i-1")
         stack.bind("i-1", "b-1")
@@ -237,7 +239,7 @@ class DeleteTests(SynchronousTestCase):
         self.assertEqual(stack.unbind("i-1", "b-1").status, 410)
 
     def test_query(self) -> None:
-        """A query that lacks an id, repeats one, or holds no text is answered with 400 and changes nothing."""
+        """A query that lacks an id, repeats one, or is no text is answered with 400 and changes nothing."""
         stack = Stack()
         stack.provision("i-1")
         stack.bind("i-1", "b-1")

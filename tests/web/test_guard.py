@@ -1,0 +1,202 @@
+"""What is refused before a request is parsed, and how a site is drained."""
+
+import json
+from base64 import b64encode
+from typing import Final
+
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone
+from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+
+from dockerbroker.web.guard import LARGEST_BODY, LARGEST_DISCARD
+from tests.stack import PASSWORD, USER, Stack, provision_body
+
+AUTHORIZATION: Final = b"Basic " + b64encode(f"{USER}:{PASSWORD}".encode())
+
+
+class HalfClosable(StringTransport):
+    """A transport that can be closed for writing."""
+
+    write_closed = False
+
+    def loseWriteConnection(self) -> None:
+        """Remember that nothing more is written."""
+        self.write_closed = True
+
+
+class Connection:
+    """A connection to the site, byte by byte."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.transport = HalfClosable()
+        self._protocol = stack.site.buildProtocol(None)
+        self._protocol.makeConnection(self.transport)
+
+    def send(self, data: bytes) -> None:
+        """Let bytes arrive."""
+        self._protocol.dataReceived(data)
+
+    def end(self) -> None:
+        """Let the client close the connection."""
+        self._protocol.connectionLost(Failure(ConnectionDone()))
+
+    def head(self, *headers: bytes, request: bytes = b"PUT /v2/service_instances/i-1") -> None:
+        """Let the head of a request arrive."""
+        lines = [
+            request + b" HTTP/1.1",
+            b"Host: broker",
+            b"Authorization: " + AUTHORIZATION,
+            b"X-Broker-API-Version: 2.17",
+            *headers,
+        ]
+        self.send(b"\r\n".join(lines) + b"\r\n\r\n")
+
+    def chunk(self, data: bytes) -> None:
+        """Let a chunk of a body arrive."""
+        self.send(b"%x\r\n%s\r\n" % (len(data), data))
+
+    def received(self) -> bytes:
+        """Return what the client received."""
+        written: bytes = self.transport.value()
+        return written
+
+
+class BodyTests(SynchronousTestCase):
+    """Bodies that are too large, and bodies that are forms."""
+
+    def setUp(self) -> None:
+        """Connect to a broker."""
+        self.stack = Stack()
+        self.connection = Connection(self.stack)
+
+    def assert_refused(self) -> None:
+        """The client got one 413 in JSON, and can read it to its end."""
+        head, _, body = self.connection.received().partition(b"\r\n\r\n")
+        self.assertTrue(head.startswith(b"HTTP/1.1 413 "), head)
+        self.assertIn(b"Content-Type: application/json", head)
+        self.assertIn(b"1048576", json.loads(body)["description"].encode())
+        self.assertTrue(self.connection.transport.write_closed)
+        self.assertFalse(self.connection.transport.disconnected)
+        self.assertNotIn("instance", self.stack.persister.calls)
+
+    def test_declared(self) -> None:
+        """A length over the limit is refused before anything of the body has arrived."""
+        for length in (LARGEST_BODY + 1, 10**14):
+            self.connection = Connection(self.stack)
+            self.connection.head(b"Content-Length: %d" % length)
+            self.assert_refused()
+
+    def test_chunked(self) -> None:
+        """A body of unknown length is refused as soon as it is over the limit."""
+        self.connection.head(b"Transfer-Encoding: chunked")
+        for _ in range(16):
+            self.connection.chunk(b" " * (LARGEST_BODY // 16))
+            self.assertEqual(self.connection.received(), b"")
+        self.connection.chunk(b" ")
+        self.assert_refused()
+
+    def test_end_of_a_refused_body(self) -> None:
+        """A refused body is read and dropped; when it has ended its connection ends too."""
+        self.connection.head(b"Content-Length: %d" % (LARGEST_BODY + 1))
+        self.connection.send(b" " * LARGEST_BODY)
+        self.assertFalse(self.connection.transport.disconnecting)
+        self.connection.send(b" ")
+        self.assertTrue(self.connection.transport.disconnecting)
+        self.assert_refused()
+
+    def test_refused_body_without_end(self) -> None:
+        """Of a refused body not more than the limit is dropped: then the connection is aborted."""
+        self.connection.head(b"Transfer-Encoding: chunked")
+        chunk = b" " * LARGEST_BODY
+        for _ in range(LARGEST_DISCARD // LARGEST_BODY):
+            self.connection.chunk(chunk)
+            self.assertFalse(self.connection.transport.disconnected)
+        self.connection.chunk(chunk)
+        self.assertTrue(self.connection.transport.disconnected)
+
+    def test_largest(self) -> None:
+        """A body of exactly the limit is read."""
+        body = json.dumps(provision_body()).encode().ljust(LARGEST_BODY)
+        self.connection.head(b"Content-Length: %d" % len(body))
+        self.connection.send(body)
+        self.assertTrue(self.connection.received().startswith(b"HTTP/1.1 201 "))
+
+    def test_forms(self) -> None:
+        """A body that calls itself a form is not parsed as one: it never reaches the query."""
+        for content_type in (
+            b"application/x-www-form-urlencoded",
+            b"multipart/form-data; boundary=x",
+            b"multipart/form-data",
+        ):
+            connection = Connection(self.stack)
+            body = b"service_id=redis&plan_id=redis_100"
+            request = b"DELETE /v2/service_instances/i-1"
+            length = b"Content-Length: %d" % len(body)
+            connection.head(b"Content-Type: " + content_type, length, request=request)
+            connection.send(body)
+            self.assertTrue(connection.received().startswith(b"HTTP/1.1 400 "))
+            self.assertIn(b"service_id and plan_id are required", connection.received())
+
+    def test_asterisk(self) -> None:
+        """The path of the whole server is a path like any other."""
+        for method in (b"OPTIONS", b"GET"):
+            connection = Connection(self.stack)
+            connection.head(request=method + b" *")
+            self.assertTrue(connection.received().startswith(b"HTTP/1.1 404 "))
+            self.assertIn(b'{"description":', connection.received())
+
+
+class DrainTests(SynchronousTestCase):
+    """The end of a site."""
+
+    def setUp(self) -> None:
+        """Start a broker, with a request that hangs."""
+        self.stack = Stack()
+        self.hang = self.stack.engine.hang_next("start")
+        self.connection = Connection(self.stack)
+        body = json.dumps(provision_body()).encode()
+        self.connection.head(b"Content-Length: %d" % len(body))
+        self.connection.send(body)
+        self.assertEqual(self.connection.received(), b"")
+
+    def test_nothing_in_flight(self) -> None:
+        """A site without requests is drained at once."""
+        self.successResultOf(Stack().site.drain())
+
+    def test_idle_connections(self) -> None:
+        """A connection that a client keeps open without a request ends when the site is drained."""
+        idle = Connection(self.stack)
+        self.stack.site.drain()
+        self.assertFalse(idle.transport.disconnecting)
+        self.hang.release()
+        self.assertTrue(idle.transport.disconnecting)
+
+    def test_requests_in_flight(self) -> None:
+        """A site is drained when its last request is answered; the connection then ends."""
+        drained: Deferred[None] = self.stack.site.drain()
+        self.assertNoResult(drained)
+        self.hang.release()
+        self.assertTrue(self.connection.received().startswith(b"HTTP/1.1 201 "))
+        self.assertTrue(self.connection.transport.disconnecting)
+        self.successResultOf(drained)
+
+    def test_client_that_goes_away(self) -> None:
+        """A request whose client has gone is not waited for."""
+        drained: Deferred[None] = self.stack.site.drain()
+        self.connection.end()
+        self.successResultOf(drained)
+        self.hang.release()
+
+    def test_requests_that_come_while_draining(self) -> None:
+        """A request on a connection that was open is answered, and its connection then ends."""
+        late = Connection(self.stack)
+        drained: Deferred[None] = self.stack.site.drain()
+        late.head(request=b"GET /v2/catalog")
+        self.assertTrue(late.received().startswith(b"HTTP/1.1 200 "))
+        self.assertIn(b"connection: close", late.received().lower())
+        self.assertTrue(late.transport.disconnecting)
+        self.assertNoResult(drained)
+        self.hang.release()
+        self.successResultOf(drained)
