@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from treq.client import HTTPClient
 from twisted.application.service import IService
 from twisted.logger import Logger
-from twisted.web.client import Agent
+from twisted.web.client import Agent, HTTPConnectionPool
 
 from dockerbroker.agent.pinging import Pinger, Post
 from dockerbroker.config import AgentConfiguration, load_agent
@@ -60,13 +60,15 @@ def makeService(options: Options) -> IService:
 def build(reactor: Any, configuration: AgentConfiguration, *, has_certificates: bool) -> Lifetime:
     """Wire the agent."""
     threads = DaemonThreadPool("names", _THREADS_PER_BROKER * len(configuration.brokers))
-    pingers = pingers_of(reactor, configuration, HTTPClient(Agent(reactor)).post)
+    connections = HTTPConnectionPool(reactor)
+    pingers = pingers_of(reactor, configuration, HTTPClient(Agent(reactor, pool=connections)).post)
     return Lifetime(
         clock=reactor,
         failed=lambda failure: end_with_failure(reactor, failure),
         stages=[
             Stage(name="the log", start=lambda: _tell(configuration, has_certificates=has_certificates)),
             names_stage(reactor, threads, patience=2.0),
+            Stage(name="the connections", stop=connections.closeCachedConnections, patience=2.0),
             *(
                 Stage(name="the pings", start=pinger.start, stop=pinger.stop, patience=5.0)
                 for pinger in pingers

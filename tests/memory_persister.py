@@ -167,7 +167,8 @@ class MemoryPersister:
                 "lease_until": None if operation.is_over else self.seconds() + ttl,
             }
             if change.operation.kind is not OperationKind.PROVISION:
-                self.tables.instances[operation.instance_id]["operation_id"] = operation.id
+                held = {"operation_id": operation.id, "last_operation_id": operation.id}
+                self.tables.instances[operation.instance_id].update(held)
             self._write(change)
             return operation
 
@@ -227,6 +228,8 @@ class MemoryPersister:
                 raise AlreadyExists(f"The service instance {operation.instance_id!r} exists already.")
         elif stored is None or stored["operation_id"] is not None:
             raise Busy(f"The service instance {operation.instance_id!r} is held or gone.")
+        elif change.instance and change.instance.last_operation_id != stored["last_operation_id"]:
+            raise Busy(f"The service instance {operation.instance_id!r} was held meanwhile.")
         has_binding = (operation.instance_id, operation.binding_id) in self.tables.bindings
         if operation.kind is OperationKind.BIND and has_binding:
             raise AlreadyExists(f"The binding {operation.binding_id!r} exists already.")
@@ -249,7 +252,8 @@ class MemoryPersister:
             self._remove(operation.instance_id)
             return
         if instance is not None:
-            before = self.tables.instances.get(instance.id, {"operation_id": operation.id})
+            new = {"operation_id": operation.id, "last_operation_id": operation.id}
+            before = self.tables.instances.get(instance.id, new)
             self.tables.instances[instance.id] = before | records.instance_row(instance)
             self._forget_leases(instance.id)
             for lease in records.leased_ports_of(instance):

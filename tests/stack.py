@@ -138,7 +138,7 @@ def add_service(engine: MemoryEngine, definition: ImageDefinition = REDIS, **beh
 
 @define(eq=False, kw_only=True)
 class Stack:
-    """One broker; `successor` makes another one on the same database and engines.
+    """One broker; `neighbour` and `successor` make other ones on the same database and engines.
 
     `limits`, `clock`, `persister` and `engines` may be given. `client` is a treq that talks to the broker.
     """
@@ -230,8 +230,7 @@ class Stack:
     def successor(self) -> Stack:
         """Let the broker crash; return another one on its database and engines.
 
-        The clock of the crashed broker stands still from now on: it neither renews a lease nor times out,
-        and what it waits for must not be released.
+        The clock of the crashed broker stands still from now on: it neither renews a lease nor times out.
         """
         clock = Clock()
         clock.advance(self.clock.seconds())
@@ -244,6 +243,16 @@ class Stack:
             owner=f"{self.owner}'",
             limits=self.limits,
             persister=persister,
+            engines=self.engines,
+        )
+
+    def neighbour(self) -> Stack:
+        """Return another living broker on the same database, engines and clock."""
+        return Stack(
+            clock=self.clock,
+            owner=f"{self.owner}-neighbour",
+            limits=self.limits,
+            persister=self.persister.another(),
             engines=self.engines,
         )
 

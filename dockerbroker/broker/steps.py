@@ -29,7 +29,7 @@ from dockerbroker.model.containers import (
 )
 from dockerbroker.model.executables import Action, hidden_texts
 from dockerbroker.model.hosts import DockerHost, HostKey
-from dockerbroker.model.instances import Change, OperationKind, Phase, Step
+from dockerbroker.model.instances import BindingState, Change, OperationKind, Phase, Step
 from dockerbroker.model.placement import Sample, choose_ports
 from dockerbroker.model.work import Work
 from dockerbroker.persisters.interfaces import IPersister
@@ -194,6 +194,9 @@ class Steps:
         """Unbind what is still bound; an own container goes anyway, so that its refusal is only logged."""
         for binding in await self.persister.bindings(work.instance.id):
             bound = evolve(work, binding=binding)
+            # A deprovision that fails half-way must not leave a binding that looks usable.
+            begun = evolve(binding, state=BindingState.DIRTY)
+            await self.persister.commit(Change(operation=work.operation, binding=begun))
             try:
                 await self.executions.clean(
                     Action.UNBIND, bound, host, min(self.limits.execute_within, remaining)

@@ -87,6 +87,7 @@ class ExecStart:
     until: float
     deadline: float
     _output: Demultiplexer = field(init=False)
+    _state: Mapping[str, Any] = field(factory=dict, init=False)
     _ended: bool = field(default=False, init=False)
 
     @_output.default
@@ -203,7 +204,7 @@ class ExecStart:
 
     def _has_ended(self, *, must_know: bool = False) -> bool:
         try:
-            state = self.look(self.exec_id)
+            self._state = state = self.look(self.exec_id)
         except EngineError as error:
             if must_know or isinstance(error, NotThere):
                 raise ConnectionCutError(f"whether it has ended is unknown ({error.description})") from error
@@ -213,10 +214,9 @@ class ExecStart:
 
     def _checked(self) -> ExecOutput:
         """Return the output, unless it is Docker's own words about a command that it did not run."""
-        state = self.look(self.exec_id)
         output = bytes(self._output.stdout)
         text = output[:_BODY_LIMIT].decode("utf-8", "replace")
-        never_ran = not state.get("Pid") and state["ExitCode"] in _CANNOT_RUN
+        never_ran = not self._state.get("Pid") and self._state["ExitCode"] in _CANNOT_RUN
         if never_ran and text.startswith(
             ("OCI runtime exec failed", "rpc error", "failed to", "cannot exec")
         ):

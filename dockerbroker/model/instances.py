@@ -73,8 +73,11 @@ class ServiceInstance:
 
     `definition` is the catalog entry as it was when the instance was made, so that a changed catalog does not
     change what exists. `ports` maps container ports such as `6379/tcp` to the host's ports, which are leased
-    when the broker owns the container. `provisioned` is what `/provision` answered. `operation_id` is the
-    operation that holds the instance. `created_at` is in seconds since 1970, for people only.
+    when the broker owns the container. `provisioned` is what `/provision` answered. `created_at` is in
+    seconds since 1970, for people only.
+
+    `operation_id` is the operation that holds the instance, and `last_operation_id` the one that held it
+    last: whoever knows it has read the instance as it is. Both are the persister's own.
     """
 
     id: str
@@ -91,6 +94,7 @@ class ServiceInstance:
     dashboard_url: str | None = None
     state: InstanceState = InstanceState.PROVISIONING
     operation_id: str | None = None
+    last_operation_id: str | None = field(default=None, eq=False)
     created_at: float = 0.0
 
     @property

@@ -80,10 +80,14 @@ def _take(connection: Connection, change: Change) -> Change:
         assert change.instance is not None, "a provision has an instance"
         _insert_instance(connection, change.instance, operation)
         return evolve(change, instance=None)
-    free = (instances.c.id == operation.instance_id, instances.c.operation_id.is_(None))
-    taking = update(instances).where(*free).values(operation_id=operation.id)
+    free = [instances.c.id == operation.instance_id, instances.c.operation_id.is_(None)]
+    if change.instance is not None:
+        # What is about to be written was decided on the instance as this operation left it.
+        free.append(instances.c.last_operation_id == change.instance.last_operation_id)
+    taking = update(instances).where(*free)
+    taking = taking.values(operation_id=operation.id, last_operation_id=operation.id)
     if connection.execute(taking).rowcount == 0:
-        raise Busy(f"Another operation holds the service instance {operation.instance_id!r}, or it is gone.")
+        raise Busy(f"Another operation holds the service instance {operation.instance_id!r}, or has held it.")
     if operation.kind is OperationKind.BIND:
         assert change.binding is not None, "a bind has a binding"
         _insert_binding(connection, change.binding)
@@ -130,7 +134,8 @@ def _put_instance(connection: Connection, instance: ServiceInstance, operation: 
 
 
 def _insert_instance(connection: Connection, instance: ServiceInstance, operation: Operation) -> None:
-    row = records.instance_row(instance) | {"operation_id": operation.id}
+    held = {"operation_id": operation.id, "last_operation_id": operation.id}
+    row = records.instance_row(instance) | held
     with _or_raise(AlreadyExists(f"The service instance {instance.id!r} exists already.")):
         connection.execute(insert(instances).values(row))
     _lease_ports(connection, instance, records.leased_ports_of(instance))

@@ -64,10 +64,11 @@ class IPersister(Interface):
 
         A provision inserts its instance, which holds the instance's ports by a unique (host, port), and
         raises `AlreadyExists` or `PortLeased`. A bind inserts its binding. Everything but a provision takes
-        the instance and raises `Busy` when another operation holds it or it is gone, or the binding of an
-        unbind is gone; for a bind also `AlreadyExists`. The other records of the change are written as they
-        are, but for the instance's `operation_id`, which is the persister's. Returns the operation as
-        stored: epoch 1, with its owner.
+        the instance and raises `Busy` when another operation holds it, has held it since the change's
+        instance was read, or it is gone, or the binding of an unbind is gone; for a bind also
+        `AlreadyExists`. The other records of the change are written as they are, but for the ids of
+        operations in the instance, which are the persister's. Returns the operation as stored: epoch 1,
+        with its owner.
         """
 
     async def commit(change: Change) -> None:

@@ -59,7 +59,7 @@ def read_host(row: Row) -> DockerHost:
 
 
 def instance_row(instance: ServiceInstance) -> dict[str, Any]:
-    """Return the columns of an instance, but for `operation_id`, which is the persister's own."""
+    """Return the columns of an instance, but for the ids of operations, which are the persister's own."""
     secret = {
         "parameters": instance.parameters.reveal(),
         "provisioned": instance.provisioned.reveal(),
@@ -75,7 +75,7 @@ def instance_row(instance: ServiceInstance) -> dict[str, Any]:
 
 def read_instance(row: Row) -> ServiceInstance:
     """Return the instance of a row."""
-    return _read(ServiceInstance, row, ("id", "operation_id"))
+    return _read(ServiceInstance, row, ("id", "operation_id", "last_operation_id"))
 
 
 def leased_ports_of(instance: ServiceInstance) -> list[dict[str, Any]]:
@@ -150,7 +150,7 @@ def _image_secrets(definition: ImageDefinition) -> dict[str, Any]:
 _ELSEWHERE: Final[Mapping[type[AttrsInstance], tuple[str, ...]]] = {
     ImageDefinition: ("credentials",),
     DockerHost: ("key",),
-    ServiceInstance: ("id", "operation_id", "parameters", "provisioned"),
+    ServiceInstance: ("id", "operation_id", "last_operation_id", "parameters", "provisioned"),
     ServiceBinding: ("instance_id", "id", "parameters", "document"),
     Operation: ("id", "instance_id", "phase", "epoch", "owner"),
 }

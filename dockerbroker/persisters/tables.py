@@ -64,14 +64,16 @@ hosts: Final = Table(
     PrimaryKeyConstraint("service_host", "docker_host", "docker_port"),
 )
 
-#: `operation_id` is the operation that holds the instance. `image_name` is no foreign key: the catalog entry
-#: lives on in the document when the catalog changes.
+#: `operation_id` is the operation that holds the instance, `last_operation_id` the last one that held it:
+#: nothing changes an instance but the operation that holds it. `image_name` is no foreign key: the catalog
+#: entry lives on in the document when the catalog changes.
 instances: Final = Table(
     "instances",
     metadata,
     Column("id", Identifier, primary_key=True),
     Column("image_name", Identifier, nullable=False),
     Column("operation_id", Identifier),
+    Column("last_operation_id", Identifier),
     Column("document", document(), nullable=False),
     Column("secret", document(), nullable=False),
     Index("instances_image_name", "image_name"),

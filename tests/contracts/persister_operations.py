@@ -35,6 +35,12 @@ class BeginContract(PersisterTestCase):
         """Return the stored instance."""
         return self.done(self.persister.instance(instance_id))
 
+    def read(self) -> ServiceInstance:
+        """Return the instance `i1`, which exists, as it is stored."""
+        stored = self.stored()
+        assert stored is not None
+        return stored
+
     def test_unknown(self) -> None:
         """What was never written is not there."""
         self.assertIsNone(self.stored())
@@ -150,6 +156,26 @@ class BeginContract(PersisterTestCase):
         self.assertEqual(self.stored(), evolve(FULL, operation_id="held"))
         self.begin(values.deprovision("other", "i2"))
 
+    def test_changed_meanwhile(self) -> None:
+        """What was read before another operation held the instance is not written over what that left."""
+        self.provisioned(FULL)
+        stale = self.read()
+        self.bound(values.binding())
+        change = evolve(values.deprovision("late"), instance=evolve(stale, dashboard_url="stale"))
+        self.refused(Busy, self.persister.begin(change, owner="one", ttl=15))
+        self.assertEqual(self.stored(), FULL)
+        self.begin(evolve(change, instance=evolve(self.read(), dashboard_url="new")))
+        self.assertEqual(self.stored(), evolve(FULL, dashboard_url="new", operation_id="late"))
+
+    def test_changed_by_another_life(self) -> None:
+        """What was read of an instance that was removed and made again is not written over the new one."""
+        self.provisioned(FULL)
+        stale = self.read()
+        self.succeed(self.begin(values.deprovision("gone")), remove_instance=True)
+        self.succeed(self.begin(values.provision("again", FULL)))
+        change = evolve(values.deprovision("late"), instance=stale)
+        self.refused(Busy, self.persister.begin(change, owner="one", ttl=15))
+
     def test_gone(self) -> None:
         """On an instance that does not exist nothing but a provision begins, and nothing is written."""
         for number, change in enumerate(self.everything_on_i1()):
@@ -175,7 +201,7 @@ class BeginContract(PersisterTestCase):
         """The other records of the change are written as they are."""
         self.provisioned(FULL)
         kept = self.bound(values.binding())
-        leaving = evolve(FULL, state=InstanceState.DEPROVISIONING)
+        leaving = evolve(self.read(), state=InstanceState.DEPROVISIONING)
         self.succeed(self.begin(evolve(values.deprovision("o2"), instance=leaving)))
         self.assertEqual(self.stored(), leaving)
         unbinding = evolve(kept, state=BindingState.UNBINDING)

@@ -78,7 +78,6 @@ def self_signed(*names: str) -> tuple[bytes, bytes]:
     """Return a certificate that is its own authority, and its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     own = Authority("subject", key)
-    certificate, _ = own.issue(*names)
     builder = own._builder(_name("subject"), key.public_key(), _DAY)
     alternatives = x509.SubjectAlternativeName([_general(name) for name in names])
     certificate = builder.add_extension(alternatives, critical=False).sign(key, hashes.SHA256())
@@ -88,8 +87,9 @@ def self_signed(*names: str) -> tuple[bytes, bytes]:
 
 @define(eq=False)
 class TlsServer:
-    """A server on loopback that shows a certificate and tells the version of an engine; with `client_ca` it
-    demands a certificate of that authority.
+    """A server on loopback that shows a certificate and tells the version of an engine.
+
+    With `client_ca` it demands a certificate of that authority.
     """
 
     certificate: bytes

@@ -71,6 +71,11 @@ class TlsTests(SynchronousTestCase):
         """The broker shows its own certificate."""
         self.assert_accepted(self.address(self.authority.issue(_HOST), self.authority.pem()))
 
+    def test_client_refused(self) -> None:
+        """A server that refuses the broker's certificate is unreachable: it has not seen the request."""
+        address = self.address(self.authority.issue(_HOST), Authority("stranger").pem())
+        self.assertRaises(EngineUnreachable, self.ways(address)[0])
+
     def test_self_signed(self) -> None:
         """A self-signed certificate is refused (M10)."""
         self.assert_refused(self.address(self_signed(_HOST)), "self-signed certificate")

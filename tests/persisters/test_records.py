@@ -137,7 +137,10 @@ class RoundTripTests(SynchronousTestCase):
     @given(instance=INSTANCES)
     def test_instances(self, instance: ServiceInstance) -> None:
         """An instance comes back, with what the column says of who holds it."""
-        row = records.instance_row(instance) | {"operation_id": instance.operation_id}
+        row = records.instance_row(instance) | {
+            "operation_id": instance.operation_id,
+            "last_operation_id": None,
+        }
         self.assertEqual(records.read_instance(row), instance)
 
     @many
@@ -182,7 +185,7 @@ class VersionsTests(SynchronousTestCase):
     def setUp(self) -> None:
         """Store an instance."""
         self.made = values.instance("i1", 20001, definition=values.STATIC)
-        self.row = records.instance_row(self.made) | {"operation_id": None}
+        self.row = records.instance_row(self.made) | {"operation_id": None, "last_operation_id": None}
 
     def test_unknown_members(self) -> None:
         """Members that this version does not know are ignored, also in what is inside."""

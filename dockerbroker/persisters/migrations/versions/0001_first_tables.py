@@ -61,6 +61,7 @@ def _create_instances() -> None:
         sa.Column("id", Identifier, nullable=False),
         sa.Column("image_name", Identifier, nullable=False),
         sa.Column("operation_id", Identifier),
+        sa.Column("last_operation_id", Identifier),
         sa.Column("document", document(), nullable=False),
         sa.Column("secret", document(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="instances_pk"),

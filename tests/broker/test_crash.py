@@ -1,0 +1,182 @@
+"""Brokers that die at any moment, and those that take over."""
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from dockerbroker.broker.reconcile import PERIOD
+from dockerbroker.broker.service import LEASE
+from tests.broker.faults import SCENARIOS, BreakingPersister, Scenario, arrange, done_and_hanging, hanging
+from tests.broker.ledger import Ledger, complaints, stack_instance, stack_with_ledger
+from tests.memory_faults import Fault
+from tests.stack import HOST, REDIS, Stack, instance_path, provision_body
+
+#: Long enough for a lease to lapse and for what it held to be settled, when nothing fails; seconds.
+TAKEOVER = LEASE + 2 * PERIOD
+
+
+class CrashCase(SynchronousTestCase):
+    """What every crash must end in."""
+
+    def assert_compensated(self, scenario: Scenario, stack: Stack, ledger: Ledger, why: str) -> None:
+        """What was being made is undone, and what was being deleted is gone."""
+        stack.advance(TAKEOVER)
+        tables = stack.persister.tables
+        self.assertEqual(complaints(stack, ledger), [], why)
+        if scenario.name in {"provision", "deprovision"}:
+            self.assertEqual((tables.instances, tables.leases, stack.engine.world), ({}, {}, {}), why)
+        else:
+            self.assertEqual(len(stack.engine.running()), 1, why)
+        self.assertEqual(tables.bindings, {}, why)
+        expected = 200 if tables.instances else 410
+        self.assertEqual(stack.deprovision("i-1").status, expected, why)
+
+
+class EngineCrashTests(CrashCase):
+    """The broker dies while Docker does something for it."""
+
+    def meet(self, fault: Fault) -> None:
+        """Let the broker die at every call of every scenario."""
+        for scenario in SCENARIOS:
+            stack, _ = stack_with_ledger()
+            scenario.prepare(stack)
+            before = len(stack.engine.calls)
+            stack.settle(scenario.ask(stack))
+            calls = [call[0] for call in stack.engine.calls[before:]]
+            for position, method in enumerate(calls):
+                stack, ledger = stack_with_ledger()
+                scenario.prepare(stack)
+                arrange(stack.engine, calls, position, fault)
+                asked = scenario.ask(stack)
+                self.assertIsNone(asked.answer)
+                successor = stack.successor()
+                why = f"{scenario.name}, call {position} ({method})"
+                self.assert_compensated(scenario, successor, ledger, why)
+
+    def test_before(self) -> None:
+        """Docker had not done it yet."""
+        self.meet(hanging)
+
+    def test_after(self) -> None:
+        """Docker had done it, and nobody was told."""
+        self.meet(done_and_hanging)
+
+
+class PersisterCrashTests(CrashCase):
+    """The broker dies at a call of the database."""
+
+    def prepared(self, scenario: Scenario) -> tuple[Stack, Ledger, BreakingPersister]:
+        """Return a stack on a database that can break, ready for the scenario."""
+        clock = Clock()
+        persister = BreakingPersister(clock.seconds)
+        stack, ledger = stack_with_ledger(Stack(clock=clock, persister=persister))
+        stack.add_definition(REDIS)
+        stack.add_host(HOST)
+        scenario.prepare(stack)
+        return stack, ledger, persister
+
+    def meet(self, *, written: bool) -> None:
+        """Let the broker lose its database for ever at every call that commits something."""
+        for scenario in SCENARIOS:
+            stack, _, persister = self.prepared(scenario)
+            before = len(persister.calls)
+            stack.settle(scenario.ask(stack))
+            calls = persister.calls[before:]
+            begin = calls.index("begin") + (0 if written else 1)
+            end = len(calls) - calls[::-1].index("commit") - (1 if written else 0)
+            for position in range(begin, end):
+                stack, ledger, persister = self.prepared(scenario)
+                persister.arm(position, written=written, dead=True)
+                scenario.ask(stack)
+                why = f"{scenario.name}, call {position} ({calls[position]})"
+                self.assert_compensated(scenario, stack.successor(), ledger, why)
+
+    def test_before(self) -> None:
+        """The database had not written it yet."""
+        self.meet(written=False)
+
+    def test_after(self) -> None:
+        """The database had written it, and nobody was told."""
+        self.meet(written=True)
+
+
+class LeaseTests(SynchronousTestCase):
+    """Who carries an operation."""
+
+    def test_renewed_while_it_lasts(self) -> None:
+        """An operation that takes longer than its lease is not taken over while its broker lives."""
+        stack = Stack()
+        hang = stack.engine.hang_next("start")
+        asked = stack.ask("PUT", instance_path("i-1"), provision_body())
+        stack.neighbour()
+        stack.advance(2 * LEASE)
+        self.assertIsNone(asked.answer)
+        hang.release()
+        self.assertEqual(stack.settle(asked).status, 201)
+        self.assertEqual(complaints(stack), [])
+
+    def test_lapsed(self) -> None:
+        """A broker that slept too long finds its operation taken over, and does nothing more of it."""
+        stack, ledger = stack_with_ledger()
+        hang = stack.engine.hang_next("start")
+        asked = stack.ask("PUT", instance_path("i-1"), provision_body())
+        successor = stack.successor()
+        successor.advance(TAKEOVER)
+        self.assertEqual(stack.persister.tables.instances, {})
+        hang.release()
+        stack.advance(50)
+        self.assertEqual(stack.settle(asked).status, 500)
+        self.assertEqual(ledger.actions(), [])
+        self.assertEqual((stack.engine.world, stack.persister.tables.leases), ({}, {}))
+
+    def test_answer_of_another_broker(self) -> None:
+        """A request that joins an operation of another broker gets the answer when that one has it."""
+        stack = Stack()
+        hang = stack.engine.hang_next("start")
+        first = stack.ask("PUT", instance_path("i-1"), provision_body())
+        other = stack.neighbour()
+        second = other.ask("PUT", instance_path("i-1"), provision_body())
+        other.advance(1)
+        self.assertIsNone(second.answer)
+        hang.release()
+        self.assertEqual(stack.settle(first).status, 201)
+        self.assertEqual(other.settle(second).status, 201)
+
+    def test_stopped_broker_takes_nothing_over(self) -> None:
+        """A broker that is being stopped takes nothing over any more."""
+        stack = Stack()
+        stack.engine.hang_next("start")
+        stack.ask("PUT", instance_path("i-1"), provision_body())
+        successor = stack.successor()
+        successor.reconciler.settle()
+        successor.advance(TAKEOVER)
+        self.assertIsNotNone(stack_instance(successor, "i-1"))
+        successor.reconciler.stop()
+        self.assertEqual(successor.clock.getDelayedCalls(), [])
+
+    def test_stopped_broker_keeps_its_leases(self) -> None:
+        """What a broker that is being stopped still carries is not taken over, and is waited for."""
+        stack = Stack()
+        hang = stack.engine.hang_next("start")
+        asked = stack.ask("PUT", instance_path("i-1"), provision_body())
+        stack.neighbour()
+        stack.reconciler.settle()
+        finished = Deferred.fromCoroutine(stack.worker.finished())
+        stack.advance(2 * LEASE)
+        self.assertNoResult(finished)
+        hang.release()
+        self.assertEqual(stack.settle(asked).status, 201)
+        self.successResultOf(finished)
+
+    def test_errors_do_not_end_the_looking(self) -> None:
+        """Neither a database that does not answer nor a defect ends the looking for what nobody carries."""
+        stack, ledger = stack_with_ledger()
+        stack.engine.hang_next("start")
+        stack.ask("PUT", instance_path("i-1"), provision_body())
+        successor = stack.successor()
+        successor.persister.fail_next("claim", RuntimeError("a defect"))
+        successor.advance(PERIOD)
+        self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
+        successor.advance(TAKEOVER)
+        self.assertEqual(complaints(successor, ledger), [])
+        self.assertEqual(successor.engine.world, {})
