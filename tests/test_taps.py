@@ -182,7 +182,7 @@ class AgentTests(_Taps):
         lifetime = agent_tap.build(MemoryReactorClock(), configuration, has_certificates=False)
         self.assertEqual(
             [stage.name for stage in lifetime.stages],
-            ["the log", "the threads names", "the pings", "the pings"],
+            ["the log", "the threads names", "the connections", "the pings", "the pings"],
         )
 
     def test_certificates(self) -> None:

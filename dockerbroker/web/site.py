@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Callable
 
 from attrs import define, frozen
 from twisted.internet.interfaces import IReactorTime
@@ -27,13 +28,21 @@ _LABEL = rb"[A-Za-z0-9_-]{1,63}"
 _HOST = re.compile(rb"(?:(?=.{0,255}\Z)(?:%b\.)*%b\.?|\[[0-9A-Fa-f:.]+\]|)(?::\d{0,5})?\Z" % (_LABEL, _LABEL))
 
 
+def _no_shortcut(request: Request) -> None:
+    del request
+
+
 @frozen
 class Gate:
-    """One API: its routes, the credentials that open it, and whether it is versioned."""
+    """One API: its routes, the credentials that open it, and whether it is versioned.
+
+    `shortcut` returns the body of a 200 for requests that need no route, None for all others.
+    """
 
     routes: IResource
     credentials: Credentials
     is_versioned: bool = False
+    shortcut: Callable[[Request], bytes | None] = _no_shortcut
 
     def check(self, request: Request) -> None:
         """Raise what is wrong with the request: first its credentials, then its version."""
@@ -50,7 +59,6 @@ class Root(Resource):
     platform: Gate
     agents: Gate
     administrators: Gate
-    page: CatalogPage
 
     isLeaf = True
 
@@ -73,7 +81,7 @@ class Root(Resource):
             _check_raw(request)
         except BrokerError as error:
             return answer_error(request, error)
-        if segments == [b"v2", b"catalog"] and request.method == b"GET" and (body := self.page.fresh()):
+        if (body := gate.shortcut(request)) is not None:
             return body
         rendered: bytes | int = gate.routes.render(request)
         return rendered
@@ -114,10 +122,10 @@ def make_site(
 ) -> GuardedSite:
     """Return the site of all three APIs."""
     page = CatalogPage(broker, reactor)
+    platform = Platform(broker, page)
     root = Root(
-        platform=Gate(Platform(broker, page).resource(), credentials, is_versioned=True),
+        platform=Gate(platform.resource(), credentials, is_versioned=True, shortcut=platform.shortcut),
         agents=Gate(Agents(persister).resource(), credentials),
         administrators=Gate(Administrators(administration, page).resource(), credentials),
-        page=page,
     )
     return GuardedSite(root, reactor)
