@@ -15,11 +15,10 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeVar
 
-from attrs import Factory, define, field, frozen
+from attrs import Factory, define, field
 from treq.testing import StubTreq
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
-from twisted.web.http_headers import Headers
 
 from dockerbroker.broker.administration import Administration
 from dockerbroker.broker.executions import Executions
@@ -38,8 +37,37 @@ from dockerbroker.model.secrets import Secret
 from dockerbroker.web.auth import Credentials
 from dockerbroker.web.guard import GuardedSite
 from dockerbroker.web.site import make_site
+from tests.asking import (
+    REDIS,
+    Answer,
+    Asked,
+    bind_body,
+    binding_path,
+    instance_path,
+    provision_body,
+    query,
+)
 from tests.memory_engine import MemoryEngine, MemoryEngines, MemoryImage
 from tests.memory_persister import MemoryPersister
+
+__all__ = [
+    "CATALOG",
+    "CREDENTIALS",
+    "HOST",
+    "PASSWORD",
+    "REDIS",
+    "USER",
+    "Answer",
+    "Asked",
+    "Stack",
+    "add_service",
+    "bind_body",
+    "binding_path",
+    "in_order",
+    "instance_path",
+    "provision_body",
+    "query",
+]
 
 T = TypeVar("T")
 
@@ -51,7 +79,6 @@ CATALOG: Final = "docker"
 HOST: Final = DockerHost(
     key=HostKey(service_host="10.0.0.1", docker_host="10.0.0.2", docker_port=2375), keep_alive=86400
 )
-REDIS: Final = ImageDefinition(name="redis", plan="100", image="redis")
 #: What the `/bind` of the image `redis` prints.
 CREDENTIALS: Final = {"username": "user", "password": "swordfish"}
 
@@ -60,72 +87,9 @@ PATIENCE: Final = 120.0
 _EPOCH: Final = 1_700_000_000.0
 
 
-@frozen(kw_only=True)
-class Answer:
-    """An HTTP answer."""
-
-    status: int
-    headers: Headers
-    body: bytes
-
-    @property
-    def json(self) -> Any:
-        """The body, which must be JSON and say so."""
-        assert self.header("content-type") == "application/json", (self.status, self.body)
-        return json.loads(self.body)
-
-    @property
-    def description(self) -> str:
-        """The description of an error."""
-        description: str = self.json["description"]
-        return description
-
-    def header(self, name: str) -> str | None:
-        """The only value of a header, or None."""
-        values = self.headers.getRawHeaders(name, [])
-        assert len(values) <= 1, values
-        return values[0] if values else None
-
-
-@define(eq=False)
-class Asked:
-    """A request that was sent; `answer` is None until it is answered."""
-
-    answer: Answer | None = None
-    _received: Deferred[None] | None = None
-
-    def receive(self, client: Any, response: Deferred[Any]) -> None:
-        """Wait for the answer in the background; a connection that is lost is a failed test."""
-
-        async def receive() -> None:
-            head = await response
-            body = await client.content(head)
-            self.answer = Answer(status=head.code, headers=head.headers, body=body)
-
-        self._received = Deferred.fromCoroutine(receive())
-
-    def disconnect(self) -> None:
-        """Let the client close its connection."""
-        assert self._received is not None
-        self._received.addErrback(lambda _: None)
-        self._received.cancel()
-
-
 def in_order(items: Sequence[T], count: int) -> list[T]:
     """Return the first items, where a broker takes random ones."""
     return list(items[:count])
-
-
-def provision_body(**changes: Any) -> dict[str, Any]:
-    """Return the body of a provision of `REDIS`, with changes; a change to None leaves the member out."""
-    body = {"service_id": "redis", "plan_id": "redis_100", "organization_guid": "o-1", "space_guid": "s-1"}
-    return {key: value for key, value in {**body, **changes}.items() if value is not None}
-
-
-def bind_body(**changes: Any) -> dict[str, Any]:
-    """Return the body of a bind of `REDIS`, with changes; a change to None leaves the member out."""
-    body = {"service_id": "redis", "plan_id": "redis_100"}
-    return {key: value for key, value in {**body, **changes}.items() if value is not None}
 
 
 def add_service(engine: MemoryEngine, definition: ImageDefinition = REDIS, **behaviour: Any) -> MemoryImage:
@@ -320,18 +284,3 @@ class Stack:
 
     def _wall(self) -> float:
         return _EPOCH + self.clock.seconds()
-
-
-def instance_path(instance_id: str) -> str:
-    """Return the path of an instance."""
-    return f"/v2/service_instances/{instance_id}"
-
-
-def binding_path(instance_id: str, binding_id: str) -> str:
-    """Return the path of a binding."""
-    return f"{instance_path(instance_id)}/service_bindings/{binding_id}"
-
-
-def query(definition: ImageDefinition = REDIS) -> str:
-    """Return the query of a deprovision or unbind."""
-    return f"?service_id={definition.service_id}&plan_id={definition.plan_id}"

@@ -45,17 +45,7 @@ class Placing:
         refusals: list[str] = []
         deadline = clock.seconds() + within
         for host in self.dispatcher.order(usable_hosts(await self.persister.hosts())):
-            instance = ServiceInstance(
-                id=request.instance_id,
-                definition=definition,
-                organization_guid=request.organization_guid,
-                space_guid=request.space_guid,
-                parameters=request.parameters,
-                context=request.context,
-                host=host.key,
-                created_at=now,
-            )
-            looking = Deferred.fromCoroutine(self._on(host, instance))
+            looking = Deferred.fromCoroutine(self._on(host, _instance(definition, request, host, now)))
             remaining = deadline - clock.seconds()
             try:
                 placed = await looking.addTimeout(max(min(remaining, LOOK), 0), clock)
@@ -81,6 +71,21 @@ class Placing:
         image = await engine.image(definition.image)
         leased = await self.persister.leased_ports(host.key)
         return evolve(instance, ports=choose_ports(host, image.ports, leased, self.sample))
+
+
+def _instance(
+    definition: ImageDefinition, request: ProvisionRequest, host: DockerHost, now: float
+) -> ServiceInstance:
+    return ServiceInstance(
+        id=request.instance_id,
+        definition=definition,
+        organization_guid=request.organization_guid,
+        space_guid=request.space_guid,
+        parameters=request.parameters,
+        context=request.context,
+        host=host.key,
+        created_at=now,
+    )
 
 
 def _with_dashboard(instance: ServiceInstance) -> ServiceInstance:

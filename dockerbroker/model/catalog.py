@@ -163,8 +163,12 @@ def chosen(definitions: Iterable[ImageDefinition], service_id: str, plan_id: str
         if definition.service_id == service_id:
             if definition.plan_id == plan_id:
                 return definition
-            raise InvalidRequest(f"The service {service_id!r} has no plan with the plan_id {plan_id!r}.")
-    raise InvalidRequest(f"The catalog has no service with the service_id {service_id!r}.")
+            raise InvalidRequest(
+                f"The service {service_id!r} has no plan with the plan_id {plan_id[:_LONGEST_NAME]!r}."
+            )
+    raise InvalidRequest(
+        f"The catalog has no service with the service_id {service_id[:_LONGEST_NAME]!r}."
+    )
 
 
 def collisions(definitions: Iterable[ImageDefinition]) -> list[str]:

@@ -66,9 +66,6 @@ async def done_and_hanging(call: Call) -> Any:
     await Deferred()
 
 
-FAULTS: Final[tuple[Fault, ...]] = (refused, unreachable, request_lost, reply_lost, hanging, done_and_hanging)
-
-
 @frozen
 class Scenario:
     """A request of a platform, and what there is before it."""

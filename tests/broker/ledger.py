@@ -63,6 +63,11 @@ class Ledger:
         self.databases.discard(document["instance_id"])
 
 
+def printing(stdout: bytes = b"", stderr: bytes = b"", *, exit_code: int = 0) -> Script:
+    """Return an executable that prints this and ends."""
+    return lambda _stdin, _environment: (exit_code, stdout, stderr)
+
+
 def stack_with_ledger(stack: Stack | None = None) -> tuple[Stack, Ledger]:
     """Return a stack whose service keeps a ledger."""
     stack = stack or Stack()

@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from dockerbroker.model.instances import BindingState
 from dockerbroker.model.secrets import Secret
-from tests.broker.ledger import complaints, stack_binding, stack_with_ledger
+from tests.broker.ledger import complaints, printing, stack_binding, stack_with_ledger
 from tests.stack import CREDENTIALS, REDIS, Stack, bind_body, binding_path
 
 CANARY = "canary-8d1f0c"
@@ -71,7 +71,7 @@ class BindTests(SynchronousTestCase):
     def test_whole_binding(self) -> None:
         """What `/bind` prints beside credentials is answered too, without its null members."""
         printed = b'{"credentials": {"a": 1}, "endpoints": [], "syslog_drain_url": null}'
-        self.stack.image.scripts["/bind"] = lambda _stdin, _environment: (0, printed, b"")
+        self.stack.image.scripts["/bind"] = printing(printed)
         expected = {"credentials": {"a": 1}, "endpoints": []}
         self.assertEqual(self.stack.bind("i-1", "b-1").json, expected)
 
@@ -86,7 +86,7 @@ class BindTests(SynchronousTestCase):
 
     def test_failure(self) -> None:
         """A failing `/bind` is told with its last line; `/unbind` is run, and the row is gone."""
-        self.stack.image.scripts["/bind"] = lambda _stdin, _environment: (7, b"", b"too many users\n")
+        self.stack.image.scripts["/bind"] = printing(b"", b"too many users\n", exit_code=7)
         answer = self.stack.bind("i-1", "b-1")
         self.assertEqual(answer.status, 500)
         self.assertIn(
@@ -98,7 +98,7 @@ class BindTests(SynchronousTestCase):
 
     def test_secrets_in_the_message(self) -> None:
         """Neither parameters nor what was provisioned are shown in the description or logged."""
-        script = lambda _stdin, _environment: (1, b"", f"bad {CANARY} at http://10.0.0.1/i-1\n".encode())  # noqa: E731
+        script = printing(b"", f"bad {CANARY} at http://10.0.0.1/i-1\n".encode(), exit_code=1)
         self.stack.image.scripts["/bind"] = script
         answer = self.stack.bind("i-1", "b-1", parameters={"password": [CANARY]})
         self.assertIn("bad [redacted] at [redacted]", answer.description)
@@ -106,17 +106,17 @@ class BindTests(SynchronousTestCase):
     def test_garbage(self) -> None:
         """A `/bind` that prints anything but one good object has failed, and is undone."""
         for printed in (b"{}{}", b"[]", b"oops", b'{"credentials": 1}', b'{"credentials": {}, "x": 1}'):
-            self.stack.image.scripts["/bind"] = lambda _stdin, _environment, text=printed: (0, text, b"")
+            self.stack.image.scripts["/bind"] = printing(printed)
             answer = self.stack.bind("i-1", "b-1")
             self.assertEqual(answer.status, 500)
             self.assertIn("/bind of the service image printed", answer.description)
             self.assert_gone()
 
     def test_failure_that_cannot_be_cleaned_up(self) -> None:
-        """When `/unbind` fails as well the binding is kept as dirty, both failures are told, and it can go."""
+        """When `/unbind` fails as well both failures are told, and the binding is dirty until it can go."""
         good = self.stack.image.scripts["/unbind"]
-        self.stack.image.scripts["/bind"] = lambda _stdin, _environment: (1, b"", b"first\n")
-        self.stack.image.scripts["/unbind"] = lambda _stdin, _environment: (1, b"", b"second\n")
+        self.stack.image.scripts["/bind"] = printing(b"", b"first\n", exit_code=1)
+        self.stack.image.scripts["/unbind"] = printing(b"", b"second\n", exit_code=1)
         answer = self.stack.bind("i-1", "b-1")
         self.assertEqual(answer.status, 500)
         self.assertIn("first Cleaning up failed as well", answer.description)
@@ -149,7 +149,7 @@ class BindTests(SynchronousTestCase):
 
     def test_too_much_output(self) -> None:
         """A `/bind` that prints more than 64 KiB has failed."""
-        self.stack.image.scripts["/bind"] = lambda _stdin, _environment: (0, b" " * 65537, b"")
+        self.stack.image.scripts["/bind"] = printing(b" " * 65537)
         answer = self.stack.bind("i-1", "b-1")
         self.assertEqual(answer.status, 500)
         self.assertIn("65536 bytes", answer.description)
@@ -197,7 +197,7 @@ class UnbindTests(SynchronousTestCase):
     def test_failure(self) -> None:
         """A failing `/unbind` keeps the binding as dirty, and the next DELETE tries again."""
         good = self.stack.image.scripts["/unbind"]
-        self.stack.image.scripts["/unbind"] = lambda _stdin, _environment: (1, b"", b"still in use\n")
+        self.stack.image.scripts["/unbind"] = printing(b"", b"still in use\n", exit_code=1)
         answer = self.stack.unbind("i-1", "b-1")
         self.assertEqual(answer.status, 500)
         self.assertIn("still in use", answer.description)

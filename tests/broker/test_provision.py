@@ -1,13 +1,14 @@
 """Provisions: what they make, and what a failure leaves."""
 
+from typing import Any
+
 from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
-from dockerbroker.model.containers import HealthCheck, container_name
+from dockerbroker.model.containers import container_name
 from dockerbroker.model.instances import Phase
 from dockerbroker.model.secrets import Secret
-from tests.broker.ledger import complaints, stack_instance, stack_with_ledger
-from tests.memory_engine import MemoryEngine
+from tests.broker.ledger import complaints, printing, stack_instance, stack_with_ledger
 from tests.stack import HOST, REDIS, Answer, Stack, add_service, instance_path, provision_body
 
 CANARY = "canary-8d1f0c"
@@ -129,7 +130,7 @@ class FailureTests(SynchronousTestCase):
     def test_never_ready(self) -> None:
         """A health check that never passes is told with the time that it was given."""
         stack = Stack()
-        stack.image.scripts["healthy"] = lambda _stdin, _environment: (1, b"", b"")
+        stack.image.scripts["healthy"] = printing(exit_code=1)
         stack.image.logs = "recovering\n"
         answer = stack.provision("i-1")
         self.assert_nothing_left(stack, answer)
@@ -146,7 +147,7 @@ class FailureTests(SynchronousTestCase):
     def test_executable_fails(self) -> None:
         """A failing `/provision` is told with its last line; `/deprovision` is run, and all is removed."""
         stack, ledger = stack_with_ledger()
-        stack.image.scripts["/provision"] = lambda _stdin, _environment: (1, b"{}", b"a\nno space left\n")
+        stack.image.scripts["/provision"] = printing(b"{}", b"a\nno space left\n", exit_code=1)
         answer = stack.provision("i-1")
         self.assert_nothing_left(stack, answer)
         expected = "/provision of the service image failed with exit status 1: no space left"
@@ -157,9 +158,9 @@ class FailureTests(SynchronousTestCase):
         """An own container is removed although its `/deprovision` fails too, or hangs."""
         for clean_up in ((1, b"", b"neither\n"), None):
             stack = Stack()
-            stack.image.scripts["/provision"] = lambda _stdin, _environment: (1, b"", b"no\n")
+            stack.image.scripts["/provision"] = printing(b"", b"no\n", exit_code=1)
             if clean_up is not None:
-                stack.image.scripts["/deprovision"] = lambda _stdin, _environment: (1, b"", b"neither\n")
+                stack.image.scripts["/deprovision"] = printing(b"", b"neither\n", exit_code=1)
             else:
                 stack.image.files.add("/deprovision")
                 stack.engine.hang_next("has_file")
@@ -172,9 +173,20 @@ class FailureTests(SynchronousTestCase):
         """A `/provision` that prints anything but one object, or a dashboard that is none, has failed."""
         for printed in (b"done", b"{}{}", b'{"dashboard_url": 1}', b"x" * 65537):
             stack = Stack()
-            stack.image.scripts["/provision"] = lambda _stdin, _environment, text=printed: (0, text, b"")
+            stack.image.scripts["/provision"] = printing(printed)
             answer = stack.provision("i-1")
             self.assert_nothing_left(stack, answer)
+
+    def test_defect(self) -> None:
+        """A defect of the broker itself is undone like a failure; its log alone tells what it was."""
+        stack = Stack()
+        defect: Any = RuntimeError(CANARY)
+        stack.engine.fail_next("start", defect)
+        answer = stack.provision("i-1")
+        self.assert_nothing_left(stack, answer)
+        self.assertIn("The broker failed unexpectedly; its log tells more", answer.description)
+        self.assertNotIn(CANARY, answer.description)
+        self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
 
     def test_docker_goes_away(self) -> None:
         """What cannot be removed while Docker is not reached is removed when it is reached again."""
@@ -202,16 +214,11 @@ class UnfillableTests(SynchronousTestCase):
         for template in ("$PORT_80", "$PORT"):
             stack = Stack()
             stack.add_definition(evolve(REDIS, credentials=Secret({"uri": [template]})))
-            check = HealthCheck(command=("healthy",), timeout=1)
-            self.image_with(stack.engine, check)
+            add_service(stack.engine, ports=("1/tcp", "2/tcp"))
             answer = stack.provision("i-1")
             self.assertEqual(answer.status, 500)
             self.assertIn(f"{template} ", answer.description)
             self.assertEqual((stack.engine.world, stack.persister.operations()), ({}, []))
-
-    def image_with(self, engine: MemoryEngine, check: HealthCheck) -> None:
-        """Give the host an image with two ports."""
-        add_service(engine, ports=("1/tcp", "2/tcp"), health_check=check)
 
 
 class ForeignContainerTests(SynchronousTestCase):

@@ -5,7 +5,7 @@ from typing import Any
 from attrs import define
 from twisted.internet import reactor
 
-from tests.contracts import engine
+from tests.contracts import engine, engine_containers, engine_execs
 from tests.contracts.images import fill_memory
 from tests.memory_engine import MemoryEngine
 
@@ -27,7 +27,7 @@ def _world() -> engine.World:
     return _World(memory, clock)
 
 
-class MemoryContainerTests(engine.ContainerContract):
+class MemoryContainerTests(engine_containers.ContainerContract):
     """Images and containers in memory."""
 
     def make_world(self) -> engine.World:
@@ -35,7 +35,7 @@ class MemoryContainerTests(engine.ContainerContract):
         return _world()
 
 
-class MemoryExecTests(engine.ExecContract):
+class MemoryExecTests(engine_execs.ExecContract):
     """Execs in memory."""
 
     def make_world(self) -> engine.World:

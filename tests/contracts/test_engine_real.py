@@ -3,11 +3,11 @@
 from dockerbroker.errors import BadCommand, NotRunning
 from dockerbroker.model.containers import LABEL_CLUSTER
 from dockerbroker.model.secrets import Secret
-from tests.contracts import engine, real
+from tests.contracts import engine, engine_containers, engine_execs, real
 from tests.contracts.images import PLAIN
 
 
-class RealContainerTests(engine.ContainerContract):
+class RealContainerTests(engine_containers.ContainerContract):
     """Images and containers of a real engine."""
 
     def make_world(self) -> engine.World:
@@ -61,7 +61,7 @@ class RealContainerTests(engine.ContainerContract):
         self.assertIsNone(await self.engine.inspect(container_id))
 
 
-class UnixExecTests(engine.ExecContract):
+class UnixExecTests(engine_execs.ExecContract):
     """Execs over the UNIX socket."""
 
     def make_world(self) -> engine.World:
@@ -84,7 +84,7 @@ class UnixExecTests(engine.ExecContract):
         await self.assert_raises(BadCommand, started)
 
 
-class TcpExecTests(engine.ExecContract):
+class TcpExecTests(engine_execs.ExecContract):
     """Execs over plain TCP."""
 
     def make_world(self) -> engine.World:
@@ -92,7 +92,7 @@ class TcpExecTests(engine.ExecContract):
         return real.world(self, "tcp")
 
 
-class TlsExecTests(engine.ExecContract):
+class TlsExecTests(engine_execs.ExecContract):
     """Execs over TLS with certificates on both sides."""
 
     def make_world(self) -> engine.World:

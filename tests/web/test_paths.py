@@ -26,6 +26,32 @@ NO_IDENTIFIERS: Final = (
     "a%",
     "%f",
 )
+NOWHERE: Final = (
+    "/",
+    "//",
+    "/v2",
+    "/v2/",
+    "/v2/catalog/",
+    "/v2/catalog/x",
+    "//v2//catalog",
+    "/v2//catalog",
+    "/V2/catalog",
+    "/v2/catalog;x",
+    "/v2/../admin",
+    "/v2/%2e%2e/docker/images",
+    "/v2/images",
+    "/v2/image/redis",
+    "/ping/",
+    "/ping/x",
+    "//ping",
+    "/docker/image/",
+    "/docker/images/",
+    "/v2/service_instances",
+    "/v2/service_instances/i-1/",
+    "/v2/service_instances/i-1/last_operation",
+    "/v2/service_instances/i-1/service_bindings",
+    "/*",
+)
 IDENTIFIERS: Final = (
     "x" * 255,
     "%C3%A9" * 255,
@@ -55,32 +81,7 @@ class PathTests(SynchronousTestCase):
     def test_nothing_there(self) -> None:
         """A path that no route has is answered with 404."""
         stack = Stack()
-        for path in (
-            "/",
-            "//",
-            "/v2",
-            "/v2/",
-            "/v2/catalog/",
-            "/v2/catalog/x",
-            "//v2//catalog",
-            "/v2//catalog",
-            "/V2/catalog",
-            "/v2/catalog;x",
-            "/v2/../admin",
-            "/v2/%2e%2e/docker/images",
-            "/v2/images",
-            "/v2/image/redis",
-            "/ping/",
-            "/ping/x",
-            "//ping",
-            "/docker/image/",
-            "/docker/images/",
-            "/v2/service_instances",
-            "/v2/service_instances/i-1/",
-            "/v2/service_instances/i-1/last_operation",
-            "/v2/service_instances/i-1/service_bindings",
-            "/*",
-        ):
+        for path in NOWHERE:
             self.assert_described(stack.request("GET", path), 404)
 
     def test_no_identifiers(self) -> None:

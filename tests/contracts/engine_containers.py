@@ -1,0 +1,192 @@
+"""What every `IEngine` does with images and containers."""
+
+from __future__ import annotations
+
+from twisted.internet.defer import ensureDeferred, gatherResults
+from zope.interface.verify import verifyObject
+
+from dockerbroker.engines.interfaces import IEngine
+from dockerbroker.errors import (
+    BadCommand,
+    HostPortTaken,
+    NameTaken,
+    NoImage,
+    NotRunning,
+    NotThere,
+)
+from dockerbroker.model.containers import (
+    LABEL_CLUSTER,
+    Container,
+    DockerImage,
+    HealthCheck,
+)
+from tests.contracts import engine
+from tests.contracts.images import BROKEN, CRASHING, PLAIN
+
+
+class ContainerContract(engine.EngineTestCase):
+    """What an engine does with images and containers."""
+
+    def test_provides_interface(self) -> None:
+        """The engine provides `IEngine`."""
+        verifyObject(IEngine, self.engine)
+
+    async def test_image(self) -> None:
+        """An image tells its ports in numerical order, and its HEALTHCHECK as a command."""
+        check = HealthCheck(command=("/bin/sh", "-c", "/ok || exit 1"), timeout=2.0)
+        expected = DockerImage(reference=PLAIN, ports=("53/udp", "8080/tcp", "10080/tcp"), health_check=check)
+        self.assertEqual(await self.engine.image(PLAIN), expected)
+
+    async def test_image_without_health_check(self) -> None:
+        """An image without HEALTHCHECK and EXPOSE has neither."""
+        self.assertEqual(await self.engine.image(CRASHING), DockerImage(reference=CRASHING))
+
+    async def test_unknown_image(self) -> None:
+        """An image that the host does not have is `NoImage`, for a look and for a container (M18)."""
+        await self.assert_raises(NoImage, self.engine.image("absent:none"))
+        await self.assert_raises(NoImage, self.engine.create(engine.spec("absent:none")))
+
+    async def test_created(self) -> None:
+        """A created container has its name and labels, does not run and publishes nothing."""
+        wanted = engine.spec(ports={"8080/tcp": engine.free_port()})
+        container_id = await self.created(wanted)
+        expected = Container(
+            id=container_id, name=wanted.name, image=PLAIN, running=False, labels=wanted.labels, ports={}
+        )
+        self.assertEqual(await self.engine.inspect(container_id), expected)
+
+    async def test_started(self) -> None:
+        """A started container runs and publishes its ports; it is found by its name as well as by its id."""
+        wanted = engine.spec(ports={"8080/tcp": engine.free_port(), "53/udp": engine.free_port()})
+        container_id = await self.started(wanted)
+        container = await self.engine.inspect(wanted.name)
+        assert container is not None
+        self.assertEqual(container, await self.engine.inspect(container_id))
+        self.assertEqual(container.id, container_id)
+        self.assertTrue(container.running)
+        self.assertEqual(container.ports, wanted.ports)
+
+    async def test_start_again(self) -> None:
+        """Starting what runs leaves it as it is (M18: 304)."""
+        container_id = await self.started(engine.spec())
+        await self.engine.start(container_id)
+        container = await self.engine.inspect(container_id)
+        self.assertTrue(container is not None and container.running)
+
+    async def test_name_taken(self) -> None:
+        """Of many who create a container of one name at once, one gets it, the others `NameTaken` (M13)."""
+        wanted = engine.spec()
+
+        async def attempt() -> str | None:
+            try:
+                return await self.created(wanted)
+            except NameTaken:
+                return None
+
+        ids = await gatherResults([ensureDeferred(attempt()) for _ in range(12)])
+        self.assertEqual(len([container_id for container_id in ids if container_id is not None]), 1)
+        self.assertEqual(len(await self.engine.containers(wanted.labels[LABEL_CLUSTER])), 1)
+
+    async def test_port_of_container(self) -> None:
+        """A port of another container is `HostPortTaken`, and the container stays created (M18)."""
+        port = engine.free_port()
+        await self.started(engine.spec(ports={"8080/tcp": port}))
+        second = await self.created(engine.spec(ports={"8080/tcp": port}))
+        sentence = await self.assert_raises(HostPortTaken, self.engine.start(second))
+        self.assertIn(str(port), sentence)
+        container = await self.engine.inspect(second)
+        self.assertFalse(container is None or container.running)
+
+    async def test_port_of_process(self) -> None:
+        """A port on which another process of the host listens is `HostPortTaken` (M18)."""
+        port = engine.free_port()
+        self.world.occupy(port)
+        container_id = await self.created(engine.spec(ports={"8080/tcp": port}))
+        await self.assert_raises(HostPortTaken, self.engine.start(container_id))
+
+    async def test_bad_command(self) -> None:
+        """A container whose command cannot be run is `BadCommand`, and stays created (M18)."""
+        container_id = await self.created(engine.spec(BROKEN))
+        await self.assert_raises(BadCommand, self.engine.start(container_id))
+        container = await self.engine.inspect(container_id)
+        self.assertFalse(container is None or container.running)
+
+    async def test_ends_at_once(self) -> None:
+        """A container that ends at once is started without an error; then it has an exit code (M18)."""
+        container_id = await self.started(engine.spec(CRASHING))
+        container = await self.world.until_ended(container_id)
+        self.assertEqual(container.exit_code, 3)
+        self.assertEqual(container.ports, {})
+
+    async def test_logs(self) -> None:
+        """The last lines of both outputs are told, as many as asked for."""
+        container_id = await self.started(engine.spec(CRASHING))
+        await self.world.until_ended(container_id)
+        self.assertEqual(await self.engine.logs(container_id, 2), "second\nthird\n")
+
+    async def test_containers(self) -> None:
+        """Every container of the cluster is listed as it is inspected, whether it runs or not (M18)."""
+        running = engine.spec(ports={"8080/tcp": engine.free_port()})
+        ids = {
+            await self.started(running),
+            await self.created(engine.spec(labels=running.labels)),
+            await self.started(engine.spec(CRASHING, labels=running.labels)),
+        }
+        await self.created(engine.spec())
+        for container_id in ids:
+            container = await self.engine.inspect(container_id)
+            if container is not None and container.image == CRASHING:
+                await self.world.until_ended(container_id)
+        inspected = [await self.engine.inspect(container_id) for container_id in ids]
+        listed = await self.engine.containers(running.labels[LABEL_CLUSTER])
+        self.assertEqual({item.id for item in listed}, ids)
+        for item in inspected:
+            self.assertIn(item, listed)
+
+    async def test_remove(self) -> None:
+        """A removed container is gone, also when it ran; removing it again is no error."""
+        for grace in (0.0, 1.0):
+            container_id = await self.engine.create(engine.spec())
+            await self.engine.start(container_id)
+            await self.engine.remove(container_id, grace=grace)
+            self.assertIsNone(await self.engine.inspect(container_id))
+            await self.engine.remove(container_id, grace=grace)
+
+    async def test_removed_at_once_by_several(self) -> None:
+        """Whoever removes what another is removing returns when it is gone."""
+        container_id = await self.engine.create(engine.spec())
+        await self.engine.start(container_id)
+
+        async def remove() -> None:
+            await self.engine.remove(container_id, grace=0)
+            self.assertIsNone(await self.engine.inspect(container_id))
+
+        await gatherResults([ensureDeferred(remove()) for _ in range(3)])
+
+    async def test_has_file(self) -> None:
+        """A file is found in a container, whether it runs or not."""
+        container_id = await self.created(engine.spec())
+        self.assertTrue(await self.engine.has_file(container_id, "/echo"))
+        self.assertFalse(await self.engine.has_file(container_id, "/absent"))
+        await self.engine.start(container_id)
+        self.assertTrue(await self.engine.has_file(container_id, "/echo"))
+
+    async def test_absent(self) -> None:
+        """A container that does not exist is None when looked at, and `NotThere` for what needs it."""
+        absent = engine.name()
+        self.assertIsNone(await self.engine.inspect(absent))
+        await self.assert_raises(NotThere, self.engine.start(absent))
+        await self.assert_raises(NotThere, self.engine.keep_running(absent))
+        await self.assert_raises(NotThere, self.engine.logs(absent, 5))
+        await self.assert_raises(NotThere, self.engine.has_file(absent, "/echo"))
+        await self.assert_raises(NotThere, self.engine.create_exec(absent, ["/echo"], {}))
+
+    async def test_keep_running(self) -> None:
+        """A container is made to be restarted."""
+        container_id = await self.started(engine.spec())
+        await self.engine.keep_running(container_id)
+
+    async def test_exec_needs_running_container(self) -> None:
+        """Nothing is executed in a container that does not run."""
+        container_id = await self.created(engine.spec())
+        await self.assert_raises(NotRunning, self.engine.create_exec(container_id, ["/echo"], {}))
