@@ -9,7 +9,7 @@ from twisted.logger import Logger
 from dockerbroker.engines.interfaces import Engines, Executors
 from dockerbroker.errors import ExecutableFailed, NotThere, OperationFailed
 from dockerbroker.model import executables
-from dockerbroker.model.containers import fill
+from dockerbroker.model.containers import Container, fill
 from dockerbroker.model.executables import Action
 from dockerbroker.model.hosts import DockerHost
 from dockerbroker.model.instances import Change
@@ -42,10 +42,11 @@ class Executions:
 
     async def bind(self, work: Work, host: DockerHost, within: float) -> Work:
         """Fill the credentials of a static service, or run `/bind`, which then must exist."""
-        assert work.binding is not None
         definition = work.instance.definition
+        work = await self._as_it_is(work, host)
+        assert work.binding is not None
         if definition.is_static:
-            document = await self._static_document(work, host)
+            document = self._static_document(work, host)
         elif await self._exists(Action.BIND, work, host):
             document = executables.binding_document(await self._run(Action.BIND, work, host, within))
         else:
@@ -57,35 +58,38 @@ class Executions:
 
     async def clean(self, action: Action, work: Work, host: DockerHost, within: float) -> None:
         """Run `/unbind` or `/deprovision`, if the image has it and its container runs."""
-        instance = work.instance
-        if instance.definition.is_static or instance.container_id is None:
+        if work.instance.definition.is_static or work.instance.container_id is None:
             return
-        container = await self.engines(host).inspect(instance.container_id)
+        named = work.instance.definition.container_name or work.instance.container_id
+        container = await self.engines(host).inspect(named)
         if container is None:
             return
         if not container.running:
-            if instance.owns_container:
+            if work.instance.owns_container:
                 self._log.info("{path} is not run: the container does not run", path=action.path)
                 return
             raise OperationFailed(
-                f"The container {instance.definition.container_name!r} does not run, so that its "
-                f"{action.path} cannot be run; start it and try again."
+                f"The container {named!r} does not run, so that its {action.path} cannot be run; "
+                "start it and try again."
             )
+        work = _as_observed(work, container)
         if await self._exists(action, work, host):
             await self._run(action, work, host, within)
 
-    async def _static_document(self, work: Work, host: DockerHost) -> dict[str, Any]:
+    async def _as_it_is(self, work: Work, host: DockerHost) -> Work:
+        """Look at a container that is not the broker's: somebody may have made it anew meanwhile."""
+        name = work.instance.definition.container_name
+        if name is None:
+            return work
+        container = await self.engines(host).inspect(name)
+        if container is None:
+            raise OperationFailed(f"The container {name!r} does not exist any more.")
+        return _as_observed(work, container)
+
+    def _static_document(self, work: Work, host: DockerHost) -> dict[str, Any]:
         definition = work.instance.definition
-        ports = work.instance.ports
-        if not work.instance.owns_container:
-            assert work.instance.container_id is not None
-            container = await self.engines(host).inspect(work.instance.container_id)
-            if container is None:
-                raise OperationFailed(f"The container {definition.container_name!r} does not exist any more.")
-            # Docker may have chosen its ports anew when somebody restarted it.
-            ports = container.ports
         template = definition.credentials.reveal() if definition.credentials is not None else {}
-        return {"credentials": fill(template, host.key.service_host, ports)}
+        return {"credentials": fill(template, host.key.service_host, work.instance.ports)}
 
     async def _exists(self, action: Action, work: Work, host: DockerHost) -> bool:
         assert work.instance.container_id is not None
@@ -118,3 +122,10 @@ class Executions:
                 tail=executables.last_line(result.stderr_tail, hidden),
             )
             raise
+
+
+def _as_observed(work: Work, container: Container) -> Work:
+    """Return the work with the container that the definition names as it is now: its id and its ports."""
+    if work.instance.owns_container:
+        return work
+    return evolve(work, instance=evolve(work.instance, container_id=container.id, ports=container.ports))

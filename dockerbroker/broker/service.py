@@ -71,10 +71,12 @@ class ServiceBroker:
     async def provision(self, request: ProvisionRequest) -> Provisioned:
         """Make a service instance, or return the one that is there with the same attributes."""
         deadline = self._deadline()
-        definition = chosen(await self.persister.images(), request.service_id, request.plan_id)
 
         async def attempt() -> Provisioned | str:
             stored = await self.persister.instance(request.instance_id)
+            if stored is None or not request.describes(stored):
+                # An unknown plan is told before a conflict, but an instance may have outlived its plan.
+                definition = chosen(await self.persister.images(), request.service_id, request.plan_id)
             match provision_decision(request, stored, await self._running(stored)):
                 case Done():
                     assert stored is not None

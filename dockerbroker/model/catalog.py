@@ -1,6 +1,7 @@
 """Image definitions, and the offerings and plans that Cloud Foundry sees of them."""
 
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -56,16 +57,14 @@ class ImageDefinition:
 
 def read_image(members: Members) -> ImageDefinition:
     """Read a definition from folded members in the README's format; complaints are left in `members`."""
-    name = members.text("name", required=True)
-    if len(name) > _LONGEST_NAME or any(ord(character) < 32 for character in name):  # noqa: PLR2004
-        members.complain("name", f"must have at most {_LONGEST_NAME} characters and no control character")
+    name = _read_short(members, "name")
     container_name = members.text("containername") or None
     image = members.text("image") or name
     if container_name is None and image and not _REFERENCE.match(image):
         members.complain("image" if members.text("image") else "name", "is not the name of a Docker image")
     return ImageDefinition(
         name=name,
-        plan=members.text("plan", required=True),
+        plan=_read_short(members, "plan"),
         image=image,
         dashboard_url=_read_dashboard(members),
         credentials=Secret(credentials) if (credentials := members.object("credentials")) else None,
@@ -73,6 +72,13 @@ def read_image(members: Members) -> ImageDefinition:
         container_name=container_name,
         legacy_arguments=members.truth("legacyarguments", default=False),
     )
+
+
+def _read_short(members: Members, key: str) -> str:
+    text = members.text(key, required=True)
+    if len(text) > _LONGEST_NAME or any(unicodedata.category(character) == "Cc" for character in text):
+        members.complain(key, f"must have at most {_LONGEST_NAME} characters and no control character")
+    return text
 
 
 def _read_dashboard(members: Members) -> str | None:
@@ -166,9 +172,7 @@ def chosen(definitions: Iterable[ImageDefinition], service_id: str, plan_id: str
             raise InvalidRequest(
                 f"The service {service_id!r} has no plan with the plan_id {plan_id[:_LONGEST_NAME]!r}."
             )
-    raise InvalidRequest(
-        f"The catalog has no service with the service_id {service_id[:_LONGEST_NAME]!r}."
-    )
+    raise InvalidRequest(f"The catalog has no service with the service_id {service_id[:_LONGEST_NAME]!r}.")
 
 
 def collisions(definitions: Iterable[ImageDefinition]) -> list[str]:

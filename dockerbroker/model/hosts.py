@@ -21,6 +21,7 @@ DOCKER_COMMAND_EXEC = "DockerCommandExec"
 EXEC_COMMANDS = ("", DOCKER_API_EXEC, DOCKER_COMMAND_EXEC)
 
 _HIGHEST_PORT = 65535
+_LONGEST_HOST = 255
 
 
 @frozen(kw_only=True, order=True)
@@ -80,27 +81,12 @@ class HostReport:
 
 def read_host(members: Members) -> DockerHost:
     """Read a host from folded members; complaints are left in `members`."""
-    service_host = members.text("servicehost", required=True)
-    docker_host = members.text("dockerhost", required=True)
-    is_path = docker_host.startswith("unix://")
-    if is_path and not docker_host.startswith("unix:///"):
-        members.complain("dockerhost", "must be unix:// followed by an absolute path, a name or an address")
-    docker_port = members.integer("dockerport", 0, least=0, most=_HIGHEST_PORT)
-    if not is_path and docker_port == 0:
-        members.complain("dockerport", "is missing; only a dockerhost of unix:///path has none")
-    low = members.integer("portbind_min", 0, least=0, most=_HIGHEST_PORT)
-    high = members.integer("portbind_max", 0, least=0, most=_HIGHEST_PORT)
-    if (low == 0) != (high == 0) or low > high:
-        members.complain("portbind_min", "must be from 1 to portbind_max, or both must be 0")
+    low, high = _read_ports(members)
     command = members.text("execcommand")
     if command not in EXEC_COMMANDS:
         members.complain("execcommand", f"must be one of {', '.join(filter(None, EXEC_COMMANDS))}, or empty")
     return DockerHost(
-        key=HostKey(
-            service_host=service_host,
-            docker_host=docker_host,
-            docker_port=0 if is_path else docker_port,
-        ),
+        key=_read_key(members),
         is_active=members.truth("isactive", default=True),
         perf_factor=members.number("perffactor", 1.0, least=0, most=1e9),
         keep_alive=members.number("keepalive", 5.0, least=0.05, most=86400),
@@ -109,6 +95,31 @@ def read_host(members: Members) -> DockerHost:
         portbind_min=low,
         portbind_max=high,
     )
+
+
+def _read_key(members: Members) -> HostKey:
+    service_host = members.text("servicehost", required=True)
+    docker_host = members.text("dockerhost", required=True)
+    for key, text in (("servicehost", service_host), ("dockerhost", docker_host)):
+        if len(text) > _LONGEST_HOST:
+            members.complain(key, f"must have at most {_LONGEST_HOST} characters")
+    is_path = docker_host.startswith("unix://")
+    if is_path and not docker_host.startswith("unix:///"):
+        members.complain("dockerhost", "must be unix:// followed by an absolute path, a name or an address")
+    docker_port = members.integer("dockerport", 0, least=0, most=_HIGHEST_PORT)
+    if not is_path and docker_port == 0:
+        members.complain("dockerport", "is missing; only a dockerhost of unix:///path has none")
+    return HostKey(
+        service_host=service_host, docker_host=docker_host, docker_port=0 if is_path else docker_port
+    )
+
+
+def _read_ports(members: Members) -> tuple[int, int]:
+    low = members.integer("portbind_min", 0, least=0, most=_HIGHEST_PORT)
+    high = members.integer("portbind_max", 0, least=0, most=_HIGHEST_PORT)
+    if (low == 0) != (high == 0) or low > high:
+        members.complain("portbind_min", "must be from 1 to portbind_max, or both must be 0")
+    return low, high
 
 
 def split_arguments(text: str) -> tuple[str, ...]:
