@@ -86,7 +86,8 @@ def fill_real(engine: RealEngine) -> None:
             'CMD ["/bin/sh", "-c", "trap exit TERM; while :; do sleep 8888 & wait; done"]',
         ],
     )
-    script = "#!/bin/sh\necho first\necho second >&2\nsleep 0.1\necho third\nexit 3\n"
+    # Docker copies both outputs side by side: only a pause tells which came first.
+    script = "#!/bin/sh\necho first\nsleep 0.3\necho second >&2\nsleep 0.3\necho third\nexit 3\n"
     engine.image(CRASHING, {"/main": script}, changes=['CMD ["/main"]'])
     engine.image(BROKEN, {}, changes=['CMD ["/absent"]'])
     repository, tag = WITHOUT_SHELL.split(":")
