@@ -225,7 +225,7 @@ def make_worker(
     steps = Steps(
         persister=persister,
         engines=engines,
-        executions=Executions(persister, engines, executors, new_id=_new_id),
+        executions=Executions(persister, engines, executors),
         readiness=Readiness(reactor),
         limits=limits,
         sample=_random.sample,

@@ -144,7 +144,6 @@ class Stack:
             self.persister,
             self.engines,
             lambda host: DockerApiExecutor(self.clock, self.engines(host)),
-            self._identifier,
         )
         steps = Steps(self.persister, self.engines, executions, Readiness(self.clock), self.limits, in_order)
         self.worker = Worker(self.owner, self.persister, steps, self.limits, self.clock, self._wall)

@@ -1,18 +1,17 @@
 """Runs the executables of service images and takes over what they answer."""
 
-from collections.abc import Callable
 from typing import Any
 
 from attrs import define, evolve, field
 from twisted.logger import Logger
 
 from dockerbroker.engines.interfaces import Engines, Executors
-from dockerbroker.errors import ExecutableFailed, NotThere, OperationFailed
+from dockerbroker.errors import ExecutableFailed, ExecutableOverrun, NotThere, OperationFailed
 from dockerbroker.model import executables
 from dockerbroker.model.containers import Container, fill
 from dockerbroker.model.executables import Action
 from dockerbroker.model.hosts import DockerHost
-from dockerbroker.model.instances import Change
+from dockerbroker.model.instances import Change, Phase
 from dockerbroker.model.secrets import Secret
 from dockerbroker.model.work import Work
 from dockerbroker.persisters.interfaces import IPersister
@@ -20,12 +19,11 @@ from dockerbroker.persisters.interfaces import IPersister
 
 @define(eq=False)
 class Executions:
-    """Runs executables; `new_id` makes the markers by which the processes of a run are found."""
+    """Runs executables; their processes are found by a marker, which is the operation's id."""
 
     persister: IPersister
     engines: Engines
     executors: Executors
-    new_id: Callable[[], str]
     _log: Logger = field(factory=Logger, init=False)
 
     async def provision(self, work: Work, host: DockerHost, within: float) -> Work:
@@ -73,8 +71,20 @@ class Executions:
                 "start it and try again."
             )
         work = _as_observed(work, container)
+        await self._end_previous(work, host)
         if await self._exists(action, work, host):
             await self._run(action, work, host, within)
+
+    async def _end_previous(self, work: Work, host: DockerHost) -> None:
+        """End the run whose broker died, since it would make anew what is cleaned up now."""
+        if work.operation.exec_id is None:
+            return
+        assert work.instance.container_id is not None
+        ended = await self.executors(host).end(work.instance.container_id, work.operation.id)
+        if not ended and work.operation.phase is Phase.FAILING:
+            raise ExecutableOverrun(
+                "An executable of the service image that was being run may still run.", ended=False
+            )
 
     async def _as_it_is(self, work: Work, host: DockerHost) -> Work:
         """Look at a container that is not the broker's: somebody may have made it anew meanwhile."""
@@ -105,7 +115,7 @@ class Executions:
         """Run the executable; its exec's id is stored before anything is started."""
         executor = self.executors(host)
         execution = executables.execution(
-            action, work.instance, work.binding, marker=self.new_id(), deadline=within
+            action, work.instance, work.binding, marker=work.operation.id, deadline=within
         )
         exec_id = await executor.prepare(execution)
         operation = evolve(work.operation, exec_id=exec_id)

@@ -17,6 +17,7 @@ from dockerbroker.engines.interfaces import Engines, IEngine, IExecutor
 from dockerbroker.engines.killing import kill_marked
 from dockerbroker.errors import (
     BadCommand,
+    BrokerError,
     EngineError,
     ExecutableOverrun,
     NotRunning,
@@ -60,8 +61,12 @@ class DockerApiExecutor:
             ended = await self._end(exec_id, execution)
             raise ExecutableOverrun(overrun.description, ended=ended) from None
         except OutcomeUnknown as unknown:
-            raise OutcomeUnknown(await self._look(exec_id, execution, unknown)) from None
+            raise await self._looked(exec_id, execution, unknown) from None
         return await self._result(exec_id, execution, output)
+
+    async def end(self, container_id: str, marker: str) -> bool:
+        """Kill what bears the marker; see `IExecutor.end`."""
+        return await kill_marked(self.engine, container_id, marker) is not None
 
     async def _result(self, exec_id: str, execution: Execution, output: ExecOutput) -> ExecutionResult:
         try:
@@ -82,22 +87,24 @@ class DockerApiExecutor:
         except EngineError:
             return False
 
-    async def _look(self, exec_id: str, execution: Execution, unknown: OutcomeUnknown) -> str:
+    async def _looked(self, exec_id: str, execution: Execution, unknown: OutcomeUnknown) -> BrokerError:
+        """Return what a look at the exec makes of a connection that was lost."""
         # What goes on without a listener would still be at work when it is run again or undone.
+        lost = unknown.description
         try:
             state = await self.engine.inspect_exec(exec_id)
         except EngineError:
-            return f"{unknown.description} Whether {execution.path} ran is unknown."
+            text = f"{lost} Whether {execution.path} ran is unknown."
+            return ExecutableOverrun(text, ended=False)
         if state.exit_code is not None:
-            return (
-                f"{unknown.description} {execution.path} has ended with exit status {state.exit_code}, "
+            return OutcomeUnknown(
+                f"{lost} {execution.path} has ended with exit status {state.exit_code}, "
                 "but its output is lost."
             )
         if not state.running:
-            return f"{unknown.description} {execution.path} has not been started."
-        ended = await self._end(exec_id, execution)
-        outcome = "was ended" if ended else "may still be running"
-        return f"{unknown.description} {execution.path} {outcome}, and its output is lost."
+            return OutcomeUnknown(f"{lost} {execution.path} has not been started.")
+        text = f"{lost} The output of {execution.path} is lost."
+        return ExecutableOverrun(text, ended=await self._end(exec_id, execution))
 
     async def _exit_code(self, exec_id: str) -> int | None:
         for _ in range(_INSPECTIONS):
@@ -155,6 +162,10 @@ class DockerCommandExecutor:
         if exit_code in _CANNOT_RUN and _REFUSED in (stdout[: len(_REFUSED)], stderr_tail[: len(_REFUSED)]):
             raise BadCommand(f"{execution.path} cannot be run: {last_line(stdout or stderr_tail)}")
         return ExecutionResult(exit_code=exit_code, stdout=stdout, stderr_tail=stderr_tail)
+
+    async def end(self, container_id: str, marker: str) -> bool:
+        """Kill what bears the marker; that none is found is no comfort: see `IExecutor.end`."""
+        return bool(await kill_marked(self.engine, container_id, marker))
 
     def _spawn(self, command: Command, execution: Execution) -> None:
         words = [*self.arguments, _DOCKER_ENTER, execution.container_id, execution.path, *execution.arguments]

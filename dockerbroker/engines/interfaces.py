@@ -92,8 +92,15 @@ class IExecutor(Interface):
         """Run it and return how it ended, whatever its exit status.
 
         Raises `ExecutableOverrun` when the deadline or the output limit was passed, after everything that
-        bears the execution's marker was killed (`ended` tells whether that is certain), and an `EngineError`
-        when it could not be run or its outcome is unknown.
+        bears the execution's marker was killed (`ended` tells whether that is certain), and also when the
+        run may still go on although nobody listens to it. Raises an `EngineError` when it could not be run or
+        its outcome is unknown.
+        """
+
+    async def end(container_id: str, marker: str) -> bool:
+        """Kill whatever bears the marker in the container; returns whether it is certain that nothing does.
+
+        For a run whose broker died: nobody else knows whether it still goes on.
         """
 
 

@@ -223,10 +223,11 @@ def remainder(kind: OperationKind) -> str:
 def resumed(operation: Operation, instance: ServiceInstance) -> Operation:
     """Return an operation whose broker died as it goes on: what was being made is undone, deletes go on.
 
-    Cloud Controller cleans up after a provision or bind that it got no answer to, and repeats a delete.
+    Cloud Controller cleans up after a provision or bind that it got no answer to, and repeats a delete. The
+    exec that was being run is kept, since it may still run.
     """
     again = operation.again(operation.step)
-    if operation.phase is Phase.FAILING:
-        return again
-    description = f"The broker was stopped during the {operation.kind.value}."
-    return failing(again, instance, description) or again
+    if operation.phase is Phase.FORWARD:
+        description = f"The broker was stopped during the {operation.kind.value}."
+        again = failing(again, instance, description) or again
+    return evolve(again, exec_id=operation.exec_id)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from attrs import define, field
+from twisted.internet.defer import Deferred
 
 from dockerbroker.model.containers import container_name
 from dockerbroker.model.instances import BindingState, InstanceState
@@ -66,6 +67,11 @@ class Ledger:
 def printing(stdout: bytes = b"", stderr: bytes = b"", *, exit_code: int = 0) -> Script:
     """Return an executable that prints this and ends."""
     return lambda _stdin, _environment: (exit_code, stdout, stderr)
+
+
+def never(_stdin: bytes, _environment: Any) -> Deferred[Any]:
+    """Be an executable that does not end by itself."""
+    return Deferred()
 
 
 def stack_with_ledger(stack: Stack | None = None) -> tuple[Stack, Ledger]:

@@ -1,22 +1,14 @@
 """Binds and unbinds: what they make and remove, and what a failure leaves."""
 
-from typing import Any
-
 from attrs import evolve
-from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from dockerbroker.model.instances import BindingState
 from dockerbroker.model.secrets import Secret
-from tests.broker.ledger import complaints, printing, stack_binding, stack_with_ledger
+from tests.broker.ledger import complaints, never, printing, stack_binding, stack_with_ledger
 from tests.stack import CREDENTIALS, REDIS, Stack, bind_body, binding_path
 
 CANARY = "canary-8d1f0c"
-
-
-def never(_stdin: bytes, _environment: Any) -> Deferred[Any]:
-    """Be an executable that does not end by itself."""
-    return Deferred()
 
 
 class BindTests(SynchronousTestCase):

@@ -7,9 +7,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from dockerbroker.broker.reconcile import PERIOD
 from dockerbroker.broker.service import LEASE
 from tests.broker.faults import SCENARIOS, BreakingPersister, Scenario, arrange, done_and_hanging, hanging
-from tests.broker.ledger import Ledger, complaints, stack_instance, stack_with_ledger
+from tests.broker.ledger import Ledger, complaints, never, stack_instance, stack_with_ledger
 from tests.memory_faults import Fault
-from tests.stack import HOST, REDIS, Stack, instance_path, provision_body
+from tests.stack import HOST, REDIS, Stack, bind_body, binding_path, instance_path, provision_body
 
 #: Long enough for a lease to lapse and for what it held to be settled, when nothing fails; seconds.
 TAKEOVER = LEASE + 2 * PERIOD
@@ -98,6 +98,37 @@ class PersisterCrashTests(CrashCase):
     def test_after(self) -> None:
         """The database had written it, and nobody was told."""
         self.meet(written=True)
+
+
+class SurvivingRunTests(CrashCase):
+    """The broker dies, and the `/bind` that it began lives on."""
+
+    def crashed(self) -> tuple[Stack, Ledger]:
+        """Return the successor of a broker that died during a `/bind` that does not end."""
+        stack, ledger = stack_with_ledger()
+        stack.provision("i-1")
+        stack.image.scripts["/bind"] = never
+        stack.ask("PUT", binding_path("i-1", "b-1"), bind_body())
+        self.assertTrue(any(run.running for run in stack.engine.execs.values()))
+        return stack.successor(), ledger
+
+    def test_ended(self) -> None:
+        """It is ended before it is undone, so that it cannot make a user whom nobody knows."""
+        successor, ledger = self.crashed()
+        successor.advance(TAKEOVER)
+        self.assertFalse(any(run.running for run in successor.engine.execs.values()))
+        self.assertEqual(ledger.actions(), ["provision", "unbind"])
+        self.assertEqual(successor.persister.tables.bindings, {})
+
+    def test_not_ended(self) -> None:
+        """In an image without a shell it cannot be ended: the binding stays, dirty, until it is unbound."""
+        successor, _ = self.crashed()
+        successor.image.shell = False
+        successor.advance(TAKEOVER)
+        self.assertEqual(len(successor.persister.tables.bindings), 1)
+        self.assertEqual(successor.bind("i-1", "b-1").status, 409)
+        self.assertEqual(successor.unbind("i-1", "b-1").status, 200)
+        self.assertEqual(successor.persister.tables.bindings, {})
 
 
 class LeaseTests(SynchronousTestCase):

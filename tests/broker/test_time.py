@@ -5,8 +5,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from dockerbroker.broker.steps import Limits
 from dockerbroker.errors import Unavailable
 from dockerbroker.model.instances import BindingState
-from tests.broker.ledger import complaints, stack_binding, stack_with_ledger
-from tests.broker.test_bind import never
+from tests.broker.ledger import complaints, never, stack_binding, stack_with_ledger
 from tests.stack import Answer, Stack, bind_body, binding_path, instance_path, provision_body, query
 
 #: Seconds within which every request is answered; Cloud Controller gives up at 60.

@@ -115,6 +115,22 @@ class ExecutorContract(engine.EngineTestCase):
         error = await self.overrun("/hang", deadline=0.5)
         self.assertTrue(error.ended)
 
+    async def test_end(self) -> None:
+        """A run that somebody else began is ended by its marker."""
+        execution = await self.execution("/hang")
+        running = ensureDeferred(self.executor.run(await self.executor.prepare(execution), execution))
+        for _ in range(100):
+            # It must have been started before it can be found.
+            if await self.executor.end(execution.container_id, execution.marker) and running.called:
+                break
+            await deferLater(self.world.reactor, 0.05)
+        self.assertNotEqual((await running).exit_code, 0)
+
+    async def test_end_without_shell(self) -> None:
+        """Without a shell in the image it is not certain that a run has ended."""
+        execution = await self.execution("/ok", image=WITHOUT_SHELL)
+        self.assertFalse(await self.executor.end(execution.container_id, execution.marker))
+
     async def test_no_shell(self) -> None:
         """In an image without a shell an overrun cannot be ended, which is told."""
         error = await self.overrun("/sleep", image=WITHOUT_SHELL, deadline=0.5, arguments=("9990",))
