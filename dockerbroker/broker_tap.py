@@ -37,6 +37,7 @@ from dockerbroker.lifetime import (
     Stage,
     check_address,
     end_with_failure,
+    in_child,
     make_or_refuse,
     names_stage,
     pool_stage,
@@ -77,7 +78,9 @@ def makeService(options: Options) -> IService:
 
     configuration = make_or_refuse(PROGRAM, lambda: load_broker(Path(options["config"]), os.environ))
     make_or_refuse(PROGRAM, lambda: check_address(configuration.listen_ip, configuration.port))
-    make_or_refuse(PROGRAM, lambda: check(sqlite_url(configuration.persister.database)))
+    # Migrating needs Alembic, which would stay in memory.
+    url = sqlite_url(configuration.persister.database)
+    make_or_refuse(PROGRAM, lambda: in_child(lambda: check(url)))
     use_monotonic_clock(reactor)
     return build(reactor, configuration)
 

@@ -1,6 +1,7 @@
 """How a program lives: what it refuses to start with, in which order its parts start, and how they end."""
 
 from dockerbroker.lifetime.addresses import check_address, unusable_address
+from dockerbroker.lifetime.children import in_child
 from dockerbroker.lifetime.pools import DaemonThreadPool, names_stage, pool_stage
 from dockerbroker.lifetime.program import (
     ProgramOptions,
@@ -17,6 +18,7 @@ __all__ = [
     "Stage",
     "check_address",
     "end_with_failure",
+    "in_child",
     "make_or_refuse",
     "names_stage",
     "pool_stage",
