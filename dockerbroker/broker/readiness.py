@@ -139,8 +139,10 @@ class _Waiting:
     hidden: frozenset[str]
 
     async def health_check(self) -> HealthCheck | None:
-        container = await self.require_running()
-        return (await self.engine.image(container.image)).health_check
+        reference = self.instance.definition.image
+        if not self.instance.owns_container:
+            reference = (await self.require_running()).image
+        return (await self.engine.image(reference)).health_check
 
     async def require_running(self) -> Container:
         assert self.instance.container_id is not None
