@@ -9,10 +9,10 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
-from dockerbroker.engines.interfaces import IEngine
+from dockerbroker.engines.interfaces import IEngine, IExecutor
 from dockerbroker.errors import EngineError, ExecutableOverrun, OperationFailed
 from dockerbroker.model.containers import Container, HealthCheck
-from dockerbroker.model.executables import printable
+from dockerbroker.model.executables import MARKER, printable
 from dockerbroker.model.instances import ServiceInstance
 from dockerbroker.model.secrets import Secret, redact
 
@@ -57,57 +57,97 @@ class _StaysOpen(Protocol):
         self.transport.loseConnection()
 
 
+@frozen(kw_only=True)
+class Service:
+    """The service that is waited for: its instance, where it runs, and what must not appear in a message."""
+
+    engine: IEngine
+    executor: IExecutor
+    instance: ServiceInstance
+    hidden: frozenset[str]
+
+    @property
+    def container_id(self) -> str:
+        """The container's id."""
+        assert self.instance.container_id is not None
+        return self.instance.container_id
+
+    async def health_check(self) -> HealthCheck | None:
+        """Return the test of the image's HEALTHCHECK, if it has one."""
+        reference = self.instance.definition.image
+        if not self.instance.owns_container:
+            reference = (await self.require_running()).image
+        return (await self.engine.image(reference)).health_check
+
+    async def require_running(self) -> Container:
+        """Return the container; raises `OperationFailed` when it is gone or has ended."""
+        container = await self.engine.inspect(self.container_id)
+        if container is None:
+            raise OperationFailed("The container of the service instance was removed by somebody else.")
+        if not container.running:
+            raise await self.failure(f"ended with exit status {container.exit_code}")
+        return container
+
+    async def failure(self, what: str) -> OperationFailed:
+        """Return the failure, with the container's last log lines."""
+        definition = self.instance.definition
+        host = self.instance.host.service_host
+        sentence = f"The container of {definition.name} on {host} {what}."
+        try:
+            lines = await self.engine.logs(self.container_id, _LOG_LINES)
+        except EngineError:
+            return OperationFailed(sentence)
+        # Hidden before it is cut: the half of a secret would not be found.
+        text = printable(redact(lines.strip(), self.hidden))[-_LOG_LENGTH:]
+        return OperationFailed(f"{sentence} Its last log lines: {text}" if text else sentence)
+
+
 @define(eq=False)
 class Readiness:
     """Judges whether a container's service is ready."""
 
     reactor: IReactorTime
 
-    async def wait(
-        self, engine: IEngine, instance: ServiceInstance, within: float, hidden: frozenset[str]
-    ) -> None:
+    async def wait(self, service: Service, within: float) -> None:
         """Return when the service is ready.
 
         Ready means that the test of the image's HEALTHCHECK passes or, without one, that a connection to
         every published TCP port stays open or yields data. Raises `OperationFailed`, with the container's
         last log lines, when that takes more than `within` seconds or the container ends.
         """
-        assert instance.container_id is not None
         deadline = self.reactor.seconds() + within
-        waiting = _Waiting(engine, instance, hidden)
-        check = await waiting.health_check()
+        check = await service.health_check()
         looks = 0
         while True:
             remaining = deadline - self.reactor.seconds()
-            if remaining > 0 and await self._is_ready(engine, instance, check, remaining):
+            if remaining > 0 and await self._is_ready(service, check, remaining):
                 return
-            await waiting.require_running()
+            await service.require_running()
             pause = PAUSES[looks] if looks < len(PAUSES) else LONGEST_PAUSE
             if self.reactor.seconds() + pause >= deadline:
-                raise await waiting.failure(f"was not ready within {within:g} s")
+                raise await service.failure(f"was not ready within {within:g} s")
             await deferLater(self.reactor, pause, lambda: None)
             looks += 1
 
-    async def _is_ready(
-        self, engine: IEngine, instance: ServiceInstance, check: HealthCheck | None, remaining: float
-    ) -> bool:
-        assert instance.container_id is not None
+    async def _is_ready(self, service: Service, check: HealthCheck | None, remaining: float) -> bool:
         if check is not None:
-            return await self._passes(engine, instance.container_id, check, remaining)
-        ports = [port for name, port in instance.ports.items() if name.endswith("/tcp")]
+            return await self._passes(service, check, remaining)
+        ports = [port for name, port in service.instance.ports.items() if name.endswith("/tcp")]
         for port in ports:
-            if not await self._stays_open(instance.host.service_host, port, remaining):
+            if not await self._stays_open(service.instance.host.service_host, port, remaining):
                 return False
         if not ports:
             # Nothing to connect to: that it still runs after a moment is all that can be seen.
             await deferLater(self.reactor, STAYS_OPEN, lambda: None)
-            container = await engine.inspect(instance.container_id)
+            container = await service.engine.inspect(service.container_id)
             return container is not None and container.running
         return True
 
-    async def _passes(self, engine: IEngine, container_id: str, check: HealthCheck, remaining: float) -> bool:
+    async def _passes(self, service: Service, check: HealthCheck, remaining: float) -> bool:
+        engine = service.engine
+        marker = f"ready-{service.container_id}"
         try:
-            exec_id = await engine.create_exec(container_id, check.command, {})
+            exec_id = await engine.create_exec(service.container_id, check.command, {MARKER: marker})
             await engine.start_exec(
                 exec_id,
                 Secret(b""),
@@ -115,7 +155,11 @@ class Readiness:
                 deadline=max(min(check.timeout, remaining), 0.1),
             )
             state = await engine.inspect_exec(exec_id)
-        except (EngineError, ExecutableOverrun):
+        except ExecutableOverrun:
+            # As Docker does with a probe that takes too long; otherwise each look would leave one behind.
+            await service.executor.end(service.container_id, marker)
+            return False
+        except EngineError:
             # Not healthy yet; a container that ended is told apart by the next look at it.
             return False
         return not state.running and state.exit_code == 0
@@ -128,40 +172,3 @@ class Readiness:
         except (ConnectError, OSError):
             return False
         return await verdict
-
-
-@frozen
-class _Waiting:
-    """The container that is waited for, and how its failure is told."""
-
-    engine: IEngine
-    instance: ServiceInstance
-    hidden: frozenset[str]
-
-    async def health_check(self) -> HealthCheck | None:
-        reference = self.instance.definition.image
-        if not self.instance.owns_container:
-            reference = (await self.require_running()).image
-        return (await self.engine.image(reference)).health_check
-
-    async def require_running(self) -> Container:
-        assert self.instance.container_id is not None
-        container = await self.engine.inspect(self.instance.container_id)
-        if container is None:
-            raise OperationFailed("The container of the service instance was removed by somebody else.")
-        if not container.running:
-            raise await self.failure(f"ended with exit status {container.exit_code}")
-        return container
-
-    async def failure(self, what: str) -> OperationFailed:
-        definition = self.instance.definition
-        host = self.instance.host.service_host
-        sentence = f"The container of {definition.name} on {host} {what}."
-        try:
-            assert self.instance.container_id is not None
-            lines = await self.engine.logs(self.instance.container_id, _LOG_LINES)
-        except EngineError:
-            return OperationFailed(sentence)
-        # Hidden before it is cut: the half of a secret would not be found.
-        text = printable(redact(lines.strip(), self.hidden))[-_LOG_LENGTH:]
-        return OperationFailed(f"{sentence} Its last log lines: {text}" if text else sentence)

@@ -6,7 +6,7 @@ from attrs import define, evolve, field, frozen
 from twisted.logger import Logger
 
 from dockerbroker.broker.executions import Executions
-from dockerbroker.broker.readiness import Readiness
+from dockerbroker.broker.readiness import Readiness, Service
 from dockerbroker.engines.interfaces import Engines, IEngine
 from dockerbroker.errors import (
     BrokerError,
@@ -154,9 +154,16 @@ class Steps:
 
     async def _await_ready(self, work: Work, host: DockerHost, remaining: float) -> Work:
         within = min(self.limits.ready_within, remaining)
-        hidden = hidden_texts(work.instance, None)
-        await self.readiness.wait(self.engines(host), work.instance, within, hidden)
+        await self.readiness.wait(self._service(work, host), within)
         return work
+
+    def _service(self, work: Work, host: DockerHost) -> Service:
+        return Service(
+            engine=self.engines(host),
+            executor=self.executions.executors(host),
+            instance=work.instance,
+            hidden=hidden_texts(work.instance, None),
+        )
 
     async def _keep(self, work: Work, host: DockerHost, remaining: float) -> Work:
         del remaining
@@ -188,7 +195,7 @@ class Steps:
         container = await engine.inspect(_container_of(work))
         if container is not None and not container.running:
             await engine.start(container.id)
-            await self.readiness.wait(engine, work.instance, within, hidden_texts(work.instance, None))
+            await self.readiness.wait(self._service(work, host), within)
 
     async def _unbind_all(self, work: Work, host: DockerHost, remaining: float) -> Work:
         """Unbind what is still bound; an own container goes anyway, so that its refusal is only logged."""

@@ -10,7 +10,8 @@ from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from dockerbroker.broker.readiness import STAYS_OPEN, Readiness
+from dockerbroker.broker.readiness import STAYS_OPEN, Readiness, Service
+from dockerbroker.engines.executors import DockerApiExecutor
 from dockerbroker.errors import OperationFailed, OutcomeUnknown
 from dockerbroker.model.containers import ContainerSpec, HealthCheck
 from tests.memory_engine import MemoryEngine
@@ -39,10 +40,13 @@ class ReadinessCase(SynchronousTestCase):
 
     def wait(self, within: float = 10) -> Deferred[None]:
         """Begin to wait."""
-        readiness = Readiness(self.reactor)
-        return Deferred.fromCoroutine(
-            readiness.wait(self.engine, self.instance, within, frozenset({"swordfish"}))
+        service = Service(
+            engine=self.engine,
+            executor=DockerApiExecutor(self.reactor, self.engine),
+            instance=self.instance,
+            hidden=frozenset({"swordfish"}),
         )
+        return Deferred.fromCoroutine(Readiness(self.reactor).wait(service, within))
 
     def pass_time(self, seconds: float) -> None:
         """Let time pass in small steps."""
@@ -80,12 +84,12 @@ class HealthCheckTests(ReadinessCase):
         self.successResultOf(waiting)
 
     def test_whole_command(self) -> None:
-        """The command is run with its arguments, without input or variables."""
+        """The command is run with its arguments, without input, and can be found."""
         self.outcomes(0)
         self.successResultOf(self.wait())
         (execution,) = self.engine.execs.values()
         self.assertEqual((execution.command, execution.stdin), (("healthy", "--deep"), b""))
-        self.assertEqual(execution.environment, {})
+        self.assertEqual(execution.environment, {"BROKER_EXEC": f"ready-{self.instance.container_id}"})
 
     def test_hangs(self) -> None:
         """A test that hangs counts as failed after its own limit, and is run again."""
@@ -96,6 +100,7 @@ class HealthCheckTests(ReadinessCase):
         self.assertNoResult(waiting)
         self.pass_time(0.5)
         self.successResultOf(waiting)
+        self.assertFalse(any(execution.running for execution in self.engine.execs.values()))
 
     def test_docker_stumbles(self) -> None:
         """An error of Docker while the test is run is a look that saw nothing."""
