@@ -18,11 +18,12 @@ from twisted.logger import Logger
 
 from dockerbroker.broker.administration import Administration
 from dockerbroker.broker.executions import Executions
+from dockerbroker.broker.limits import Limits
 from dockerbroker.broker.placing import Placing
 from dockerbroker.broker.readiness import Readiness
 from dockerbroker.broker.reconcile import Reconciler
 from dockerbroker.broker.service import ServiceBroker
-from dockerbroker.broker.steps import Limits, Steps
+from dockerbroker.broker.steps import Steps
 from dockerbroker.broker.worker import Worker
 from dockerbroker.config import BrokerConfiguration, load_broker
 from dockerbroker.engines.docker import DockerEngines
@@ -206,9 +207,10 @@ def make_parts(
     worker = make_worker(reactor, limits, persister, engines, executors)
     broker = ServiceBroker(
         persister=persister,
-        placing=make_placing(configuration, persister, engines),
+        placing=make_placing(reactor, configuration, persister, engines),
         worker=worker,
         limits=limits,
+        clock=reactor,
         new_id=_new_id,
         wall=time.time,
     )
@@ -216,7 +218,7 @@ def make_parts(
         persister=persister,
         engines=engines,
         worker=worker,
-        reconciler=Reconciler(persister, worker, reactor),
+        reconciler=Reconciler(persister, worker, limits, reactor),
         site=make_web(reactor, configuration, persister, broker),
     )
 
@@ -228,6 +230,7 @@ def make_worker(
     steps = Steps(
         persister=persister,
         engines=engines,
+        executors=executors,
         executions=Executions(persister, engines, executors),
         readiness=Readiness(reactor),
         limits=limits,
@@ -237,19 +240,21 @@ def make_worker(
         owner=f"{socket.gethostname()}-{os.getpid()}-{_new_id()}",
         persister=persister,
         steps=steps,
-        limits=limits,
         reactor=reactor,
         wall=time.time,
     )
 
 
-def make_placing(configuration: BrokerConfiguration, persister: IPersister, engines: Engines) -> Placing:
+def make_placing(
+    reactor: Any, configuration: BrokerConfiguration, persister: IPersister, engines: Engines
+) -> Placing:
     """Wire what finds hosts and ports."""
     return Placing(
         persister=persister,
         engines=engines,
         dispatcher=dispatcher_named(configuration.dispatcher, _random.sample),
         sample=_random.sample,
+        clock=reactor,
     )
 
 

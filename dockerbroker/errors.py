@@ -50,6 +50,10 @@ class ConcurrencyError(BrokerError):
     """Another operation holds the instance (OSB error code `ConcurrencyError`)."""
 
 
+class MaintenanceInfoConflict(BrokerError):
+    """The asked version of a plan is not the catalog's (OSB error code `MaintenanceInfoConflict`)."""
+
+
 class NoCapacity(BrokerError):
     """No Docker host can take the instance now."""
 

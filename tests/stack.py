@@ -22,11 +22,12 @@ from twisted.internet.task import Clock
 
 from dockerbroker.broker.administration import Administration
 from dockerbroker.broker.executions import Executions
+from dockerbroker.broker.limits import Limits
 from dockerbroker.broker.placing import Placing
 from dockerbroker.broker.readiness import Readiness
 from dockerbroker.broker.reconcile import Reconciler
 from dockerbroker.broker.service import ServiceBroker
-from dockerbroker.broker.steps import Limits, Steps
+from dockerbroker.broker.steps import Steps
 from dockerbroker.broker.worker import Worker
 from dockerbroker.engines.executors import DockerApiExecutor
 from dockerbroker.model.catalog import ImageDefinition
@@ -140,19 +141,20 @@ class Stack:
 
     def __attrs_post_init__(self) -> None:
         """Put the broker together as the program does, and start it."""
-        executions = Executions(
-            self.persister,
-            self.engines,
-            lambda host: DockerApiExecutor(self.clock, self.engines(host)),
-        )
-        steps = Steps(self.persister, self.engines, executions, Readiness(self.clock), self.limits, in_order)
-        self.worker = Worker(self.owner, self.persister, steps, self.limits, self.clock, self._wall)
-        placing = Placing(self.persister, self.engines, SimpleDispatcher(in_order), in_order)
+        persister, engines, clock, limits = self.persister, self.engines, self.clock, self.limits
+
+        def executors(host: DockerHost) -> DockerApiExecutor:
+            return DockerApiExecutor(clock, engines(host))
+
+        executions = Executions(persister, engines, executors)
+        steps = Steps(persister, engines, executors, executions, Readiness(clock), limits, in_order)
+        self.worker = Worker(self.owner, persister, steps, clock, self._wall)
+        placing = Placing(persister, engines, SimpleDispatcher(in_order), in_order, clock)
         self.broker = ServiceBroker(
-            self.persister, placing, self.worker, self.limits, self._identifier, self._wall
+            persister, placing, self.worker, limits, clock, self._identifier, self._wall
         )
         self.administration = Administration(self.persister, CATALOG)
-        self.reconciler = Reconciler(self.persister, self.worker, self.clock)
+        self.reconciler = Reconciler(persister, self.worker, limits, clock)
         credentials = Credentials(user=USER, password=Secret(PASSWORD))
         self.site = make_site(self.clock, self.broker, self.administration, self.persister, credentials)
         self.client = StubTreq(self.site.resource)

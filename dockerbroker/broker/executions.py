@@ -1,8 +1,8 @@
 """Runs the executables of service images and takes over what they answer."""
 
-from typing import Any
+from typing import Any, ClassVar
 
-from attrs import define, evolve, field
+from attrs import define, evolve
 from twisted.logger import Logger
 
 from dockerbroker.engines.interfaces import Engines, Executors
@@ -21,10 +21,11 @@ from dockerbroker.persisters.interfaces import IPersister
 class Executions:
     """Runs executables; their processes are found by a marker, which is the operation's id."""
 
+    _log: ClassVar[Logger] = Logger()
+
     persister: IPersister
     engines: Engines
     executors: Executors
-    _log: Logger = field(factory=Logger, init=False)
 
     async def provision(self, work: Work, host: DockerHost, within: float) -> Work:
         """Run `/provision`, if the image has it, and keep what it answered."""

@@ -27,15 +27,10 @@ class Placing:
     engines: Engines
     dispatcher: Dispatcher
     sample: Sample[int]
+    clock: IReactorTime
 
     async def place(
-        self,
-        definition: ImageDefinition,
-        request: ProvisionRequest,
-        now: float,
-        *,
-        clock: IReactorTime,
-        within: float,
+        self, definition: ImageDefinition, request: ProvisionRequest, now: float, *, within: float
     ) -> ServiceInstance:
         """Return the new instance, with its host and ports; raises `NoCapacity` that says why not.
 
@@ -43,12 +38,12 @@ class Placing:
         templates cannot be filled raises `OperationFailed` before anything is made.
         """
         refusals: list[str] = []
-        deadline = clock.seconds() + within
+        deadline = self.clock.seconds() + within
         for host in self.dispatcher.order(usable_hosts(await self.persister.hosts())):
             looking = Deferred.fromCoroutine(self._on(host, _instance(definition, request, host, now)))
-            remaining = deadline - clock.seconds()
+            remaining = deadline - self.clock.seconds()
             try:
-                placed = await looking.addTimeout(max(min(remaining, LOOK), 0), clock)
+                placed = await looking.addTimeout(max(min(remaining, LOOK), 0), self.clock)
             except (EngineError, NoCapacity) as error:
                 refusals.append(error.description)
             except DeferredTimeoutError:

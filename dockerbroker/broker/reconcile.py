@@ -1,15 +1,17 @@
 """Finishes what is neither done nor being done: operations whose broker died, undoings that were parked."""
 
-from attrs import define, field
+from typing import ClassVar
+
+from attrs import define, evolve, field
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
-from dockerbroker.broker.service import LEASE
+from dockerbroker.broker.limits import LEASE, Limits
 from dockerbroker.broker.worker import Worker
 from dockerbroker.errors import BrokerError
-from dockerbroker.model.instances import Change, Operation
+from dockerbroker.model.instances import Change, Operation, Phase
 from dockerbroker.model.transitions import resumed
 from dockerbroker.model.work import Work
 from dockerbroker.persisters.interfaces import IPersister
@@ -22,12 +24,14 @@ PERIOD = 5.0
 class Reconciler:
     """Keeps the leases of the worker's operations, and takes over those that nobody carries."""
 
+    _log: ClassVar[Logger] = Logger()
+
     persister: IPersister
     worker: Worker
+    limits: Limits
     reactor: IReactorTime
     _loop: LoopingCall = field(init=False)
     _claiming: bool = field(default=True, init=False)
-    _log: Logger = field(factory=Logger, init=False)
 
     def __attrs_post_init__(self) -> None:
         """Prepare the loop on the broker's own clock."""
@@ -54,16 +58,25 @@ class Reconciler:
                 await self.persister.renew(holder, ttl=LEASE)
             if self._claiming:
                 for operation in await self.persister.claim(self.worker.holder(), ttl=LEASE):
-                    await self._take_over(operation)
+                    await self._try_take_over(operation)
         except BrokerError as error:
             self._log.warn("reconciling: {why}", why=error.description)
         except Exception:  # noqa: BLE001
             self._log.failure("reconciling")
 
+    async def _try_take_over(self, operation: Operation) -> None:
+        # One record that cannot be read must not keep the others from being taken over.
+        try:
+            await self._take_over(operation)
+        except BrokerError as error:
+            self._log.warn("taking over {id}: {why}", id=operation.id, why=error.description)
+
     async def _take_over(self, operation: Operation) -> None:
         instance = await self.persister.instance(operation.instance_id)
         if instance is None:
-            self._log.error("operation {id} has lost its instance", id=operation.id)
+            self._log.error("operation {id} has lost its instance, and is given up", id=operation.id)
+            lost = evolve(operation, description="The record of its service instance was lost.")
+            await self.persister.commit(Change(operation=lost.over(Phase.FAILED, self.worker.wall())))
             return
         binding = None
         if operation.binding_id is not None:
@@ -71,4 +84,5 @@ class Reconciler:
         operation = resumed(operation, instance)
         self._log.info("taking over {kind} of {instance}", kind=operation.kind.value, instance=instance.id)
         await self.persister.commit(Change(operation=operation))
-        self.worker.launch(Work(operation=operation, instance=instance, binding=binding))
+        until = self.reactor.seconds() + self.limits.forward
+        self.worker.launch(Work(operation=operation, instance=instance, binding=binding), until)

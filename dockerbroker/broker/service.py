@@ -4,14 +4,17 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from attrs import define, evolve
+from twisted.internet.interfaces import IReactorTime
 
+from dockerbroker.broker.limits import LEASE, Limits
 from dockerbroker.broker.placing import Placing
-from dockerbroker.broker.steps import Limits
 from dockerbroker.broker.worker import Worker
 from dockerbroker.errors import (
     AlreadyExists,
     Busy,
     ConcurrencyError,
+    InvalidRequest,
+    MaintenanceInfoConflict,
     OperationFailed,
     PortLeased,
 )
@@ -44,8 +47,6 @@ T = TypeVar("T")
 
 #: How often a request looks again after losing a race against another one.
 RACES = 10
-#: How long a lease lasts without being renewed, in seconds.
-LEASE = 15.0
 
 
 @define(eq=False)
@@ -61,6 +62,7 @@ class ServiceBroker:
     placing: Placing
     worker: Worker
     limits: Limits
+    clock: IReactorTime
     new_id: Callable[[], str]
     wall: Callable[[], float]
 
@@ -74,6 +76,7 @@ class ServiceBroker:
 
         async def attempt() -> Provisioned | str:
             stored = await self.persister.instance(request.instance_id)
+            definition = None
             if stored is None or not request.describes(stored):
                 # An unknown plan is told before a conflict, but an instance may have outlived its plan.
                 definition = chosen(await self.persister.images(), request.service_id, request.plan_id)
@@ -84,9 +87,10 @@ class ServiceBroker:
                 case Join(operation_id):
                     return operation_id
                 case Begin():
-                    return await self._begin_provision(definition, request)
+                    assert definition is not None
+                    return await self._begin_provision(definition, request, deadline)
 
-        settled = await self._settle(attempt)
+        settled = await self._settle(attempt, deadline)
         if isinstance(settled, Provisioned):
             return settled
         await self._success(settled, deadline)
@@ -112,9 +116,9 @@ class ServiceBroker:
                     return operation_id
                 case Begin():
                     assert instance is not None
-                    return await self._begin_bind(instance, request)
+                    return await self._begin_bind(instance, request, deadline)
 
-        settled = await self._settle(attempt)
+        settled = await self._settle(attempt, deadline)
         if isinstance(settled, Bound):
             return settled
         await self._success(settled, deadline)
@@ -139,9 +143,9 @@ class ServiceBroker:
                     assert instance is not None
                     assert stored is not None
                     binding = evolve(stored, state=BindingState.UNBINDING)
-                    return await self._begin(OperationKind.UNBIND, instance, binding)
+                    return await self._begin(OperationKind.UNBIND, instance, binding, deadline)
 
-        await self._success(await self._settle(attempt), deadline)
+        await self._success(await self._settle(attempt, deadline), deadline)
 
     async def deprovision(self, request: DeleteRequest) -> None:
         """Remove a service instance with all that belongs to it; raises `Gone` when there is none."""
@@ -155,20 +159,24 @@ class ServiceBroker:
                 case _:
                     assert stored is not None
                     instance = evolve(stored, state=InstanceState.DEPROVISIONING)
-                    return await self._begin(OperationKind.DEPROVISION, instance)
+                    return await self._begin(OperationKind.DEPROVISION, instance, None, deadline)
 
-        await self._success(await self._settle(attempt), deadline)
+        await self._success(await self._settle(attempt, deadline), deadline)
 
     def _deadline(self) -> float:
-        return self.worker.reactor.seconds() + self.limits.request
+        return self.clock.seconds() + self.limits.request
 
-    async def _begin_provision(self, definition: ImageDefinition, request: ProvisionRequest) -> str:
-        instance = await self.placing.place(
-            definition, request, self.wall(), clock=self.worker.reactor, within=self.limits.place
-        )
-        return await self._begin(OperationKind.PROVISION, instance)
+    async def _begin_provision(
+        self, definition: ImageDefinition, request: ProvisionRequest, deadline: float
+    ) -> str:
+        if request.maintenance_version is not None:
+            raise MaintenanceInfoConflict(
+                f"The plan {definition.plan!r} has no maintenance_info, so that no version can be asked for."
+            )
+        instance = await self.placing.place(definition, request, self.wall(), within=self.limits.place)
+        return await self._begin(OperationKind.PROVISION, instance, None, deadline)
 
-    async def _begin_bind(self, instance: ServiceInstance, request: BindRequest) -> str:
+    async def _begin_bind(self, instance: ServiceInstance, request: BindRequest, deadline: float) -> str:
         binding = ServiceBinding(
             instance_id=request.instance_id,
             id=request.binding_id,
@@ -178,10 +186,10 @@ class ServiceBroker:
             context=request.context,
             created_at=self.wall(),
         )
-        return await self._begin(OperationKind.BIND, instance, binding)
+        return await self._begin(OperationKind.BIND, instance, binding, deadline)
 
     async def _begin(
-        self, kind: OperationKind, instance: ServiceInstance, binding: ServiceBinding | None = None
+        self, kind: OperationKind, instance: ServiceInstance, binding: ServiceBinding | None, deadline: float
     ) -> str:
         """Write the intent in one transaction and hand it to the worker; returns the operation's id.
 
@@ -198,8 +206,20 @@ class ServiceBroker:
         instance = evolve(instance, operation_id=operation.id)
         change = Change(operation=operation, instance=instance, binding=binding)
         begun = await self.persister.begin(change, owner=self.worker.holder(), ttl=LEASE)
-        self.worker.launch(Work(operation=begun, instance=instance, binding=binding))
+        if kind is OperationKind.PROVISION:
+            await self._check_offered(begun, instance)
+        until = min(self.clock.seconds() + self.limits.forward, deadline - self.limits.undoing)
+        self.worker.launch(Work(operation=begun, instance=instance, binding=binding), until)
         return begun.id
+
+    async def _check_offered(self, begun: Operation, instance: ServiceInstance) -> None:
+        """Give the operation up when the image left the catalog before the instance was there to keep it."""
+        offered = {definition.name for definition in await self.persister.images()}
+        if (name := instance.definition.name) not in offered:
+            failed = evolve(begun, description="The image was removed from the catalog.")
+            change = Change(operation=failed.over(Phase.FAILED, self.wall()), remove_instance=True)
+            await self.persister.commit(change)
+            raise InvalidRequest(f"The service {name!r} was just removed from the catalog.")
 
     async def _running(self, instance: ServiceInstance | None) -> Operation | None:
         """Return the operation that holds the instance; raises `Busy` when it has ended meanwhile."""
@@ -210,9 +230,15 @@ class ServiceBroker:
             raise Busy("The operation has just ended, so that the instance is not what it was.")
         return running
 
-    async def _settle(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Decide and begin; whoever loses a race looks again at what the winner wrote."""
+    async def _settle(self, attempt: Callable[[], Awaitable[T]], deadline: float) -> T:
+        """Decide and begin; whoever loses a race looks again at what the winner wrote.
+
+        Nothing is begun so late that it could not be undone before the request must be answered.
+        """
+        latest = deadline - self.limits.undoing - self.limits.place
         for _ in range(RACES):
+            if self.clock.seconds() > latest:
+                break
             try:
                 return await attempt()
             except (AlreadyExists, Busy, PortLeased):

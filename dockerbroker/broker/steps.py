@@ -1,13 +1,15 @@
 """The effects of an operation's steps: each is done again without harm, whatever of it was done before."""
 
 from collections.abc import Awaitable, Callable
+from typing import ClassVar
 
-from attrs import define, evolve, field, frozen
+from attrs import define, evolve
 from twisted.logger import Logger
 
 from dockerbroker.broker.executions import Executions
+from dockerbroker.broker.limits import Limits
 from dockerbroker.broker.readiness import Readiness, Service
-from dockerbroker.engines.interfaces import Engines, IEngine
+from dockerbroker.engines.interfaces import Engines, Executors, IEngine
 from dockerbroker.errors import (
     BrokerError,
     EngineError,
@@ -44,33 +46,19 @@ ENDING = 4.0
 REMOVE_ATTEMPTS = 3
 
 
-@frozen(kw_only=True)
-class Limits:
-    """How long things may take, in seconds.
-
-    `request` is when a request is answered at the latest (Cloud Controller gives up at 60), `place` how much
-    of that finding a host may take, and `forward` when what is not done by then is undone, so that the
-    undoing, too, fits into the request.
-    """
-
-    ready_within: float = 30.0
-    execute_within: float = 30.0
-    place: float = 6.0
-    forward: float = 36.0
-    request: float = 44.0
-
-
 @define(eq=False)
 class Steps:
     """Does the steps."""
 
+    _log: ClassVar[Logger] = Logger()
+
     persister: IPersister
     engines: Engines
+    executors: Executors
     executions: Executions
     readiness: Readiness
     limits: Limits
     sample: Sample[int]
-    _log: Logger = field(factory=Logger, init=False)
 
     async def do(self, work: Work, remaining: float) -> Work:
         """Do the operation's present step and return the records as they are then.
@@ -160,7 +148,7 @@ class Steps:
     def _service(self, work: Work, host: DockerHost) -> Service:
         return Service(
             engine=self.engines(host),
-            executor=self.executions.executors(host),
+            executor=self.executors(host),
             instance=work.instance,
             hidden=hidden_texts(work.instance, None),
         )

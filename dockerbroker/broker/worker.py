@@ -1,7 +1,7 @@
 """Carries operations forward, step by step, and undoes those that fail."""
 
 from collections.abc import Callable
-from typing import NoReturn
+from typing import ClassVar, NoReturn
 
 from attrs import define, evolve, field, frozen
 from twisted.internet.defer import Deferred, DeferredList
@@ -10,7 +10,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
-from dockerbroker.broker.steps import Limits, Steps
+from dockerbroker.broker.steps import Steps
 from dockerbroker.errors import (
     BrokerError,
     ExecutableOverrun,
@@ -52,15 +52,15 @@ class Worker:
     an operation that was written or claimed without this broker learning of it lapses, and is taken over.
     """
 
+    _log: ClassVar[Logger] = Logger()
+
     owner: str
     persister: IPersister
     steps: Steps
-    limits: Limits
     reactor: IReactorTime
     wall: Callable[[], float]
     _running: dict[str, _Carried] = field(factory=dict, init=False)
     _holders: int = field(default=0, init=False)
-    _log: Logger = field(factory=Logger, init=False)
 
     def holder(self) -> str:
         """Return a new name under which to hold leases."""
@@ -71,12 +71,15 @@ class Worker:
         """Return the names that hold the leases of what is being carried."""
         return sorted({carried.holder for carried in self._running.values()})
 
-    def launch(self, work: Work) -> None:
-        """Carry the operation to its end, in the background."""
+    def launch(self, work: Work, until: float) -> None:
+        """Carry the operation to its end, in the background.
+
+        What has not gone forward to its end by `until`, on the reactor's clock, is undone.
+        """
         assert work.operation.owner is not None
         carried = _Carried(work.operation.owner, Deferred())
         self._running[work.operation.id] = carried
-        carrying = Deferred.fromCoroutine(self._carry(work))
+        carrying = Deferred.fromCoroutine(self._carry(work, until))
         carrying.addErrback(lambda failure: self._log.failure("carrying {id}", failure, id=work.operation.id))
         carrying.addCallback(lambda _: self._ended(work.operation.id, carried))
 
@@ -117,8 +120,7 @@ class Worker:
         waiting = _follow(self._running[operation_id].done)
         return waiting.addTimeout(max(within, 0), self.reactor, onTimeoutCancel=lambda *_: None)
 
-    async def _carry(self, work: Work) -> None:
-        deadline = self.reactor.seconds() + self.limits.forward
+    async def _carry(self, work: Work, deadline: float) -> None:
         try:
             while not work.operation.is_over:
                 work = await self._step(work, deadline)
@@ -126,11 +128,11 @@ class Worker:
             self._log.warn("operation {id} is left: {why}", id=work.operation.id, why=error.description)
             return
         self._log.info(
-            "{kind} of {instance} {phase} {description}",
+            "{kind} of {instance} {phase}{why}",
             kind=work.operation.kind.value,
             instance=work.instance.id,
             phase=work.operation.phase.value,
-            description=work.operation.description,
+            why=f": {work.operation.description}" if work.operation.description else "",
         )
 
     async def _step(self, work: Work, deadline: float) -> Work:
@@ -191,7 +193,7 @@ class Worker:
         """Park what cannot be removed now; tell of what an executable could not clean up."""
         self._log.warn("undoing {id}: {why}", id=work.operation.id, why=error.description)
         if work.operation.step is Step.REMOVE:
-            await self._park(work.operation.again(Step.REMOVE))
+            await self._park(work.operation)
         if work.instance.owns_container and (following := next_step(work.operation, work.instance)):
             # An own container takes with it whatever its executable failed to clean up.
             operation = work.operation.at(following)

@@ -22,7 +22,6 @@ from dockerbroker.errors import BrokerError, EngineError, EngineUnreachable, Out
 #: The longest answer that is read, in bytes.
 ANSWER_LIMIT = 4 * 1024 * 1024
 _CHUNK = 64 * 1024
-_NOT_MODIFIED = 304
 
 T = TypeVar("T")
 

@@ -11,7 +11,7 @@ from attrs import field, frozen
 
 from dockerbroker import wire
 from dockerbroker.errors import ExecutableFailed, InvalidRequest
-from dockerbroker.model.instances import OperationKind, ServiceBinding, ServiceInstance
+from dockerbroker.model.instances import ServiceBinding, ServiceInstance
 from dockerbroker.model.secrets import Secret, redact, texts
 
 #: The most that an executable may print on standard output, in bytes.
@@ -37,14 +37,6 @@ class Action(Enum):
     def path(self) -> str:
         """Where the image has the executable."""
         return f"/{self.value}"
-
-
-ACTIONS = {
-    OperationKind.PROVISION: Action.PROVISION,
-    OperationKind.BIND: Action.BIND,
-    OperationKind.UNBIND: Action.UNBIND,
-    OperationKind.DEPROVISION: Action.DEPROVISION,
-}
 
 
 @frozen(kw_only=True)

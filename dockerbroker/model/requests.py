@@ -22,6 +22,7 @@ class ProvisionRequest:
     space_guid: str
     parameters: Secret[dict[str, Any]] = field(factory=no_members)
     context: Mapping[str, Any] = field(factory=dict)
+    maintenance_version: str | None = None
 
     def describes(self, instance: ServiceInstance) -> bool:
         """Whether the instance has the attributes asked for; the context may change and does not count."""

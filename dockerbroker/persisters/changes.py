@@ -9,13 +9,16 @@ from contextlib import contextmanager
 from typing import Any
 
 from attrs import evolve
-from sqlalchemy import Connection, bindparam, delete, exists, insert, null, select, update
+from sqlalchemy import Connection, RowMapping, bindparam, delete, exists, insert, null, select, update
 from sqlalchemy.exc import IntegrityError
+from twisted.logger import Logger
 
-from dockerbroker.errors import AlreadyExists, BrokerError, Busy, LostLease, PortLeased
+from dockerbroker.errors import AlreadyExists, BrokerError, Busy, LostLease, PortLeased, Unavailable
 from dockerbroker.model.instances import Change, Operation, OperationKind, ServiceBinding, ServiceInstance
 from dockerbroker.persisters import records
 from dockerbroker.persisters.tables import bindings, instances, operations, port_leases
+
+_log = Logger()
 
 
 def begin(connection: Connection, change: Change, *, owner: str, lease_until: float) -> Operation:
@@ -42,8 +45,8 @@ def commit(connection: Connection, change: Change) -> None:
 def claim(connection: Connection, owner: str, *, now: float, ttl: float) -> list[Operation]:
     """Take over the operations whose lease has lapsed; see `IPersister.claim`."""
     lapsed = select(operations).where(operations.c.lease_until <= now).with_for_update(skip_locked=True)
-    found = [records.read_operation(row) for row in connection.execute(lapsed).mappings()]
-    claimed = [evolve(operation, owner=owner, epoch=operation.epoch + 1) for operation in found]
+    found = [_readable(row) for row in connection.execute(lapsed).mappings()]
+    claimed = [evolve(operation, owner=owner, epoch=operation.epoch + 1) for operation in found if operation]
     if claimed:
         taking = update(operations).where(operations.c.id == bindparam("operation"))
         connection.execute(
@@ -51,6 +54,15 @@ def claim(connection: Connection, owner: str, *, now: float, ttl: float) -> list
             [{"operation": operation.id, "raised": operation.epoch} for operation in claimed],
         )
     return claimed
+
+
+def _readable(row: RowMapping) -> Operation | None:
+    """Return the operation of a row; one that cannot be read must not keep the others from being claimed."""
+    try:
+        return records.read_operation(row)
+    except Unavailable as error:
+        _log.error("operation {id} is left: {why}", id=row["id"], why=error.description)
+        return None
 
 
 def renew(connection: Connection, owner: str, *, lease_until: float) -> None:

@@ -8,11 +8,14 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress, IReactorTime, ITCPTransport
 from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
+from twisted.web.http import RESPONSES
 from twisted.web.http import Request as HTTPRequest
 from twisted.web.resource import IResource
 from twisted.web.server import Request, Site
 
 from dockerbroker import wire
+from dockerbroker.errors import TooLarge
+from dockerbroker.web import osb
 
 #: The largest body that is read, in bytes. Cloud Controller sends parameters of at most a few kilobytes.
 LARGEST_BODY = 1024 * 1024
@@ -68,11 +71,13 @@ class GuardedRequest(Request):
 
     def _refuse(self) -> None:
         self._refused = True
-        body = wire.encode({"description": f"The body is larger than {LARGEST_BODY} bytes."})
+        status, document = osb.failure(TooLarge(f"The body is larger than {LARGEST_BODY} bytes."))
+        body = wire.encode(document)
         transport = _transport(self)
         transport.write(
-            b"HTTP/1.1 413 Content Too Large\r\nContent-Type: application/json\r\n"
-            b"Connection: close\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+            b"HTTP/1.1 %d %s\r\nContent-Type: application/json\r\n"
+            b"Connection: close\r\nContent-Length: %d\r\n\r\n%s"
+            % (status, RESPONSES[status], len(body), body)
         )
         transport.loseWriteConnection()
 

@@ -22,6 +22,7 @@ STATUS: tuple[tuple[type[errors.BrokerError], int, str | None], ...] = (
     (errors.UnsupportedVersion, 412, None),
     (errors.TooLarge, 413, None),
     (errors.ConcurrencyError, 422, "ConcurrencyError"),
+    (errors.MaintenanceInfoConflict, 422, "MaintenanceInfoConflict"),
     (errors.NoCapacity, 503, None),
     (errors.Unavailable, 503, None),
     (errors.BrokerError, 500, None),
@@ -66,9 +67,16 @@ def provision_request(instance_id: str, body: bytes) -> ProvisionRequest:
         space_guid=members.text("space_guid", required=True),
         parameters=Secret(members.object("parameters")),
         context=members.object("context"),
+        maintenance_version=_maintenance_version(members),
     )
     members.check()
     return request
+
+
+def _maintenance_version(members: Members) -> str | None:
+    info = members.object("maintenance_info")
+    inner = Members(document=info, where="maintenance_info.", complaints=members.complaints)
+    return inner.text("version", required=True) if info else None
 
 
 def bind_request(instance_id: str, binding_id: str, body: bytes) -> BindRequest:

@@ -4,8 +4,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from dockerbroker.broker.limits import LEASE
 from dockerbroker.broker.reconcile import PERIOD
-from dockerbroker.broker.service import LEASE
 from tests.broker.faults import SCENARIOS, BreakingPersister, Scenario, arrange, done_and_hanging, hanging
 from tests.broker.ledger import Ledger, complaints, never, stack_instance, stack_with_ledger
 from tests.memory_faults import Fault

@@ -2,7 +2,7 @@
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from dockerbroker.broker.steps import Limits
+from dockerbroker.broker.limits import Limits
 from dockerbroker.errors import Unavailable
 from dockerbroker.model.instances import BindingState
 from tests.broker.ledger import complaints, never, stack_binding, stack_with_ledger

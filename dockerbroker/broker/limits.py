@@ -1,0 +1,27 @@
+"""How long things may take."""
+
+from attrs import frozen
+
+#: How long a lease lasts without being renewed, in seconds.
+LEASE = 15.0
+
+
+@frozen(kw_only=True)
+class Limits:
+    """How long things may take, in seconds.
+
+    `request` is when a request is answered at the latest (Cloud Controller gives up at 60), `place` how much
+    of that finding a host may take, and `forward` when what is not done by then is undone, so that the
+    undoing, too, fits into the request.
+    """
+
+    ready_within: float = 30.0
+    execute_within: float = 30.0
+    place: float = 6.0
+    forward: float = 36.0
+    request: float = 44.0
+
+    @property
+    def undoing(self) -> float:
+        """How much of a request is kept for undoing what has not gone forward in time."""
+        return self.request - self.forward
