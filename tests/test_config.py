@@ -99,6 +99,18 @@ class BrokerTests(ConfigurationCase):
             "PORT: must be a whole number from 1 to 65535", self.complaints(broker_document(), PORT="http")
         )
 
+    def test_catalog_of_the_platform(self) -> None:
+        """A catalog cannot have the name under which the platform's API is."""
+        document = broker_document()
+        document["services"]["catalog"] = "v2"
+        self.assertIn("services.catalog: must not be 'v2'", self.complaints(document))
+
+    def test_longest_waits(self) -> None:
+        """What could never be waited for within a request is refused."""
+        said = self.complaints(broker_document() | {"readywithin": 37, "executewithin": 36})
+        self.assertIn("readywithin: must be a number from 0.1 to 36", said)
+        self.assertNotIn("executewithin", said)
+
     def test_every_complaint_at_once(self) -> None:
         """One error holds every complaint, each with the path of its key."""
         said = self.complaints(

@@ -18,10 +18,13 @@ DEFAULT_EXECUTE_WITHIN = 30.0
 #: How many Docker calls run at once on one host.
 DEFAULT_PER_HOST = 4
 
+#: The first segment of the paths for platforms.
+_PLATFORM_PATH = "v2"
 _SQLITE = "sqlite"
 _DRIVERS = {"sqlite": _SQLITE, "sqlite3": _SQLITE}
 _LATER_DRIVERS = frozenset({"mysql", "postgres", "postgresql", "redis"})
-_LONGEST_WAIT = 3600.0
+#: A request is answered within 45 seconds; what is not done after 36 of them is undone.
+_LONGEST_WAIT = 36.0
 _MOST_PER_HOST = 100
 
 
@@ -133,6 +136,8 @@ def _read_catalog(members: Members) -> str:
     catalog = members.text("catalog", required=True)
     if "/" in catalog or catalog in {".", ".."} or not catalog.isprintable():
         members.complain("catalog", "must be one segment of a path: no slash and no control character")
+    elif catalog == _PLATFORM_PATH:
+        members.complain("catalog", f"must not be {_PLATFORM_PATH!r}, where the API for platforms is")
     return catalog
 
 

@@ -6,6 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from dockerbroker.broker.limits import LEASE
 from dockerbroker.broker.reconcile import PERIOD
+from dockerbroker.model.instances import Phase
 from tests.broker.faults import SCENARIOS, BreakingPersister, Scenario, arrange, done_and_hanging, hanging
 from tests.broker.ledger import Ledger, complaints, never, stack_instance, stack_with_ledger
 from tests.memory_faults import Fault
@@ -129,6 +130,38 @@ class SurvivingRunTests(CrashCase):
         self.assertEqual(successor.bind("i-1", "b-1").status, 409)
         self.assertEqual(successor.unbind("i-1", "b-1").status, 200)
         self.assertEqual(successor.persister.tables.bindings, {})
+
+
+class DamageTests(SynchronousTestCase):
+    """Records that were lost or damaged."""
+
+    def abandoned(self) -> Stack:
+        """Return the successor of a broker that died while it made `i-1` and `i-2`."""
+        stack = Stack()
+        for name in ("i-1", "i-2"):
+            stack.engine.hang_next("start")
+            stack.ask("PUT", instance_path(name), provision_body())
+        return stack.successor()
+
+    def test_damaged_instance(self) -> None:
+        """An instance that cannot be read keeps no other operation from being undone."""
+        successor = self.abandoned()
+        tables = successor.persister.tables
+        tables.instances["i-1"]["document"] = "{"
+        successor.advance(TAKEOVER)
+        self.assertEqual(sorted(tables.instances), ["i-1"])
+        self.assertEqual(len(successor.engine.world), 1)
+
+    def test_lost_instance(self) -> None:
+        """An operation whose instance was lost is given up, once."""
+        successor = self.abandoned()
+        tables = successor.persister.tables
+        del tables.instances["i-1"]
+        successor.advance(TAKEOVER)
+        (given_up,) = (o for o in successor.persister.operations() if o.instance_id == "i-1")
+        self.assertIs(given_up.phase, Phase.FAILED)
+        self.assertIn("lost", given_up.description)
+        self.assertEqual(tables.instances, {})
 
 
 class LeaseTests(SynchronousTestCase):

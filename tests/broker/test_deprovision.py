@@ -10,7 +10,7 @@ from dockerbroker.model.instances import InstanceState
 from dockerbroker.model.secrets import Secret
 from tests.broker.ledger import complaints, printing, stack_instance, stack_with_ledger
 from tests.memory_engine import MemoryContainer
-from tests.stack import HOST, REDIS, Stack, add_service, instance_path, query
+from tests.stack import CATALOG, HOST, REDIS, Stack, add_service, instance_path, provision_body, query
 
 EXISTING = evolve(REDIS, numinstances=0, container_name="mine")
 
@@ -206,3 +206,16 @@ class CatalogChangeTests(SynchronousTestCase):
         stack.add_definition(EXISTING)
         self.assertEqual(stack.deprovision("i-1").status, 200)
         self.assertEqual(stack.engine.world, {})
+
+    def test_image_that_leaves_meanwhile(self) -> None:
+        """An image that is removed while a host is looked for is not provisioned, and nothing is left."""
+        stack = Stack()
+        hang = stack.engine.hang_next("image")
+        asked = stack.ask("PUT", instance_path("i-1"), provision_body())
+        self.assertEqual(stack.request("DELETE", f"/{CATALOG}/image/{REDIS.name}").status, 200)
+        hang.release()
+        answer = stack.settle(asked)
+        self.assertEqual(answer.status, 400)
+        self.assertIn("removed from the catalog", answer.description)
+        self.assertEqual((stack.persister.tables.instances, stack.persister.tables.leases), ({}, {}))
+        self.assertEqual((stack.engine.world, complaints(stack)), ({}, []))

@@ -1,13 +1,27 @@
 """Every request is answered within 45 seconds, whatever hangs, and what hung is undone."""
 
+from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
 from dockerbroker.broker.limits import Limits
-from dockerbroker.errors import Unavailable
+from dockerbroker.errors import PortLeased, Unavailable
+from dockerbroker.model.hosts import HostKey
 from dockerbroker.model.instances import BindingState
 from tests.broker.ledger import complaints, never, stack_binding, stack_with_ledger
-from tests.stack import Answer, Stack, bind_body, binding_path, instance_path, provision_body, query
+from tests.stack import (
+    HOST,
+    Answer,
+    Stack,
+    add_service,
+    bind_body,
+    binding_path,
+    instance_path,
+    provision_body,
+    query,
+)
 
+#: Another host, tried when the first does not answer.
+SLOW = evolve(HOST, key=HostKey(service_host="10.0.0.9", docker_host="10.0.0.9", docker_port=2375))
 #: Seconds within which every request is answered; Cloud Controller gives up at 60.
 BOUND = 45.0
 
@@ -33,6 +47,28 @@ class TimeTests(SynchronousTestCase):
             stack.advance(60)
             self.assertEqual(complaints(stack), [])
             self.assertEqual(stack.engine.world, {})
+
+    def test_races_that_are_lost(self) -> None:
+        """Losing one race after the other, on hosts that are slow, does not make it later."""
+        stack = Stack()
+        for _ in range(10):
+            stack.persister.fail_next("begin", PortLeased("A port is leased."))
+            stack.engine.hang_next("image")
+        answer = self.timely(stack, "PUT", instance_path("i-1"), provision_body())
+        self.assertIn(answer.status, {422, 503})
+        stack.advance(60)
+        self.assertEqual((stack.engine.world, complaints(stack)), ({}, []))
+
+    def test_begun_late(self) -> None:
+        """What could be begun only late has so much less time to go forward."""
+        stack = Stack()
+        stack.add_host(SLOW)
+        stack.engine.hang_next("image")
+        add_service(stack.engines(SLOW))
+        stack.engines(SLOW).hang_next("start")
+        answer = self.timely(stack, "PUT", instance_path("i-1"), provision_body())
+        self.assertEqual(answer.status, 500)
+        self.assertEqual((stack.engines(SLOW).world, complaints(stack)), ({}, []), "undone by then")
 
     def test_undoing_that_hangs(self) -> None:
         """When the undoing hangs as well the answer comes in time and says so; the broker goes on."""

@@ -23,6 +23,7 @@ class StatusTests(SynchronousTestCase):
             errors.UnsupportedVersion: 412,
             errors.TooLarge: 413,
             errors.ConcurrencyError: 422,
+            errors.MaintenanceInfoConflict: 422,
             errors.NoCapacity: 503,
             errors.Unavailable: 503,
         }
@@ -32,7 +33,7 @@ class StatusTests(SynchronousTestCase):
             status, body = failure(error)
             self.assertEqual(status, expected.get(kind, 500), kind)
             self.assertEqual(body["description"], "It is so.")
-            self.assertEqual(body.get("error"), "ConcurrencyError" if status == 422 else None)
+            self.assertEqual(body.get("error"), kind.__name__ if status == 422 else None)
 
     def test_order(self) -> None:
         """In the table a class stands before its bases, so that it is found."""
