@@ -1,11 +1,14 @@
 """Brokers that die at any moment, and those that take over."""
 
+from itertools import pairwise
+
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from dockerbroker.broker.limits import LEASE
 from dockerbroker.broker.reconcile import PERIOD
+from dockerbroker.errors import EngineUnreachable
 from dockerbroker.model.instances import Phase
 from tests.broker.faults import SCENARIOS, BreakingPersister, Scenario, arrange, done_and_hanging, hanging
 from tests.broker.ledger import Ledger, complaints, never, stack_instance, stack_with_ledger
@@ -130,6 +133,29 @@ class SurvivingRunTests(CrashCase):
         self.assertEqual(successor.bind("i-1", "b-1").status, 409)
         self.assertEqual(successor.unbind("i-1", "b-1").status, 200)
         self.assertEqual(successor.persister.tables.bindings, {})
+
+
+class ParkingTests(SynchronousTestCase):
+    """Containers that cannot be removed now."""
+
+    def test_pauses(self) -> None:
+        """The pauses between the tries double, up to a minute; then it is removed all the same."""
+        stack = Stack()
+        stack.image.exit_code = 1
+        stack.engine.fail_next("remove", EngineUnreachable("The host is away."), times=7)
+        self.assertEqual(stack.provision("i-1").status, 500)
+        pauses = []
+        (row,) = stack.persister.tables.operations.values()
+        while row["owner"] is None and row["lease_until"] is not None:
+            pauses.append(round(row["lease_until"] - stack.clock.seconds()))
+            until = row["lease_until"]
+            while row["lease_until"] == until:
+                stack.advance(PERIOD)
+        self.assertEqual(pauses[0], 2)
+        self.assertEqual(len(pauses), 7)
+        self.assertTrue(all(later >= sooner for sooner, later in pairwise(pauses)), pauses)
+        self.assertLessEqual(max(pauses), 60)
+        self.assertEqual((stack.engine.world, complaints(stack)), ({}, []))
 
 
 class DamageTests(SynchronousTestCase):
