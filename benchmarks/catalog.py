@@ -14,7 +14,8 @@ from time import monotonic, sleep
 from attrs import frozen
 
 from benchmarks.processes import cpu_seconds
-from tests.running import PASSWORD, USER, RunningBroker, free_port
+from tests.polling import free_port
+from tests.running import PASSWORD, USER, RunningBroker
 
 CONNECTIONS = 4
 

@@ -10,8 +10,9 @@ from uuid import uuid4
 import docker
 from attrs import frozen
 
+from tests.polling import free_port
 from tests.real_engine import RealEngine
-from tests.running import RunningBroker, free_port
+from tests.running import RunningBroker
 
 SERVICE: dict[str, Any] = {"name": "redis", "plan": "100", "image": "dockerbroker/redis", "numinstances": 1}
 

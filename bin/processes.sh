@@ -37,6 +37,15 @@ end_process() {
     rm -f "$pidfile"
 }
 
+# The broker itself gives up what has not ended after at most 76 seconds.
+readonly DAEMON_SECONDS=80
+
+# end_daemons FOLDER: the agent and the broker whose pid files are there.
+end_daemons() {
+    end_process agent "$1/agent.pid" "$DAEMON_SECONDS"
+    end_process broker "$1/broker.pid" "$DAEMON_SECONDS"
+}
+
 log_size() { stat --format=%s "$1" 2>/dev/null || echo 0; }
 
 # show_log FILE [OFFSET]: the last lines that were written after OFFSET.

@@ -14,7 +14,6 @@ from dockerbroker.agent.pinging import Pinger, Post
 from dockerbroker.config import AgentConfiguration, load_agent
 from dockerbroker.config.certificates import CERTIFICATE_OPTIONS, check_certificates
 from dockerbroker.lifetime import (
-    DaemonThreadPool,
     Lifetime,
     ProgramOptions,
     Stage,
@@ -23,6 +22,7 @@ from dockerbroker.lifetime import (
     names_stage,
     use_monotonic_clock,
 )
+from dockerbroker.threads import DaemonThreadPool
 
 PROGRAM = "dockeragent"
 

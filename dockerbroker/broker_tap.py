@@ -7,11 +7,11 @@ import socket
 import time
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from attrs import define, field, frozen
 from twisted.application.service import IService
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import maybeDeferred
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
@@ -29,10 +29,8 @@ from dockerbroker.config import BrokerConfiguration, load_broker
 from dockerbroker.engines.docker import DockerEngines
 from dockerbroker.engines.executors import HostExecutors
 from dockerbroker.engines.interfaces import Engines, Executors
-from dockerbroker.engines.pool import DaemonThreadPool as EngineThreadPool
 from dockerbroker.errors import InvalidConfiguration
 from dockerbroker.lifetime import (
-    DaemonThreadPool,
     Lifetime,
     ProgramOptions,
     Stage,
@@ -50,6 +48,7 @@ from dockerbroker.persisters.interfaces import IPersister
 from dockerbroker.persisters.opening import check, open_persister
 from dockerbroker.persisters.sql import SqlPersister
 from dockerbroker.persisters.sqlite import sqlite_url
+from dockerbroker.threads import DaemonThreadPool
 from dockerbroker.web.auth import Credentials
 from dockerbroker.web.guard import GuardedSite
 from dockerbroker.web.site import make_site
@@ -59,11 +58,10 @@ PROGRAM = "dockerbroker"
 _DATABASE_THREADS = 8
 _NAME_THREADS = 10
 _BACKLOG = 128
-#: Every request is answered within this time, and so is every operation over; seconds.
-_REQUESTS_PATIENCE = 50.0
-_WORK_PATIENCE = 60.0
+#: Within this time every request is answered, and every operation that had begun is over; seconds.
+_WORK_PATIENCE = 50.0
+_DATABASE_PATIENCE = 5.0
 
-_log = Logger()
 _random = random.SystemRandom()
 
 
@@ -89,7 +87,7 @@ def makeService(options: Options) -> IService:
 def build(reactor: Any, configuration: BrokerConfiguration) -> Lifetime:
     """Wire the broker: its parts in the order in which they start."""
     database_threads = DaemonThreadPool("database", _DATABASE_THREADS)
-    docker_threads = EngineThreadPool(minthreads=0, maxthreads=1, name="docker")
+    docker_threads = DaemonThreadPool("docker", 1, leaves_busy=True)
     program = Program(
         reactor=reactor,
         configuration=configuration,
@@ -123,20 +121,21 @@ class Parts:
 class Program:
     """The broker's parts, from the opening of its database to its closing."""
 
+    _log: ClassVar[Logger] = Logger()
+
     reactor: Any
     configuration: BrokerConfiguration
     database_threads: DaemonThreadPool
-    docker_threads: EngineThreadPool
+    docker_threads: DaemonThreadPool
     _parts: Parts | None = field(default=None, init=False)
     _port: IListeningPort | None = field(default=None, init=False)
 
     def stages(self) -> list[Stage]:
         """Return the parts in the order in which they start; they stop in the opposite one."""
         return [
-            Stage(name="the database", start=self.open, stop=self.close, patience=10.0),
+            Stage(name="the database", start=self.open, stop=self.close, patience=_DATABASE_PATIENCE),
             Stage(name="the leases", start=self.keep_leases, stop=self.end_leases),
-            Stage(name="the work", stop=self.finish_work, patience=_WORK_PATIENCE),
-            Stage(name="the requests", stop=self.drain, patience=_REQUESTS_PATIENCE),
+            Stage(name="the requests and their work", stop=self.finish, patience=_WORK_PATIENCE),
             Stage(name="the listener", start=self.listen, stop=self.stop_listening),
             Stage(name="taking over", stop=self.settle),
         ]
@@ -144,12 +143,14 @@ class Program:
     async def open(self) -> None:
         """Open the database, seed it if it is new, and make what works on it."""
         for warning in self.configuration.warnings:
-            _log.warn("{warning}", warning=warning)
+            self._log.warn("{warning}", warning=warning)
         url = sqlite_url(self.configuration.persister.database)
         persister = await open_persister(self.reactor, url, self.database_threads)
         images = self.configuration.services.images
         if await persister.seed_images(images):
-            _log.info("The catalog is new, with {count} images from the configuration", count=len(images))
+            self._log.info(
+                "The catalog is new, with {count} images from the configuration", count=len(images)
+            )
         engines = DockerEngines(self.reactor, self.docker_threads, per_host=self.configuration.per_host)
         self._parts = make_parts(self.reactor, self.configuration, persister, engines)
 
@@ -170,13 +171,10 @@ class Program:
         """Take nothing over any more."""
         self.parts.reconciler.settle()
 
-    async def finish_work(self) -> None:
-        """Wait until all operations that this broker carries have ended."""
+    async def finish(self) -> None:
+        """Wait until all requests are answered, and all operations that this broker carries have ended."""
+        await self.parts.site.drain()
         await self.parts.worker.finished()
-
-    def drain(self) -> Deferred[None]:
-        """Wait until all requests are answered."""
-        return self.parts.site.drain()
 
     def listen(self) -> None:
         """Take requests."""

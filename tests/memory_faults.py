@@ -1,4 +1,4 @@
-"""Faults of the calls of a fake: an error instead, a lost reply, a call that hangs until it is released."""
+"""Faults of the calls of a fake: an error instead, a late answer, a call that hangs until it is released."""
 
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import wraps
@@ -7,7 +7,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from attrs import define, field
 from twisted.internet.defer import Deferred
 
-from dockerbroker.errors import EngineError, EngineUnreachable, OutcomeUnknown
+from dockerbroker.errors import EngineError, EngineUnreachable
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -57,15 +57,6 @@ class Faulty:
             raise error
 
         self.faults.setdefault(method, []).extend([fault] * times)
-
-    def lose_reply(self, method: str) -> None:
-        """Let the next call of the method be done, and its outcome be unknown to the caller."""
-
-        async def fault(call: Callable[[], Awaitable[Any]]) -> Any:
-            await call()
-            raise OutcomeUnknown("The connection to the Docker host memory was lost before it answered.")
-
-        self.faults.setdefault(method, []).append(fault)
 
     def hang_next(self, method: str) -> Hang:
         """Let the next call of the method wait, having done nothing, until the result is released."""

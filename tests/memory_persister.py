@@ -95,6 +95,8 @@ class MemoryPersister:
     async def put_image(self, definition: ImageDefinition) -> bool:
         """Add or replace a definition."""
         with self._call("put_image"):
+            for row in self.tables.images.values():
+                records.read_image(row).require_room_for(definition)
             is_new = definition.name not in self.tables.images
             self.tables.images[definition.name] = records.image_row(definition)
             return is_new

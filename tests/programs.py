@@ -6,26 +6,15 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from attrs import define, field
 
-#: How long anything may take, in seconds; only waited for when something is wrong.
-PATIENCE = 60.0
+from tests.polling import PATIENCE, poll
 
 ROOT = Path(__file__).parent.parent
-
-
-def poll(done: Callable[[], bool], complaint: Callable[[], str]) -> None:
-    """Wait until it is done; fails with the complaint when that takes too long."""
-    deadline = time.monotonic() + PATIENCE
-    while not done():
-        if time.monotonic() > deadline:
-            raise AssertionError(complaint())
-        time.sleep(0.02)
 
 
 def is_running(pid: int) -> bool:

@@ -13,8 +13,7 @@ import socket
 import subprocess
 import tempfile
 import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from unittest import SkipTest
 
@@ -30,6 +29,7 @@ from tests.engine_images import (
     static_busybox,
 )
 from tests.engine_transport import ThrowawayAuthority, TlsMaterial, forward, server_context, write_material
+from tests.polling import comes_true, free_port
 
 REQUIRE_VARIABLE = "DOCKERBROKER_REQUIRE_BACKENDS"
 FOLDER_PREFIX = "dockerbroker-engine-"
@@ -147,13 +147,13 @@ def _private_engine() -> RealEngine:
     _sweep()
     authority = ThrowawayAuthority()
     folder = Path(tempfile.mkdtemp(prefix=f"{FOLDER_PREFIX}{os.getpid()}-"))
-    tls_port = _free_port()
+    tls_port = free_port()
     paths = write_material(authority.server(), folder / "tls")
     unix_url = f"unix://{folder}/docker.sock"
     process = _spawn(folder, [f"--host={unix_url}", f"--host=tcp://127.0.0.1:{tls_port}"], paths)
     atexit.register(_stop_own, os.getpid(), folder, process)
     if (
-        not _wait(lambda: process.poll() is not None or _answers(unix_url), START_SECONDS)
+        not comes_true(lambda: process.poll() is not None or _answers(unix_url), START_SECONDS)
         or process.poll() is not None
     ):
         lines = (folder / "dockerd.log").read_text(errors="replace").splitlines()[-3:]
@@ -210,21 +210,6 @@ def _answers(url: str) -> bool:
         return False
 
 
-def _wait(condition: Callable[[], bool], seconds: float) -> bool:
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.05)
-    return True
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
-
-
 def _stop_own(owner: int, folder: Path, process: subprocess.Popen[bytes]) -> None:
     if os.getpid() != owner:
         return  # a forked child leaves the engine to its parent
@@ -249,7 +234,7 @@ def _sweep() -> None:
                 pid = int((folder / "dockerd.pid").read_text())
                 if pid in _processes_of(folder):
                     os.kill(pid, signal.SIGTERM)
-                    _wait(lambda: not Path(f"/proc/{pid}").exists(), STOP_SECONDS)  # noqa: B023
+                    comes_true(lambda: not Path(f"/proc/{pid}").exists(), STOP_SECONDS)  # noqa: B023
             _remove(folder)
 
 

@@ -7,24 +7,21 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
-import time
 from base64 import b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from attrs import define, field, frozen
 
+from tests.polling import PATIENCE, free_port, poll
+
 USER = "admin"
 PASSWORD = "the platform's password"
-
-#: How long a program may take to start or to end, in seconds; only waited for when something is wrong.
-PATIENCE = 60.0
 
 
 @frozen
@@ -39,14 +36,6 @@ class Answer:
     def description(self) -> str:
         """The sentence for people in an error."""
         return str(self.document.get("description", ""))
-
-
-def free_port() -> int:
-    """Return a port of the loopback interface on which nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @define(eq=False)
@@ -77,7 +66,7 @@ class RunningBroker:
     def start_broker(self) -> None:
         """Start the broker and wait until it answers."""
         self.broker = self._program("dockerbroker", "broker")
-        self._poll(self._is_listening, "the broker does not answer")
+        poll(self._is_listening, lambda: f"the broker does not answer: {self.log()}")
 
     def stop(self) -> None:
         """End both programs and remove the folder."""
@@ -197,13 +186,7 @@ class RunningBroker:
     def _wait_for_host(self) -> None:
         # The agent logs that it has registered once the broker has stored its ping.
         log = self.folder / "agent.log"
-        self._poll(
-            lambda: log.exists() and "egistered" in log.read_text("utf-8"), "the agent does not register"
+        poll(
+            lambda: log.exists() and "egistered" in log.read_text("utf-8"),
+            lambda: f"the agent does not register: {self.log()}",
         )
-
-    def _poll(self, done: Callable[[], bool], complaint: str) -> None:
-        deadline = time.monotonic() + PATIENCE
-        while not done():
-            if time.monotonic() > deadline:
-                raise AssertionError(f"{complaint}: {self.log()}")
-            time.sleep(0.05)

@@ -26,6 +26,35 @@ ORIGINAL_BROKER = """{
   "loglevel": "debug"
 }"""
 
+#: A file in which much is wrong, and what is said about it.
+_WRONG = {
+    "dispatcher": "RoundRobin",
+    "port": 70000,
+    "persister": {"driver": "oracle"},
+    "services": {
+        "user": "a:b",
+        "password": "",
+        "catalog": "a/b",
+        "images": [{"name": "ok", "plan": "1"}, {"name": "UPPER CASE"}, 7],
+    },
+    "perhost": True,
+    "readywithin": "soon",
+}
+_COMPLAINTS = (
+    "dispatcher: must be SimpleDispatcher",
+    "port: must be a whole number from 1 to 65535",
+    "persister.driver: must be sqlite",
+    "persister.database: is missing or empty",
+    "services.user: must not hold a colon",
+    "services.password: is missing or empty",
+    "services.catalog: must be one segment of a path",
+    "services.images[1].name: is not the name of a Docker image",
+    "services.images[1].plan: is missing or empty",
+    "services.images[2]: must be an object",
+    "perhost: must be a whole number",
+    "readywithin: must be a number",
+)
+
 
 class BrokerTests(ConfigurationCase):
     """The broker's file."""
@@ -113,35 +142,8 @@ class BrokerTests(ConfigurationCase):
 
     def test_every_complaint_at_once(self) -> None:
         """One error holds every complaint, each with the path of its key."""
-        said = self.complaints(
-            {
-                "dispatcher": "RoundRobin",
-                "port": 70000,
-                "persister": {"driver": "oracle"},
-                "services": {
-                    "user": "a:b",
-                    "password": "",
-                    "catalog": "a/b",
-                    "images": [{"name": "ok", "plan": "1"}, {"name": "UPPER CASE"}, 7],
-                },
-                "perhost": True,
-                "readywithin": "soon",
-            }
-        )
-        for complaint in (
-            "dispatcher: must be SimpleDispatcher",
-            "port: must be a whole number from 1 to 65535",
-            "persister.driver: must be sqlite",
-            "persister.database: is missing or empty",
-            "services.user: must not hold a colon",
-            "services.password: is missing or empty",
-            "services.catalog: must be one segment of a path",
-            "services.images[1].name: is not the name of a Docker image",
-            "services.images[1].plan: is missing or empty",
-            "services.images[2]: must be an object",
-            "perhost: must be a whole number",
-            "readywithin: must be a number",
-        ):
+        said = self.complaints(_WRONG)
+        for complaint in _COMPLAINTS:
             self.assertIn(complaint, said)
         self.assertNotIn("\n", said)
 

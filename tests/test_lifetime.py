@@ -18,7 +18,6 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from dockerbroker.errors import InvalidRequest, Unavailable
 from dockerbroker.lifetime import (
-    DaemonThreadPool,
     Lifetime,
     Stage,
     make_or_refuse,
@@ -26,6 +25,7 @@ from dockerbroker.lifetime import (
     pool_stage,
     use_monotonic_clock,
 )
+from dockerbroker.threads import DaemonThreadPool
 
 # Twisted declares it as less than it is.
 reactor: Any = the_reactor

@@ -1,6 +1,9 @@
 """The two plugins of twistd: their options, what they refuse, and how they are wired."""
 
+import re
 import socket
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import closing, redirect_stdout
 from datetime import UTC, datetime, timedelta
@@ -29,6 +32,19 @@ from dockerbroker.config import load_agent, load_broker
 from dockerbroker.errors import InvalidConfiguration
 from dockerbroker.lifetime import ProgramOptions, check_address
 from tests.configurations import agent_document, broker_document, written
+from tests.polling import PATIENCE, free_port
+from tests.programs import ROOT, environment
+
+_MAKE_SERVICE = """
+import sys, time
+from dockerbroker import {tap}
+
+options = {tap}.Options()
+options.parseOptions(["--config", sys.argv[1]])
+{tap}.makeService(options)
+from twisted.internet import reactor
+print(reactor.seconds is time.monotonic)
+"""
 
 
 def pem_key(key: ec.EllipticCurvePrivateKey, encryption: KeySerializationEncryption | None = None) -> bytes:
@@ -67,6 +83,18 @@ class _Taps(SynchronousTestCase):
         assert isinstance(sentence, str)
         self.assertEqual(len(sentence.splitlines()), 1)
         return sentence
+
+    def assert_monotonic(self, tap: str, config: Path) -> None:
+        """Assert that `makeService` sets the clock of the reactor, in a process that ends with it."""
+        ended = subprocess.run(
+            [sys.executable, "-c", _MAKE_SERVICE.format(tap=tap), str(config)],
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+            env=environment(sys.path),
+        )
+        self.assertEqual((ended.stdout, ended.returncode), ("True\n", 0), ended.stderr)
 
     def parsed(self, options: ProgramOptions, *words: str) -> Any:
         """Return the options after they were read."""
@@ -135,7 +163,7 @@ class BrokerTests(_Taps):
 
     def test_unusable_database(self) -> None:
         """A database that cannot be opened is one sentence."""
-        document = broker_document() | {"listenIP": "127.0.0.1", "port": _free_port()}
+        document = broker_document() | {"listenIP": "127.0.0.1", "port": free_port()}
         document["persister"]["database"] = "no/such/folder/broker.db"
         self.assertIn("persister.database: ", self._refusal(written(self.folder, document)))
 
@@ -149,8 +177,7 @@ class BrokerTests(_Taps):
             [
                 "taking over",
                 "the listener",
-                "the requests",
-                "the work",
+                "the requests and their work",
                 "the leases",
                 "the database",
                 "the threads database",
@@ -158,6 +185,24 @@ class BrokerTests(_Taps):
                 "the threads names",
             ],
         )
+
+    def test_time_to_stop(self) -> None:
+        """Whoever stops the broker waits for as long as its parts may take, before it is killed."""
+        configuration = load_broker(written(self.folder, broker_document()), {})
+        lifetime = broker_tap.build(MemoryReactorClock(), configuration)
+        own = sum(stage.patience for stage in lifetime.stages)
+        for path, setting in (
+            ("bin/processes.sh", "DAEMON_SECONDS"),
+            ("etc/systemd/dockerbroker.service", "TimeoutStopSec"),
+        ):
+            found = re.search(rf"\b{setting}=(\d+)$", (ROOT / path).read_text("utf-8"), re.MULTILINE)
+            assert found is not None
+            self.assertLess(own, int(found[1]), path)
+
+    def test_clock(self) -> None:
+        """The broker's timers run by the clock that nobody sets."""
+        document = broker_document() | {"listenIP": "127.0.0.1", "port": free_port()}
+        self.assert_monotonic("broker_tap", written(self.folder, document))
 
     def _refusal(self, path: Path) -> str:
         options = self.parsed(broker_tap.Options(), "--config", str(path))
@@ -213,6 +258,10 @@ class AgentTests(_Taps):
         said = self._refusal(*self._certificates("cert", "key", "cert"), "--config", "/absent/agent.config")
         self.assertIn("/absent/agent.config", said)
 
+    def test_clock(self) -> None:
+        """The agent's timers run by the clock that nobody sets."""
+        self.assert_monotonic("agent_tap", written(self.folder, agent_document()))
+
     def _certificates(self, cert: str, key: str, authority: str) -> list[str]:
         given = {"clientcert": cert, "clientkey": key, "cacert": authority}
         return [f"--{option}={self.folder / name}" for option, name in given.items() if name]
@@ -227,7 +276,7 @@ class AddressTests(SynchronousTestCase):
 
     def test_free(self) -> None:
         """A free address is no complaint, by number or by name, and stays free."""
-        port = _free_port()
+        port = free_port()
         for host in ("127.0.0.1", "127.0.0.1", "localhost", "0.0.0.0"):
             check_address(host, port)
 
@@ -239,12 +288,5 @@ class AddressTests(SynchronousTestCase):
             ("x" * 300, "cannot listen at"),
             ("::ffff", "::ffff:"),
         ):
-            refusal = self.assertRaises(InvalidConfiguration, check_address, host, _free_port())
+            refusal = self.assertRaises(InvalidConfiguration, check_address, host, free_port())
             self.assertIn(expected, refusal.description)
-
-
-def _free_port() -> int:
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -2,8 +2,8 @@
 
 from attrs import define
 
-from dockerbroker.errors import Conflict, NotFound
-from dockerbroker.model.catalog import ImageDefinition, collisions
+from dockerbroker.errors import NotFound
+from dockerbroker.model.catalog import ImageDefinition
 from dockerbroker.persisters.interfaces import IPersister
 
 
@@ -32,9 +32,7 @@ class Administration:
         Raises `Conflict` when its plan id is that of another image. Existing instances keep the definition
         that they were made with.
         """
-        others = [image for image in await self.images(catalog_name) if image.name != definition.name]
-        if found := collisions([*others, definition]):
-            raise Conflict(f"The image cannot be added: {'; '.join(found)}.")
+        self._check(catalog_name)
         return await self.persister.put_image(definition)
 
     async def delete_image(self, catalog_name: str, name: str) -> None:

@@ -16,6 +16,11 @@ from dockerbroker.model.secrets import Secret
 from dockerbroker.model.work import Work
 from dockerbroker.persisters.interfaces import IPersister
 
+GONE = (
+    "The container of the service instance was removed by somebody else; "
+    "delete the service instance and create it again."
+)
+
 
 @define(eq=False)
 class Executions:
@@ -107,10 +112,7 @@ class Executions:
         try:
             return await self.engines(host).has_file(work.instance.container_id, action.path)
         except NotThere:
-            raise OperationFailed(
-                "The container of the service instance was removed by somebody else; "
-                "delete the service instance and create it again."
-            ) from None
+            raise OperationFailed(GONE) from None
 
     async def _run(self, action: Action, work: Work, host: DockerHost, within: float) -> dict[str, Any]:
         """Run the executable; its exec's id is stored before anything is started."""

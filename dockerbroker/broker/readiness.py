@@ -133,9 +133,10 @@ class Readiness:
         if check is not None:
             return await self._passes(service, check, remaining)
         ports = [port for name, port in service.instance.ports.items() if name.endswith("/tcp")]
-        for port in ports:
-            if not await self._stays_open(service.instance.host.service_host, port, remaining):
-                return False
+        host = service.instance.host.service_host
+        looks = [Deferred.fromCoroutine(self._stays_open(host, port, remaining)) for port in ports]
+        if not all([await look for look in looks]):
+            return False
         if not ports:
             # Nothing to connect to: that it still runs after a moment is all that can be seen.
             await deferLater(self.reactor, STAYS_OPEN, lambda: None)

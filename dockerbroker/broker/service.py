@@ -251,7 +251,7 @@ class ServiceBroker:
         if operation is None:
             raise OperationFailed(
                 f"The operation was not finished within {self.limits.request:g} s; "
-                "what it made is being undone."
+                "the broker undoes it, or ends it if it is a deletion."
             )
         if operation.phase is Phase.SUCCEEDED:
             return

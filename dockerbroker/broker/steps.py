@@ -4,9 +4,10 @@ from collections.abc import Awaitable, Callable
 from typing import ClassVar
 
 from attrs import define, evolve
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
-from dockerbroker.broker.executions import Executions
+from dockerbroker.broker.executions import GONE, Executions
 from dockerbroker.broker.limits import Limits
 from dockerbroker.broker.readiness import Readiness, Service
 from dockerbroker.engines.interfaces import Engines, Executors, IEngine
@@ -23,6 +24,7 @@ from dockerbroker.errors import (
 )
 from dockerbroker.model.containers import (
     LABEL_CLUSTER,
+    Container,
     ContainerSpec,
     container_name,
     container_spec,
@@ -42,6 +44,8 @@ STOP_GRACE = 10.0
 PORT_ATTEMPTS = 5
 #: What is kept of a bind's time for ending a `/bind` that passes its deadline, in seconds.
 ENDING = 4.0
+#: How long after its first answer an engine that hung may still carry out what it was asked, in seconds.
+LATE_CREATE = 3.0
 #: How often a removal with an unknown outcome is tried.
 REMOVE_ATTEMPTS = 3
 
@@ -181,7 +185,9 @@ class Steps:
             return
         engine = self.engines(host)
         container = await engine.inspect(_container_of(work))
-        if container is not None and not container.running:
+        if container is None:
+            raise OperationFailed(GONE)
+        if not container.running:
             await engine.start(container.id)
             await self.readiness.wait(self._service(work, host), within)
 
@@ -223,8 +229,8 @@ class Steps:
         name = container_name(cluster_id, work.instance.id, work.instance.generation)
         grace = STOP_GRACE if work.operation.phase is Phase.FORWARD else 0.0
         for attempt in range(1, REMOVE_ATTEMPTS + 1):
-            found = await engine.inspect(name)
-            if found is None or not is_ours(found, cluster_id, work.instance):
+            found = await self._own_container(engine, work, cluster_id, name)
+            if found is None:
                 return work
             try:
                 await engine.remove(found.id, grace=grace)
@@ -232,6 +238,24 @@ class Steps:
                 if attempt == REMOVE_ATTEMPTS:
                     raise
         return work
+
+    async def _own_container(
+        self, engine: IEngine, work: Work, cluster_id: str, name: str
+    ) -> Container | None:
+        """Return the instance's container, by its id, since somebody may have renamed it, or by its name.
+
+        One look is not enough while Docker may still carry out a create that it was asked for: an engine
+        that hung does so when it wakes up.
+        """
+        looks = (0.0, LATE_CREATE) if work.operation.may_create else (0.0,)
+        for pause in looks:
+            if pause:
+                await deferLater(self.readiness.reactor, pause)
+            for named in filter(None, (work.instance.container_id, name)):
+                found = await engine.inspect(named)
+                if found is not None and is_ours(found, cluster_id, work.instance):
+                    return found
+        return None
 
 
 async def known_host(persister: IPersister, key: HostKey) -> DockerHost:

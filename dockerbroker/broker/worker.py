@@ -16,6 +16,7 @@ from dockerbroker.errors import (
     ExecutableOverrun,
     LostLease,
     OperationFailed,
+    OutcomeUnknown,
     Unavailable,
 )
 from dockerbroker.model.instances import Change, Operation, Phase, Step
@@ -164,6 +165,8 @@ class Worker:
         except DeferredTimeoutError:
             if operation.step is Step.EXECUTE:
                 raise ExecutableOverrun(text, ended=False) from None
+            if operation.step is Step.CREATE:
+                raise OutcomeUnknown(text) from None
             raise OperationFailed(text) from None
 
     async def _advance(self, work: Work) -> Work:
@@ -180,6 +183,8 @@ class Worker:
         if work.operation.phase is Phase.FAILING:
             return await self._undoing_failed(work, error)
         is_unended = isinstance(error, ExecutableOverrun) and not error.ended
+        if work.operation.step is Step.CREATE and isinstance(error, OutcomeUnknown):
+            work = evolve(work, operation=evolve(work.operation, may_create=True))
         undone = failing(work.operation, work.instance, error.description, is_unended=is_unended)
         if undone is None:
             text = error.description + (remainder(work.operation.kind) if is_unended else "")
@@ -207,7 +212,7 @@ class Worker:
         """Leave the operation to whoever takes it over after a while."""
         await self._write(Change(operation=operation))
         try:
-            await self.persister.release(operation, delay=min(2.0**operation.attempt, LONGEST_DELAY))
+            await self.persister.release(operation, delay=_pause(operation.attempt))
         except Unavailable as error:
             # Its lease lapses by itself.
             self._log.warn("parking {id}: {why}", id=operation.id, why=error.description)
@@ -229,6 +234,11 @@ class Worker:
                 pause = min(pause * 2, LONGEST_WRITE_PAUSE)
             else:
                 return
+
+
+def _pause(attempt: int) -> float:
+    """Return the seconds until the next try; a host may be away for days, and the attempts many."""
+    return min(2.0 ** min(attempt, 10), LONGEST_DELAY)
 
 
 def _is_parked(operation: Operation) -> bool:

@@ -137,10 +137,7 @@ class Clients:
 
     def version(self, remaining: float) -> str:
         """Return the version of the API that was negotiated with the engine."""
-        if self._version is None:
-            self.ask(lambda _client: None, remaining)
-        assert self._version is not None
-        return self._version
+        return self._version or self.ask(lambda client: client.api_version, remaining)
 
     def close(self) -> None:
         """Close what is idle, and everything else once it comes back."""
@@ -172,6 +169,8 @@ class Clients:
         if isinstance(error, EngineUnreachable):
             # The engine may have been replaced by one of another version.
             self._version = None
+            while self._idle:
+                self._idle.pop().close()
         if self._closed or isinstance(error, EngineUnreachable | OutcomeUnknown):
             client.close()
         else:

@@ -15,7 +15,7 @@ from dockerbroker.engines.address import DockerAddress, TlsMaterial, address_of
 from dockerbroker.engines.client import Client, Clients
 from dockerbroker.engines.hijack import ExecStart
 from dockerbroker.engines.interfaces import IEngine
-from dockerbroker.engines.pool import DaemonThreadPool, Lane, Reactor
+from dockerbroker.engines.pool import Lane, Reactor
 from dockerbroker.errors import EngineUnreachable, OutcomeUnknown
 from dockerbroker.model.containers import (
     LABEL_CLUSTER,
@@ -27,12 +27,17 @@ from dockerbroker.model.containers import (
 )
 from dockerbroker.model.hosts import DockerHost
 from dockerbroker.model.secrets import Secret
+from dockerbroker.threads import DaemonThreadPool
 
 #: Deadlines, in seconds. Stopping takes its grace, and removing then as long as looking.
 _CREATE = 20.0
 _START = 30.0
 _LOOK = 10.0
 _STOP = 5.0
+#: How long a change waits for its turn while others on the host are under way, in seconds.
+_TURN = 30.0
+#: Looks, changes and execs have places of their own.
+_LANES = 3
 #: What a start of an exec may take beyond the command's own deadline: beginning, and looking at its end.
 _AROUND_EXEC = 10.0
 _POLL = 0.1
@@ -46,12 +51,13 @@ T = TypeVar("T")
 class DockerEngine:
     """The Docker Engine of one host.
 
-    Execs have a lane of their own: they last as long as the image's executables do, and must not keep the
-    host from being looked at.
+    Execs have a lane of their own, since they last as long as the image's executables do, and so have
+    changes, since a container may be slow to stop: neither must keep the host from being looked at.
     """
 
     address: DockerAddress
     calls: Lane
+    changes: Lane
     execs: Lane
     clients: Clients
 
@@ -68,11 +74,11 @@ class DockerEngine:
             answer = client.create_container_from_config(_configuration(client, spec), spec.name)
             return _text(answer["Id"])
 
-        return await self._ask(_CREATE, ask)
+        return await self._change(_CREATE, ask)
 
     async def start(self, container_id: str) -> None:
         """Start the container; see `IEngine.start`."""
-        await self._ask(_START, lambda client: client.start(container_id))
+        await self._change(_START, lambda client: client.start(container_id))
 
     async def keep_running(self, container_id: str) -> None:
         """Let Docker restart the container; see `IEngine.keep_running`."""
@@ -119,7 +125,7 @@ class DockerEngine:
                     raise OutcomeUnknown(f"The Docker host {self.address} is still removing the container.")
                 time.sleep(_POLL)
 
-        await self._ask(math.ceil(grace) + _STOP + _LOOK, ask)
+        await self._change(math.ceil(grace) + _STOP + _LOOK, ask)
 
     async def has_file(self, container_id: str, path: str) -> bool:
         """Whether the container has something at the path; see `IEngine.has_file`."""
@@ -172,6 +178,12 @@ class DockerEngine:
     async def inspect_exec(self, exec_id: str) -> ExecState:
         """Return what is observed of the exec; see `IEngine.inspect_exec`."""
         return await self._ask(_LOOK, lambda client: observations.exec_state(client.exec_inspect(exec_id)))
+
+    async def _change(self, deadline: float, question: Callable[[Client], T]) -> T:
+        # Containers that are slow to stop must keep nobody from looking, and others wait for their turn.
+        return await self.changes.run(
+            deadline, lambda remaining: self.clients.ask(question, remaining), patience=_TURN
+        )
 
     async def _ask(self, deadline: float, question: Callable[[Client], T]) -> T:
         return await self.calls.run(deadline, lambda remaining: self.clients.ask(question, remaining))
@@ -227,8 +239,9 @@ def _without_tls(_host: DockerHost) -> TlsMaterial | None:
 class DockerEngines:
     """The `Engines` of a fleet: an engine per address, in one pool of threads that grows with the fleet.
 
-    Each host has places for `per_host` calls and as many execs, and the pool has room for all of them, so
-    that hosts which hang take nothing from the others. `material` hands out what TLS to a host needs.
+    Each host has places for `per_host` changes, as many looks and as many execs, and the pool has room for
+    all of them, so that hosts which hang take nothing from the others. `material` hands out what TLS to a
+    host needs.
     """
 
     reactor: Reactor
@@ -250,11 +263,12 @@ class DockerEngines:
             engine.clients.close()
 
     def _engine(self, address: DockerAddress) -> DockerEngine:
-        room = 2 * self.per_host * (len(self._engines) + 1)
+        room = _LANES * self.per_host * (len(self._engines) + 1)
         self.threads.adjustPoolsize(0, max(room, self.threads.max))
         return DockerEngine(
             address=address,
             calls=Lane(self.reactor, self.threads, self.per_host, str(address)),
+            changes=Lane(self.reactor, self.threads, self.per_host, str(address)),
             execs=Lane(self.reactor, self.threads, self.per_host, str(address)),
             clients=Clients(address),
         )

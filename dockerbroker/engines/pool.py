@@ -1,15 +1,13 @@
-"""Threads for blocking calls, with a limit per host and a deadline that does not depend on the thread."""
+"""Blocking calls in threads, with a limit per host and a deadline that does not depend on the thread."""
 
 from collections import deque
 from collections.abc import Callable
-from threading import Thread
 from typing import Any, Protocol, TypeVar
 
 from attrs import define, field
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorFromThreads, IReactorTime
 from twisted.python.failure import Failure
-from twisted.python.threadpool import ThreadPool
 
 from dockerbroker.errors import EngineUnreachable, OutcomeUnknown
 
@@ -29,21 +27,6 @@ class Threads(Protocol):
         """Call the function in a thread, then `onResult` with its success and its result, there as well."""
 
 
-def _daemon_thread(*args: Any, **kwargs: Any) -> Thread:
-    return Thread(*args, **kwargs, daemon=True)
-
-
-class DaemonThreadPool(ThreadPool):
-    """A thread pool that never holds up the end of the process: a call may hang for ever."""
-
-    threadFactory = staticmethod(_daemon_thread)  # type: ignore[assignment]
-
-    def stop(self) -> None:
-        """Let idle threads end, and leave those alone that are in a call."""
-        self.threads.clear()
-        super().stop()
-
-
 @define(eq=False)
 class Lane:
     """Runs blocking calls for one host, at most `limit` at a time.
@@ -59,15 +42,19 @@ class Lane:
     _taken: int = field(default=0, init=False)
     _waiting: deque[Deferred[None]] = field(factory=deque, init=False)
 
-    async def run(self, deadline: float, call: Callable[[float], T]) -> T:
+    async def run(self, deadline: float, call: Callable[[float], T], *, patience: float | None = None) -> T:
         """Return what the call returns; it is given the seconds that are left, and runs in a thread.
 
-        Raises what it raises, `EngineUnreachable` when no place became free within `deadline` seconds, or
-        `OutcomeUnknown` when it did not return within them.
+        Waiting for a place counts against the deadline, unless there is a `patience` of its own for that, in
+        seconds. Raises what the call raises, `EngineUnreachable` when no place became free in time, or
+        `OutcomeUnknown` when it did not return in time.
         """
         end = self.reactor.seconds() + deadline
-        await self._place(deadline)
-        remaining = end - self.reactor.seconds()
+        await self._place(deadline if patience is None else patience)
+        remaining = deadline if patience is not None else end - self.reactor.seconds()
+        if remaining <= 0:
+            self._give_back()
+            raise self._is_busy(deadline)
         outcome: Deferred[T] = Deferred()
         timer = self.reactor.callLater(remaining, self._overdue, outcome, deadline)
 
@@ -94,12 +81,19 @@ class Lane:
 
     def _busy(self, place: Deferred[None], deadline: float) -> None:
         self._waiting.remove(place)
-        place.errback(
-            EngineUnreachable(
-                f"The Docker host {self.name} is busy: none of its {self.limit} running calls "
-                f"ended within {deadline:g} s."
-            )
+        place.errback(self._is_busy(deadline))
+
+    def _is_busy(self, deadline: float) -> EngineUnreachable:
+        return EngineUnreachable(
+            f"The Docker host {self.name} is busy: none of its {self.limit} running calls "
+            f"ended within {deadline:g} s."
         )
+
+    def _give_back(self) -> None:
+        if self._waiting:
+            self._waiting.popleft().callback(None)
+        else:
+            self._taken -= 1
 
     def _overdue(self, outcome: Deferred[Any], deadline: float) -> None:
         if not outcome.called:
@@ -108,10 +102,7 @@ class Lane:
             )
 
     def _returned(self, outcome: Deferred[Any], timer: IDelayedCall, success: bool, result: Any) -> None:
-        if self._waiting:
-            self._waiting.popleft().callback(None)
-        else:
-            self._taken -= 1
+        self._give_back()
         if timer.active():
             timer.cancel()
         if outcome.called:

@@ -2,7 +2,7 @@
 
 from dockerbroker.lifetime.addresses import check_address, unusable_address
 from dockerbroker.lifetime.children import in_child
-from dockerbroker.lifetime.pools import DaemonThreadPool, names_stage, pool_stage
+from dockerbroker.lifetime.pools import names_stage, pool_stage
 from dockerbroker.lifetime.program import (
     ProgramOptions,
     end_with_failure,
@@ -12,7 +12,6 @@ from dockerbroker.lifetime.program import (
 from dockerbroker.lifetime.stages import Lifetime, Stage
 
 __all__ = [
-    "DaemonThreadPool",
     "Lifetime",
     "ProgramOptions",
     "Stage",

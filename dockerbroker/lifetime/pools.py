@@ -1,7 +1,6 @@
-"""Thread pools that never keep a program from ending."""
+"""The stages of thread pools."""
 
 from functools import partial
-from threading import Thread
 from typing import Any
 
 from twisted.internet._resolver import GAIResolver  # the public modules offer no other way to choose its pool
@@ -11,28 +10,10 @@ from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 
 from dockerbroker.lifetime.stages import Stage
+from dockerbroker.threads import DaemonThread
 
 #: How long the calls of a pool may take to end when the program stops, in seconds.
-PATIENCE = 10.0
-
-
-class _DaemonThread(Thread):
-    """A thread that the interpreter does not wait for when it ends."""
-
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, daemon=True, **options)
-
-
-class DaemonThreadPool(ThreadPool):
-    """A pool of its own for one kind of blocking call, so that no other kind starves when they hang.
-
-    It starts no thread before there is work for it.
-    """
-
-    threadFactory = _DaemonThread
-
-    def __init__(self, name: str, threads: int) -> None:
-        super().__init__(minthreads=0, maxthreads=threads, name=name)
+PATIENCE = 5.0
 
 
 def pool_stage(reactor: IReactorFromThreads, pool: ThreadPool, *, patience: float = PATIENCE) -> Stage:
@@ -76,5 +57,5 @@ def _joined(reactor: IReactorFromThreads, pool: ThreadPool) -> Deferred[None]:
         else:
             reactor.callFromThread(joined.callback, None)
 
-    _DaemonThread(target=stop, name=f"stopping {pool.name}").start()
+    DaemonThread(target=stop, name=f"stopping {pool.name}").start()
     return joined

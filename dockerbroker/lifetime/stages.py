@@ -12,7 +12,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 #: How long a part may take to stop when it does not say otherwise, in seconds.
-DEFAULT_PATIENCE = 60.0
+DEFAULT_PATIENCE = 2.0
 
 
 def _nothing() -> None:

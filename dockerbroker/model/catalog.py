@@ -7,7 +7,7 @@ from typing import Any
 
 from attrs import frozen
 
-from dockerbroker.errors import InvalidRequest
+from dockerbroker.errors import Conflict, InvalidRequest
 from dockerbroker.model.members import Members
 from dockerbroker.model.secrets import Secret
 from dockerbroker.wire import fold
@@ -53,6 +53,11 @@ class ImageDefinition:
     def plan_id(self) -> str:
         """The plan's id, as the original made it."""
         return f"{self.name}_{self.plan}"
+
+    def require_room_for(self, other: "ImageDefinition") -> None:
+        """Raise `Conflict` when the other one cannot stand beside this one in a catalog."""
+        if found := collisions([self, other] if self.name != other.name else [other]):
+            raise Conflict(f"The image {other.name!r} cannot be added: {'; '.join(found)}.")
 
 
 def read_image(members: Members) -> ImageDefinition:

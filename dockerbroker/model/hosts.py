@@ -103,6 +103,8 @@ def _read_key(members: Members) -> HostKey:
     for key, text in (("servicehost", service_host), ("dockerhost", docker_host)):
         if len(text) > _LONGEST_HOST:
             members.complain(key, f"must have at most {_LONGEST_HOST} characters")
+        if not text.isprintable() or " " in text or ("/" in text and not text.startswith("unix://")):
+            members.complain(key, "must be the name or address of a host")
     is_path = docker_host.startswith("unix://")
     if is_path and not docker_host.startswith("unix:///"):
         members.complain("dockerhost", "must be unix:// followed by an absolute path, a name or an address")

@@ -124,7 +124,8 @@ class Operation:
 
     `step` is what is being done and `attempt` counts how often a step had to be begun again. `epoch` is
     raised by whoever takes the operation over; a write that carries an older one is refused. `exec_id` is
-    the exec that is being run. `description` says why the operation failed. Times are seconds since 1970,
+    the exec that is being run. `may_create` tells that Docker may still carry out a create that nobody heard
+    the outcome of. `description` says why the operation failed. Times are seconds since 1970,
     for people only.
     """
 
@@ -138,6 +139,7 @@ class Operation:
     epoch: int = 1
     owner: str | None = None
     exec_id: str | None = None
+    may_create: bool = False
     description: str = ""
     created_at: float = 0.0
     finished_at: float | None = None

@@ -230,4 +230,8 @@ def resumed(operation: Operation, instance: ServiceInstance) -> Operation:
     if operation.phase is Phase.FORWARD:
         description = f"The broker was stopped during the {operation.kind.value}."
         again = failing(again, instance, description) or again
-    return evolve(again, exec_id=operation.exec_id)
+    return evolve(
+        again,
+        exec_id=operation.exec_id,
+        may_create=operation.may_create or operation.step is Step.CREATE,
+    )

@@ -30,7 +30,10 @@ class IPersister(Interface):
         """
 
     async def put_image(definition: ImageDefinition) -> bool:
-        """Add or replace the definition of that name; returns whether it is new."""
+        """Add or replace the definition of that name; returns whether it is new.
+
+        Raises `Conflict` when another definition has its plan id.
+        """
 
     async def delete_image(name: str) -> None:
         """Remove a definition.

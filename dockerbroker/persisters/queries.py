@@ -44,7 +44,9 @@ def seed_images(connection: Connection, definitions: Iterable[ImageDefinition]) 
 
 
 def put_image(connection: Connection, definition: ImageDefinition) -> bool:
-    """Add or replace a definition; returns whether it is new."""
+    """Add or replace a definition; returns whether it is new, or raises `Conflict`."""
+    for other in find_images(connection):
+        other.require_room_for(definition)
     row = records.image_row(definition)
     if connection.execute(update(images).where(images.c.name == definition.name).values(row)).rowcount:
         return False

@@ -1,7 +1,7 @@
 """A persister on a SQL database: each method is one transaction in a thread."""
 
 from collections.abc import Callable, Iterable
-from typing import Protocol, TypeVar
+from typing import ClassVar, Protocol, TypeVar
 
 from attrs import Factory, define, field
 from twisted.internet.defer import Deferred, DeferredSemaphore
@@ -39,7 +39,7 @@ class SqlPersister:
     cancelled goes on in its thread.
     """
 
-    _log = Logger()
+    _log: ClassVar[Logger] = Logger()
 
     database: Database
     _run: RunInThread

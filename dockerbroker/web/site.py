@@ -28,6 +28,14 @@ _LABEL = rb"[A-Za-z0-9_-]{1,63}"
 _HOST = re.compile(rb"(?:(?=.{0,255}\Z)(?:%b\.)*%b\.?|\[[0-9A-Fa-f:.]+\]|)(?::\d{0,5})?\Z" % (_LABEL, _LABEL))
 
 
+def _without_body(request: Request, body: bytes) -> bytes:
+    """Return the body, or none of it for HEAD, of which Twisted would write a line to the log."""
+    if request.method != b"HEAD":
+        return body
+    request.setHeader(b"content-length", str(len(body)).encode("ascii"))
+    return b""
+
+
 def _no_shortcut(request: Request) -> None:
     del request
 
@@ -80,7 +88,7 @@ class Root(Resource):
             _check_path(segments)
             _check_raw(request)
         except BrokerError as error:
-            return answer_error(request, error)
+            return _without_body(request, answer_error(request, error))
         if (body := gate.shortcut(request)) is not None:
             return body
         rendered: bytes | int = gate.routes.render(request)

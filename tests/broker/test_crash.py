@@ -135,6 +135,35 @@ class SurvivingRunTests(CrashCase):
         self.assertEqual(successor.persister.tables.bindings, {})
 
 
+class LateCreateTests(SynchronousTestCase):
+    """An engine that hung carries out what nobody waits for any more."""
+
+    def test_after_the_first_look(self) -> None:
+        """A container that appears after it was looked for in vain is found by the second look."""
+        stack = Stack()
+        stack.engine.hang_next("create")
+        asked = stack.ask("PUT", instance_path("i-1"), provision_body())
+        (spec,) = (call[1] for call in stack.engine.calls if call[0] == "create")
+        while stack.engine.calls[-1][0] != "inspect":
+            stack.advance(1)
+        self.assertEqual(stack.engine.world, {})
+        self.successResultOf(Deferred.fromCoroutine(stack.engine.create(spec)))
+        self.assertEqual(stack.settle(asked).status, 500)
+        self.assertEqual((stack.engine.world, complaints(stack)), ({}, []))
+
+    def test_after_a_crash(self) -> None:
+        """The same holds for the create of a broker that died."""
+        stack = Stack()
+        hang = stack.engine.hang_next("create")
+        stack.ask("PUT", instance_path("i-1"), provision_body())
+        successor = stack.successor()
+        while successor.engine.calls[-1][0] != "inspect":
+            successor.advance(1)
+        hang.release()
+        successor.advance(TAKEOVER)
+        self.assertEqual((successor.engine.world, complaints(successor)), ({}, []))
+
+
 class ParkingTests(SynchronousTestCase):
     """Containers that cannot be removed now."""
 

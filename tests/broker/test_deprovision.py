@@ -31,6 +31,15 @@ class DeprovisionTests(SynchronousTestCase):
         self.assertEqual(self.stack.engine.world, {})
         self.assertEqual((tables.instances, tables.bindings, tables.leases), ({}, {}, {}))
 
+    def test_renamed_container(self) -> None:
+        """A container that somebody renamed is removed all the same."""
+        stack = Stack()
+        stack.provision("i-1")
+        (container,) = stack.engine.world.values()
+        container.spec = evolve(container.spec, name="renamed")
+        self.assertEqual(stack.deprovision("i-1").status, 200)
+        self.assertEqual(stack.engine.world, {})
+
     def test_order(self) -> None:
         """What is bound is unbound, `/deprovision` is run, and only then the container goes."""
         hang = self.stack.engine.hang_next("remove")

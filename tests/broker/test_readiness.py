@@ -144,9 +144,9 @@ class HealthCheckTests(ReadinessCase):
 class ConnectionCase(ReadinessCase):
     """Connections to a port, in memory."""
 
-    def connection(self) -> tuple[IProtocol, StringTransport]:
-        """Let the connection that was tried last be accepted."""
-        factory: Any = self.reactor.tcpClients[-1][2]
+    def connection(self, which: int = -1) -> tuple[IProtocol, StringTransport]:
+        """Let a connection that was tried be accepted, the last one unless told."""
+        factory: Any = self.reactor.tcpClients[which][2]
         protocol: IProtocol = factory.buildProtocol(None)
         transport = StringTransport()
         protocol.makeConnection(transport)
@@ -223,10 +223,10 @@ class SeveralPortTests(ConnectionCase):
     ports = ("1/tcp", "53/udp", "2/tcp")
 
     def test_each(self) -> None:
-        """Every TCP port must be ready; one of UDP cannot be asked."""
+        """Every TCP port must be ready, all are tried at once; one of UDP cannot be asked."""
         waiting = self.wait()
-        for _ in range(2):
-            protocol, _transport = self.connection()
+        for which in range(2):
+            protocol, _transport = self.connection(which)
             self.assertNoResult(waiting)
             protocol.dataReceived(b"hello")
         self.successResultOf(waiting)

@@ -77,7 +77,7 @@ class TimeTests(SynchronousTestCase):
         stack.engine.hang_next("remove")
         answer = self.timely(stack, "PUT", instance_path("i-1"), provision_body())
         self.assertEqual(answer.status, 500)
-        self.assertIn("what it made is being undone", answer.description)
+        self.assertIn("the broker undoes it", answer.description)
         stack.advance(200)
         self.assertEqual((stack.engine.world, complaints(stack)), ({}, []))
 

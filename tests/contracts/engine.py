@@ -39,13 +39,6 @@ def name() -> str:
     return f"contract-{os.getpid()}-{next(_names)}"
 
 
-def free_port() -> int:
-    """Return a port of this machine on which nothing listens."""
-    with socket.create_server(("", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
-
-
 def spec(image: str = PLAIN, **members: Any) -> ContainerSpec:
     """Return a container to be created, by default without ports and with a cluster of its own."""
     own = name()

@@ -22,6 +22,7 @@ from dockerbroker.model.containers import (
 )
 from tests.contracts import engine
 from tests.contracts.images import BROKEN, CRASHING, PLAIN
+from tests.polling import free_port
 
 
 class ContainerContract(engine.EngineTestCase):
@@ -48,7 +49,7 @@ class ContainerContract(engine.EngineTestCase):
 
     async def test_created(self) -> None:
         """A created container has its name and labels, does not run and publishes nothing."""
-        wanted = engine.spec(ports={"8080/tcp": engine.free_port()})
+        wanted = engine.spec(ports={"8080/tcp": free_port()})
         container_id = await self.created(wanted)
         expected = Container(
             id=container_id, name=wanted.name, image=PLAIN, running=False, labels=wanted.labels, ports={}
@@ -57,7 +58,7 @@ class ContainerContract(engine.EngineTestCase):
 
     async def test_started(self) -> None:
         """A started container runs and publishes its ports; it is found by its name as well as by its id."""
-        wanted = engine.spec(ports={"8080/tcp": engine.free_port(), "53/udp": engine.free_port()})
+        wanted = engine.spec(ports={"8080/tcp": free_port(), "53/udp": free_port()})
         container_id = await self.started(wanted)
         container = await self.engine.inspect(wanted.name)
         assert container is not None
@@ -89,7 +90,7 @@ class ContainerContract(engine.EngineTestCase):
 
     async def test_port_of_container(self) -> None:
         """A port of another container is `HostPortTaken`, and the container stays created (M18)."""
-        port = engine.free_port()
+        port = free_port()
         await self.started(engine.spec(ports={"8080/tcp": port}))
         second = await self.created(engine.spec(ports={"8080/tcp": port}))
         sentence = await self.assert_raises(HostPortTaken, self.engine.start(second))
@@ -99,7 +100,7 @@ class ContainerContract(engine.EngineTestCase):
 
     async def test_port_of_process(self) -> None:
         """A port on which another process of the host listens is `HostPortTaken` (M18)."""
-        port = engine.free_port()
+        port = free_port()
         self.world.occupy(port)
         container_id = await self.created(engine.spec(ports={"8080/tcp": port}))
         await self.assert_raises(HostPortTaken, self.engine.start(container_id))
@@ -126,7 +127,7 @@ class ContainerContract(engine.EngineTestCase):
 
     async def test_containers(self) -> None:
         """Every container of the cluster is listed as it is inspected, whether it runs or not (M18)."""
-        running = engine.spec(ports={"8080/tcp": engine.free_port()})
+        running = engine.spec(ports={"8080/tcp": free_port()})
         ids = {
             await self.started(running),
             await self.created(engine.spec(labels=running.labels)),

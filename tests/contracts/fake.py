@@ -12,11 +12,11 @@ from twisted.internet.task import Clock, deferLater
 from twisted.trial.unittest import TestCase
 
 from dockerbroker.engines.docker import DockerEngine, DockerEngines
-from dockerbroker.engines.pool import DaemonThreadPool
 from dockerbroker.errors import (
     EngineError,
 )
 from dockerbroker.model.containers import ContainerSpec
+from dockerbroker.threads import DaemonThreadPool
 from tests.contracts.real import host_at
 from tests.fake_dockerd import (
     FakeDockerd,
@@ -49,7 +49,7 @@ class FakeCase(TestCase):
     def setUp(self) -> None:
         """Have a fake engine, and ours that talks to it."""
         self.clock = ThreadClock()
-        self.threads = DaemonThreadPool(0, 0)
+        self.threads = DaemonThreadPool("fake", 0, leaves_busy=True)
         self.threads.start()
         self.addCleanup(self.threads.stop)
         clock: Any = self.clock

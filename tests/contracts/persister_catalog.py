@@ -23,6 +23,15 @@ class CatalogContract(PersisterTestCase):
         self.assertIs(self.done(self.persister.seed_images([REDIS, STATIC])), True)
         self.assertEqual(self.done(self.persister.images()), [STATIC, REDIS])
 
+    def test_plan_id_of_another(self) -> None:
+        """Two definitions cannot have one plan id; the one that is there stays as it is, and others go on."""
+        self.done(self.persister.put_image(evolve(REDIS, name="a_b", plan="c")))
+        same = evolve(REDIS, name="a", plan="b_c")
+        self.refused(Conflict, self.persister.put_image(same))
+        self.assertEqual([image.name for image in self.done(self.persister.images())], ["a_b"])
+        self.assertIs(self.done(self.persister.put_image(evolve(same, plan="d"))), True)
+        self.assertIs(self.done(self.persister.put_image(evolve(same, plan="e"))), False)
+
     def test_seed_again(self) -> None:
         """A second seeding, by whichever broker, changes nothing and says so."""
         self.done(self.persister.seed_images([REDIS]))

@@ -14,10 +14,10 @@ from twisted.trial.unittest import TestCase
 
 from dockerbroker.engines.address import TlsMaterial
 from dockerbroker.engines.docker import DockerEngines
-from dockerbroker.engines.pool import DaemonThreadPool
 from dockerbroker.model.containers import LABEL_CLUSTER
 from dockerbroker.model.hosts import DockerHost, HostKey
 from dockerbroker.model.secrets import Secret
+from dockerbroker.threads import DaemonThreadPool
 from tests.contracts import engine
 from tests.contracts.images import fill_real
 from tests.real_engine import RealEngine, require_engine
@@ -54,7 +54,7 @@ def engines_for(
 ) -> DockerEngines:
     """Return engines whose connections and threads end with the test."""
     clock: Any = reactor
-    threads = DaemonThreadPool(0, 4)
+    threads = DaemonThreadPool("real", 4, leaves_busy=True)
     threads.start()
     engines = DockerEngines(clock, threads, 4, material)
     test.addCleanup(threads.stop)

@@ -5,6 +5,7 @@ from dockerbroker.model.containers import LABEL_CLUSTER
 from dockerbroker.model.secrets import Secret
 from tests.contracts import engine, engine_containers, engine_execs, real
 from tests.contracts.images import PLAIN
+from tests.polling import free_port
 
 
 class RealContainerTests(engine_containers.ContainerContract):
@@ -16,7 +17,7 @@ class RealContainerTests(engine_containers.ContainerContract):
 
     async def test_what_docker_is_told(self) -> None:
         """A container is confined, its log bounded; Docker restarts it once `keep_running` was called."""
-        container_id = await self.started(engine.spec(ports={"8080/tcp": engine.free_port()}))
+        container_id = await self.started(engine.spec(ports={"8080/tcp": free_port()}))
         client = real.filled_engine().client()
         self.addCleanup(client.close)
         config = client.inspect_container(container_id)["HostConfig"]

@@ -5,7 +5,6 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 from twisted.internet.defer import ensureDeferred
@@ -17,6 +16,7 @@ from dockerbroker.errors import EngineUnreachable
 from tests.contracts.engine import name, spec
 from tests.contracts.images import PLAIN, fill_memory
 from tests.memory_engine import MemoryEngine
+from tests.polling import poll
 
 _STUBBORN = 'trap "" TERM INT HUP; sleep 9999 & (exec env -i sleep 9999) & sleep 9999; sleep 9999'
 
@@ -45,11 +45,10 @@ class KillerTests(SynchronousTestCase):
 
     def until_alive(self, process: subprocess.Popen[bytes], count: int) -> None:
         """Wait until so many processes of the session run."""
-        for _ in range(200):
-            if self.alive(process.pid) == count:
-                return
-            time.sleep(0.05)
-        self.fail(f"{self.alive(process.pid)} processes instead of {count}")
+        poll(
+            lambda: self.alive(process.pid) == count,
+            lambda: f"{self.alive(process.pid)} processes instead of {count}",
+        )
 
     def check(self, *shell: str) -> None:
         """Run the script in the shell."""

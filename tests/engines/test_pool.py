@@ -1,7 +1,6 @@
 """Blocking calls have deadlines and limits per host, whatever their threads do."""
 
 from collections.abc import Callable
-from threading import Event
 from typing import Any
 
 from attrs import define, field
@@ -10,7 +9,7 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from dockerbroker.engines.pool import DaemonThreadPool, Lane
+from dockerbroker.engines.pool import Lane
 from dockerbroker.errors import EngineUnreachable, NoImage, OutcomeUnknown
 
 
@@ -138,25 +137,3 @@ class LaneTests(SynchronousTestCase):
         self.threads.end()
         self.assertEqual(self.threads.begun, [])
         self.assertEqual(self.clock.getDelayedCalls(), [])
-
-
-class DaemonThreadPoolTests(SynchronousTestCase):
-    """Threads that may hang for ever."""
-
-    def test_stop(self) -> None:
-        """Stopping does not wait for a call that hangs, whose thread does not hold up the process's end."""
-        pool = DaemonThreadPool(0, 2)
-        pool.start()
-        begun, release = Event(), Event()
-        self.addCleanup(release.set)
-
-        def hang() -> None:
-            begun.set()
-            release.wait()
-
-        pool.callInThread(hang)
-        begun.wait()
-        threads = list(pool.threads)
-        pool.stop()
-        self.assertEqual([thread.daemon for thread in threads], [True])
-        self.assertTrue(threads[0].is_alive())

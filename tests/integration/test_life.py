@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, ClassVar
 
 from tests.integration import leftovers
 from tests.integration.case import BrokerCase
+from tests.polling import poll
 from tests.real_engine import require_engine
 from tests.running import Answer
 
@@ -36,15 +35,6 @@ def make_images() -> None:
     engine = require_engine()
     engine.image("life/echo", {"/bind": BIND}, changes=["EXPOSE 8080", ECHO_SERVER])
     engine.image("life/deaf", {}, changes=["EXPOSE 8080", 'CMD ["sleep", "300"]'])
-
-
-def eventually(done: Callable[[], bool], what: str) -> None:
-    """Return when it is done; fails after a minute."""
-    deadline = time.monotonic() + 60
-    while not done():
-        if time.monotonic() > deadline:
-            raise AssertionError(what)
-        time.sleep(0.1)
 
 
 class LifeTests(BrokerCase):
@@ -151,11 +141,11 @@ class EndingTests(BrokerCase):
         self.assertEqual(self.broker.provision("kept", "echo").status, 201)
         with ThreadPoolExecutor(1) as pool:
             lost = pool.submit(self._provision_unanswered)
-            eventually(lambda: len(leftovers.containers(self.client, database)) == 2, "no container")
+            poll(lambda: len(leftovers.containers(self.client, database)) == 2, lambda: "no container")
             self.broker.kill_broker()
             self.assertIsNone(lost.result())
         self.broker.start_broker()
-        eventually(lambda: leftovers.unfinished(database) == 0, "the operation stays unfinished")
+        poll(lambda: leftovers.unfinished(database) == 0, lambda: "the operation stays unfinished")
         self.assertEqual(len(leftovers.containers(self.client, database)), 1)
         self.assertEqual(self.broker.deprovision("lost", "deaf").status, 410)
         self.assertEqual(self.broker.bind("kept", "b", "echo").status, 201)
@@ -168,7 +158,7 @@ class EndingTests(BrokerCase):
         with ThreadPoolExecutor(1) as pool:
             working = pool.submit(self.broker.provision, "last", "echo")
             database = self.broker.folder / "broker.db"
-            eventually(lambda: leftovers.unfinished(database) == 1, "the provision does not begin")
+            poll(lambda: leftovers.unfinished(database) == 1, lambda: "the provision does not begin")
             self.broker.broker.terminate()
             self.assertEqual(working.result().status, 201)
         self.assertEqual(self.broker.broker.wait(60), -signal.SIGTERM)

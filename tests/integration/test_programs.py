@@ -16,7 +16,8 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.configurations import agent_document, broker_document, written
-from tests.programs import PATIENCE, Programs, is_running, poll
+from tests.polling import PATIENCE, free_port, poll
+from tests.programs import Programs, is_running
 
 HEADERS = {
     "Authorization": f"Basic {b64encode(b'admin:correct horse').decode('ascii')}",
@@ -38,13 +39,6 @@ def listening_socket() -> socket.socket:
     listening.bind(("127.0.0.1", 0))
     listening.listen(10)
     return listening
-
-
-def free_port() -> int:
-    """Return a port of the loopback interface on which nobody listens."""
-    with closing(listening_socket()) as probe:
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class ProgramCase(SynchronousTestCase):

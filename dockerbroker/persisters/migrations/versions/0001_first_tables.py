@@ -19,6 +19,8 @@ def upgrade() -> None:
     _create_deployment()
     _create_images_and_hosts()
     _create_instances()
+    _create_bindings()
+    _create_port_leases()
     _create_operations()
 
 
@@ -67,6 +69,9 @@ def _create_instances() -> None:
         sa.PrimaryKeyConstraint("id", name="instances_pk"),
     )
     op.create_index("instances_image_name", "instances", ["image_name"])
+
+
+def _create_bindings() -> None:
     op.create_table(
         "bindings",
         sa.Column("instance_id", Identifier, nullable=False),
@@ -76,6 +81,9 @@ def _create_instances() -> None:
         sa.PrimaryKeyConstraint("instance_id", "id", name="bindings_pk"),
         _belongs_to_instance("bindings_instance_id_fk"),
     )
+
+
+def _create_port_leases() -> None:
     op.create_table(
         "port_leases",
         sa.Column("service_host", Identifier, nullable=False),

@@ -1,0 +1,35 @@
+"""Waiting for what other processes do, within bounds; and ports for them."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable
+
+#: How long anything may take, in seconds; only waited for when something is wrong.
+PATIENCE = 60.0
+
+_PAUSE = 0.02
+
+
+def free_port() -> int:
+    """Return a port of this machine on which nobody listens, on any interface."""
+    with socket.create_server(("", 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def comes_true(condition: Callable[[], bool], seconds: float = PATIENCE) -> bool:
+    """Wait for the condition, at most so many seconds; whether it came true."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_PAUSE)
+    return True
+
+
+def poll(condition: Callable[[], bool], complaint: Callable[[], str]) -> None:
+    """Wait for the condition; fails with the complaint when that takes too long."""
+    if not comes_true(condition):
+        raise AssertionError(complaint())
