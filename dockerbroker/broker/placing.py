@@ -15,8 +15,8 @@ from dockerbroker.model.placement import Dispatcher, Sample, choose_ports, usabl
 from dockerbroker.model.requests import ProvisionRequest
 from dockerbroker.persisters.interfaces import IPersister
 
-#: How long one host may take to tell what it has, in seconds.
-LOOK = 3.0
+#: How long each host may at least take to tell what it has, in seconds; more when there are few.
+LEAST_LOOK = 1.0
 
 
 @define(eq=False)
@@ -39,11 +39,13 @@ class Placing:
         """
         refusals: list[str] = []
         deadline = self.clock.seconds() + within
-        for host in self.dispatcher.order(usable_hosts(await self.persister.hosts())):
+        hosts = self.dispatcher.order(usable_hosts(await self.persister.hosts()))
+        for position, host in enumerate(hosts):
             looking = Deferred.fromCoroutine(self._on(host, _instance(definition, request, host, now)))
-            remaining = deadline - self.clock.seconds()
+            remaining = max(deadline - self.clock.seconds(), 0)
+            share = max(remaining / (len(hosts) - position), LEAST_LOOK)
             try:
-                placed = await looking.addTimeout(max(min(remaining, LOOK), 0), self.clock)
+                placed = await looking.addTimeout(min(share, remaining), self.clock)
             except (EngineError, NoCapacity) as error:
                 refusals.append(error.description)
             except DeferredTimeoutError:

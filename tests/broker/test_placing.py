@@ -49,6 +49,20 @@ class HostTests(SynchronousTestCase):
         self.stack.engine.hang_next("image")
         self.assertEqual(self.made_on(), "10.0.0.9")
 
+    def test_several_that_do_not_answer(self) -> None:
+        """Three hosts that hang leave enough time for a fourth one."""
+        self.stack.engine.hang_next("image")
+        self.other.hang_next("image")
+        for number in (2, 3):
+            name = f"10.0.1.{number}"
+            key = HostKey(service_host=name, docker_host=name, docker_port=2375)
+            engine = self.stack.add_host(evolve(HOST, key=key))
+            if number == 2:
+                engine.hang_next("image")
+            else:
+                add_service(engine)
+        self.assertEqual(self.made_on(), "10.0.1.3")
+
     def test_no_docker_that_answers(self) -> None:
         """When no Docker answers the request is answered in time all the same, with no capacity."""
         self.stack.engine.hang_next("image")
