@@ -40,7 +40,7 @@ SCRIPTS: dict[str, dict[str, str]] = {
 class ContractCase(BrokerCase):
     """A broker that offers one tiny image for each way of behaving."""
 
-    settings: ClassVar[dict[str, Any]] = {"readywithin": 3, "executewithin": 3}
+    settings: ClassVar[dict[str, Any]] = {"readywithin": 15, "executewithin": 10}
 
     def catalog(self) -> list[dict[str, Any]]:
         """Return a definition for each image, and one whose image is missing."""
@@ -101,7 +101,7 @@ class KeptTests(ContractCase):
             "context": {"platform": "cloudfoundry"},
             "app_guid": "app",
             "host": "127.0.0.1",
-            "deadline": 3,
+            "deadline": 10,
         }
         self.assertEqual(document, expected)
 
@@ -129,7 +129,7 @@ class KeptTests(ContractCase):
         environment = dict(word.split("=", 1) for word in seen["environment"].split())
         self.assertEqual(len(environment.pop("BROKER_EXEC")), 32)
         expected = {"ACTION": "bind", "INSTANCE_ID": instance_id, "BINDING_ID": "b", "HOST": "127.0.0.1"}
-        expected["DEADLINE"] = "3"
+        expected["DEADLINE"] = "10"
         self.assertEqual(environment, {f"BROKER_{key}": value for key, value in expected.items()})
         self.assertEqual(seen["arguments"].split(), ["/bin/sh", "/bind"])
         [container] = self.client.containers(filters={"label": f"dockerbroker.instance={instance_id}"})
@@ -210,7 +210,7 @@ class BrokenTests(ContractCase):
         """A container that nothing listens in fails when it is not ready in time."""
         answer = self.broker.provision("d", "deaf")
         self.assertEqual(answer.status, 500)
-        self.assertIn("not ready within 3 s", answer.description)
+        self.assertIn("not ready within 15 s", answer.description)
         self.assert_nothing_left()
 
     def test_missing_image(self) -> None:
