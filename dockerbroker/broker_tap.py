@@ -233,6 +233,7 @@ def make_worker(
         readiness=Readiness(reactor),
         limits=limits,
         sample=_random.sample,
+        clock=reactor,
     )
     return Worker(
         owner=f"{socket.gethostname()}-{os.getpid()}-{_new_id()}",

@@ -147,7 +147,7 @@ class Stack:
             return DockerApiExecutor(clock, engines(host))
 
         executions = Executions(persister, engines, executors)
-        steps = Steps(persister, engines, executors, executions, Readiness(clock), limits, in_order)
+        steps = Steps(persister, engines, executors, executions, Readiness(clock), limits, in_order, clock)
         self.worker = Worker(self.owner, persister, steps, clock, self._wall)
         placing = Placing(persister, engines, SimpleDispatcher(in_order), in_order, clock)
         self.broker = ServiceBroker(

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import ClassVar
 
 from attrs import define, evolve
+from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
@@ -63,6 +64,7 @@ class Steps:
     readiness: Readiness
     limits: Limits
     sample: Sample[int]
+    clock: IReactorTime
 
     async def do(self, work: Work, remaining: float) -> Work:
         """Do the operation's present step and return the records as they are then.
@@ -168,9 +170,9 @@ class Steps:
             case OperationKind.PROVISION:
                 return await self.executions.provision(work, host, within)
             case OperationKind.BIND:
-                deadline = self.readiness.reactor.seconds() + remaining - ENDING
+                deadline = self.clock.seconds() + remaining - ENDING
                 await self._revive(work, host, min(self.limits.ready_within, remaining))
-                within = min(self.limits.execute_within, deadline - self.readiness.reactor.seconds())
+                within = min(self.limits.execute_within, deadline - self.clock.seconds())
                 return await self.executions.bind(work, host, max(within, 1.0))
             case OperationKind.UNBIND:
                 await self.executions.clean(Action.UNBIND, work, host, within)
@@ -250,7 +252,7 @@ class Steps:
         looks = (0.0, LATE_CREATE) if work.operation.may_create else (0.0,)
         for pause in looks:
             if pause:
-                await deferLater(self.readiness.reactor, pause)
+                await deferLater(self.clock, pause)
             for named in filter(None, (work.instance.container_id, name)):
                 found = await engine.inspect(named)
                 if found is not None and is_ours(found, cluster_id, work.instance):

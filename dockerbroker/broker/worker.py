@@ -209,8 +209,7 @@ class Worker:
         return await self._end(work, ending(work, self.wall(), clean=False))
 
     async def _park(self, operation: Operation) -> NoReturn:
-        """Leave the operation to whoever takes it over after a while."""
-        await self._write(Change(operation=operation))
+        """Leave the operation, which is recorded as it is, to whoever takes it over after a while."""
         try:
             await self.persister.release(operation, delay=_pause(operation.attempt))
         except Unavailable as error:
