@@ -99,7 +99,9 @@ class ExecStart:
         state = self.look(self.exec_id)
         if state["Running"] or state["ExitCode"] is not None:
             raise BadCommand("The exec was run before; an exec is run only once.")
-        connection = connect(self.address, min(CONNECT, self._remaining()))
+        if (remaining := self.until - time.monotonic()) <= 0:
+            raise translation.unreachable(str(self.address), TimeoutError("too slow to begin in time"))
+        connection = connect(self.address, min(CONNECT, remaining))
         try:
             self._converse(connection, stdin)
         except (ConnectionCutError, ProtocolError) as error:
@@ -142,6 +144,9 @@ class ExecStart:
         until = min(self.until, time.monotonic() + _ANSWER)
         received, is_end = bytearray(), False
         while (end := received.find(b"\r\n\r\n")) < 0:
+            if not is_end and time.monotonic() >= self.until:
+                # Docker tells no more of a command that began, however late, than of one that hangs.
+                raise self._overdue()
             if is_end or time.monotonic() > until:
                 raise ConnectionCutError("it did not answer")
             if len(received) > _HEAD_LIMIT:
@@ -227,6 +232,3 @@ class ExecStart:
 
     def _overdue(self) -> ExecutableOverrun:
         return ExecutableOverrun(f"The command did not end within {self.deadline:g} seconds.", ended=False)
-
-    def _remaining(self) -> float:
-        return self.until - time.monotonic()

@@ -14,6 +14,7 @@ from twisted.trial.unittest import TestCase
 from dockerbroker.engines.docker import DockerEngine, DockerEngines
 from dockerbroker.errors import (
     EngineError,
+    ExecutableOverrun,
 )
 from dockerbroker.model.containers import ContainerSpec
 from dockerbroker.threads import DaemonThreadPool
@@ -76,11 +77,11 @@ class FakeCase(TestCase):
         self.addCleanup(port.stopListening)
         self.addCleanup(dockerd.close)
 
-    async def assert_raises(self, error: type[EngineError], call: Any) -> str:
+    async def assert_raises(self, error: type[EngineError | ExecutableOverrun], call: Any) -> str:
         """Assert that the call raises exactly this error; return its sentence."""
         try:
             result = await call
-        except EngineError as raised:
+        except (EngineError, ExecutableOverrun) as raised:
             self.assertIs(type(raised), error, raised.description)
             self.assertLess(len(raised.description), 500)
             self.assertNotIn("Traceback", raised.description)

@@ -10,6 +10,7 @@ from dockerbroker.engines.executors import DockerApiExecutor
 from dockerbroker.errors import (
     BadCommand,
     EngineError,
+    ExecutableOverrun,
     NotRunning,
     NotThere,
     OutcomeUnknown,
@@ -45,9 +46,9 @@ class ExecTests(FakeCase):
         self.dockerd.on("GET .*/exec/e1/json", *answers)
         self.dockerd.on("POST .*/exec/e1/start", start)
 
-    async def start(self, limit: int = 100) -> ExecOutput:
+    async def start(self, deadline: float = 30) -> ExecOutput:
         """Start the exec."""
-        return await self.engine.start_exec("e1", Secret(b"in"), limit=limit, deadline=30)
+        return await self.engine.start_exec("e1", Secret(b"in"), limit=100, deadline=deadline)
 
     async def test_whole(self) -> None:
         """Frames of both streams are put together."""
@@ -131,6 +132,11 @@ class ExecTests(FakeCase):
             self.dockerd.on("GET .*/exec/e1/json", answer(200, document))
             await self.assert_raises(BadCommand, self.start())
         self.assertFalse([request for request in self.dockerd.requests if "start" in request])
+
+    async def test_silent(self) -> None:
+        """A command of which nothing is heard until its deadline has passed it, as it may have begun (E1)."""
+        self.script(hang)
+        await self.assert_raises(ExecutableOverrun, self.start(deadline=0.5))
 
     async def test_still_open(self) -> None:
         """A command that has ended is done, though its stream stays open (E9)."""
