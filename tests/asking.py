@@ -10,8 +10,9 @@ from twisted.internet.defer import Deferred
 from twisted.web.http_headers import Headers
 
 from dockerbroker.model.catalog import ImageDefinition
+from tests.model.values import definition as definition_of
 
-REDIS: Final = ImageDefinition(name="redis", plan="100", image="redis")
+REDIS: Final = definition_of("redis", "100")
 
 
 @frozen(kw_only=True)
@@ -89,4 +90,4 @@ def binding_path(instance_id: str, binding_id: str) -> str:
 
 def query(definition: ImageDefinition = REDIS) -> str:
     """Return the query of a deprovision or unbind."""
-    return f"?service_id={definition.service_id}&plan_id={definition.plan_id}"
+    return f"?service_id={definition.service_id}&plan_id={definition.plan.id}"

@@ -82,7 +82,7 @@ class BrokerTests(ConfigurationCase):
         self.assertEqual(configuration.persister.driver, "sqlite")
         self.assertEqual(configuration.persister.database, Path("/var/vcap/broker_db"))
         self.assertEqual(
-            (first.name, first.plan_id, first.is_static), ("mysql-docker", "mysql-docker_100", False)
+            (first.name, first.plan.id, first.is_static), ("mysql-docker", "mysql-docker_100", False)
         )
         self.assertEqual(second.dashboard_url, "mysql://admin:admin@$HOST:$PORT/myDB")
         self.assertEqual(second.credentials, Secret({"Uri": "mysql://$HOST:$PORT_3306/db", "port": "$PORT"}))

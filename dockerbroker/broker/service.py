@@ -171,7 +171,7 @@ class ServiceBroker:
     ) -> str:
         if request.maintenance_version is not None:
             raise MaintenanceInfoConflict(
-                f"The plan {definition.plan!r} has no maintenance_info, so that no version can be asked for."
+                f"The plan {definition.plan.name!r} has no maintenance_info: no version can be asked for."
             )
         instance = await self.placing.place(definition, request, self.wall(), within=self.limits.place)
         return await self._begin(OperationKind.PROVISION, instance, None, deadline)

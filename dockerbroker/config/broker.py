@@ -143,6 +143,7 @@ def _read_catalog(members: Members) -> str:
 
 def _read_images(document: Document, services: Members) -> tuple[ImageDefinition, ...]:
     definitions = document.each(services, "images", read_image)
-    for found in collisions(definition for definition in definitions if definition.name and definition.plan):
+    complete = (definition for definition in definitions if definition.name and definition.plan.name)
+    for found in collisions(complete):
         services.complain("images", found)
     return definitions

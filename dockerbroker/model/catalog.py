@@ -5,10 +5,11 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, field, frozen
 
 from dockerbroker.errors import Conflict, InvalidRequest
 from dockerbroker.model.members import Members
+from dockerbroker.model.plans import Plan
 from dockerbroker.model.secrets import Secret
 from dockerbroker.wire import fold
 
@@ -28,11 +29,24 @@ class ImageDefinition:
 
     `credentials` and `dashboard_url` are templates with `$HOST` and `$PORT`; either makes the service
     static: none of the image's executables is run. `container_name` names a container that exists already.
+
+    An instance keeps a definition that is narrowed to its one plan.
     """
 
     name: str
-    plan: str
     image: str
+    plans: tuple[Plan, ...]
+    id: str | None = None
+    description: str | None = None
+    bindable: bool = True
+    tags: tuple[str, ...] = ("docker",)
+    requires: tuple[str, ...] = ()
+    metadata: Mapping[str, Any] = field(factory=dict)
+    dashboard_client: Secret[dict[str, Any]] | None = None
+    plan_updateable: bool = False
+    instances_retrievable: bool = True
+    bindings_retrievable: bool = True
+    allow_context_updates: bool = False
     dashboard_url: str | None = None
     credentials: Secret[dict[str, Any]] | None = None
     numinstances: int = 1
@@ -46,13 +60,29 @@ class ImageDefinition:
 
     @property
     def service_id(self) -> str:
-        """The offering's id, as the original made it: a changed id would orphan existing instances."""
-        return self.name
+        """The offering's id; by default the name, as the original made it."""
+        return self.name if self.id is None else self.id
 
     @property
-    def plan_id(self) -> str:
-        """The plan's id, as the original made it."""
-        return f"{self.name}_{self.plan}"
+    def plan(self) -> Plan:
+        """The plan of a definition that is narrowed to one."""
+        (plan,) = self.plans
+        return plan
+
+    def narrowed(self, plan_id: str) -> "ImageDefinition | None":
+        """Return the definition with the one plan of that id, or None when there is none."""
+        for plan in self.plans:
+            if plan.id == plan_id:
+                return evolve(self, plans=(plan,))
+        return None
+
+    def is_bindable(self, plan: Plan) -> bool:
+        """Whether instances of the plan can be bound."""
+        return self.bindable if plan.bindable is None else plan.bindable
+
+    def is_updateable(self, plan: Plan) -> bool:
+        """Whether instances of the plan can be moved to another plan."""
+        return self.plan_updateable if plan.updateable is None else plan.updateable
 
     def require_room_for(self, other: "ImageDefinition") -> None:
         """Raise `Conflict` when the other one cannot stand beside this one in a catalog."""
@@ -67,9 +97,10 @@ def read_image(members: Members) -> ImageDefinition:
     image = members.text("image") or name
     if container_name is None and image and not _REFERENCE.match(image):
         members.complain("image" if members.text("image") else "name", "is not the name of a Docker image")
+    plan = _read_short(members, "plan")
     return ImageDefinition(
         name=name,
-        plan=_read_short(members, "plan"),
+        plans=(Plan(id=f"{name}_{plan}", name=plan),),
         image=image,
         dashboard_url=_read_dashboard(members),
         credentials=Secret(credentials) if (credentials := members.object("credentials")) else None,
@@ -127,7 +158,7 @@ def decode_image(document: Mapping[str, Any], name: str) -> ImageDefinition:
 
 def encode_image(definition: ImageDefinition) -> dict[str, Any]:
     """Encode a definition in the README's format and key casing; absent members are left out."""
-    document: dict[str, Any] = {"Name": definition.name, "Plan": definition.plan}
+    document: dict[str, Any] = {"Name": definition.name, "Plan": definition.plan.name}
     document["Numinstances"] = definition.numinstances
     if definition.image != definition.name:
         document["Image"] = definition.image
@@ -153,11 +184,12 @@ def offering(definition: ImageDefinition) -> dict[str, Any]:
         "tags": ["docker"],
         "plans": [
             {
-                "id": definition.plan_id,
-                "name": definition.plan,
-                "description": f"{description}, plan {definition.plan}",
-                "free": True,
+                "id": plan.id,
+                "name": plan.name,
+                "description": plan.description or f"{description}, plan {plan.name}",
+                "free": plan.free,
             }
+            for plan in definition.plans
         ],
     }
 
@@ -169,11 +201,11 @@ def catalog(definitions: Iterable[ImageDefinition]) -> dict[str, Any]:
 
 
 def chosen(definitions: Iterable[ImageDefinition], service_id: str, plan_id: str) -> ImageDefinition:
-    """Return the definition with these ids; raises `InvalidRequest` that names the unknown one."""
+    """Return the definition, narrowed to the plan; raises `InvalidRequest` that names the unknown id."""
     for definition in definitions:
         if definition.service_id == service_id:
-            if definition.plan_id == plan_id:
-                return definition
+            if (narrowed := definition.narrowed(plan_id)) is not None:
+                return narrowed
             raise InvalidRequest(
                 f"The service {service_id!r} has no plan with the plan_id {plan_id[:_LONGEST_NAME]!r}."
             )
@@ -191,9 +223,11 @@ def collisions(definitions: Iterable[ImageDefinition]) -> list[str]:
     for definition in definitions:
         if definition.name in names:
             found.append(f"the name {definition.name!r} occurs twice")
-        elif definition.plan_id in plans:
-            other = plans[definition.plan_id]
-            found.append(f"{definition.name!r} and {other!r} have the same plan id {definition.plan_id!r}")
+            continue
         names.add(definition.name)
-        plans[definition.plan_id] = definition.name
+        for plan in definition.plans:
+            if plan.id in plans:
+                other = plans[plan.id]
+                found.append(f"{definition.name!r} and {other!r} have the same plan id {plan.id!r}")
+            plans[plan.id] = definition.name
     return found

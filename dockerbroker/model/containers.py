@@ -96,7 +96,7 @@ def container_spec(cluster_id: str, instance: ServiceInstance, operation: Operat
             LABEL_CLUSTER: cluster_id,
             LABEL_INSTANCE: instance.id,
             LABEL_SERVICE: definition.service_id,
-            LABEL_PLAN: definition.plan_id,
+            LABEL_PLAN: definition.plan.id,
             LABEL_OPERATION: operation.id,
             LABEL_EPOCH: str(operation.epoch),
         },

@@ -95,7 +95,7 @@ def _document(
         "instance_id": instance.id,
         "binding_id": binding.id if binding else None,
         "service": {"id": definition.service_id, "name": definition.name},
-        "plan": {"id": definition.plan_id, "name": definition.plan},
+        "plan": {"id": definition.plan.id, "name": definition.plan.name},
         "parameters": asked.parameters.reveal() or None,
         "context": dict(asked.context) or None,
         "app_guid": binding.app_guid if binding else None,

@@ -28,7 +28,7 @@ class ProvisionRequest:
         """Whether the instance has the attributes asked for; the context may change and does not count."""
         return (
             self.service_id == instance.definition.service_id
-            and self.plan_id == instance.definition.plan_id
+            and self.plan_id == instance.definition.plan.id
             and self.organization_guid == instance.organization_guid
             and self.space_guid == instance.space_guid
             and _same(self.parameters.reveal(), instance.parameters.reveal())
@@ -52,7 +52,7 @@ class BindRequest:
         """Whether the binding has the attributes asked for; the context does not count."""
         return (
             self.service_id == instance.definition.service_id
-            and self.plan_id == instance.definition.plan_id
+            and self.plan_id == instance.definition.plan.id
             and self.app_guid == binding.app_guid
             and _same(self.bind_resource, binding.bind_resource)
             and _same(self.parameters.reveal(), binding.parameters.reveal())

@@ -134,10 +134,10 @@ def unbind_decision(
 
 def _check_plan(request: BindRequest | DeleteRequest, instance: ServiceInstance) -> None:
     definition = instance.definition
-    if (request.service_id, request.plan_id) != (definition.service_id, definition.plan_id):
+    if (request.service_id, request.plan_id) != (definition.service_id, definition.plan.id):
         raise InvalidRequest(
             f"The service instance {instance.id!r} has the service_id {definition.service_id!r} "
-            f"and the plan_id {definition.plan_id!r}, not those of the request."
+            f"and the plan_id {definition.plan.id!r}, not those of the request."
         )
 
 

@@ -143,12 +143,13 @@ def _text(document: Any) -> str:
 
 
 def _image_secrets(definition: ImageDefinition) -> dict[str, Any]:
-    return {} if definition.credentials is None else {"credentials": definition.credentials.reveal()}
+    secrets = {"credentials": definition.credentials, "dashboard_client": definition.dashboard_client}
+    return {name: secret.reveal() for name, secret in secrets.items() if secret is not None}
 
 
 #: The members of each value that the document leaves out: they stand in columns or in `secret`.
 _ELSEWHERE: Final[Mapping[type[AttrsInstance], tuple[str, ...]]] = {
-    ImageDefinition: ("credentials",),
+    ImageDefinition: ("credentials", "dashboard_client"),
     DockerHost: ("key",),
     ServiceInstance: ("id", "operation_id", "last_operation_id", "parameters", "provisioned"),
     ServiceBinding: ("instance_id", "id", "parameters", "document"),

@@ -10,6 +10,7 @@ from dockerbroker.errors import Conflict, NotFound
 from dockerbroker.model.hosts import HostKey
 from dockerbroker.model.secrets import Secret
 from tests.contracts.persister_case import PersisterTestCase
+from tests.model.values import definition, renamed
 from tests.persisters import values
 from tests.persisters.values import EXISTING, HERE, REDIS, STATIC, THERE
 
@@ -25,12 +26,12 @@ class CatalogContract(PersisterTestCase):
 
     def test_plan_id_of_another(self) -> None:
         """Two definitions cannot have one plan id; the one that is there stays as it is, and others go on."""
-        self.done(self.persister.put_image(evolve(REDIS, name="a_b", plan="c")))
-        same = evolve(REDIS, name="a", plan="b_c")
+        self.done(self.persister.put_image(definition("a_b", "c")))
+        same = definition("a", "b_c")
         self.refused(Conflict, self.persister.put_image(same))
         self.assertEqual([image.name for image in self.done(self.persister.images())], ["a_b"])
-        self.assertIs(self.done(self.persister.put_image(evolve(same, plan="d"))), True)
-        self.assertIs(self.done(self.persister.put_image(evolve(same, plan="e"))), False)
+        self.assertIs(self.done(self.persister.put_image(definition("a", "d"))), True)
+        self.assertIs(self.done(self.persister.put_image(definition("a", "e"))), False)
 
     def test_seed_again(self) -> None:
         """A second seeding, by whichever broker, changes nothing and says so."""
@@ -54,7 +55,7 @@ class CatalogContract(PersisterTestCase):
     def test_seed_beside(self) -> None:
         """Seeding replaces the definitions of the same names and keeps the others."""
         self.done(self.persister.put_image(EXISTING))
-        self.done(self.persister.put_image(evolve(REDIS, plan="old")))
+        self.done(self.persister.put_image(definition("redis", "old")))
         self.assertIs(self.done(self.persister.seed_images(iter([REDIS]))), True)
         self.assertEqual(self.done(self.persister.images()), [EXISTING, REDIS])
 
@@ -75,7 +76,7 @@ class CatalogContract(PersisterTestCase):
     def test_put_exact(self) -> None:
         """Names that only look alike are different."""
         for name in values.LOOK_ALIKES:
-            self.assertIs(self.done(self.persister.put_image(evolve(REDIS, name=name))), True)
+            self.assertIs(self.done(self.persister.put_image(renamed(REDIS, name))), True)
         names = [image.name for image in self.done(self.persister.images())]
         self.assertEqual(sorted(names), sorted(values.LOOK_ALIKES))
 

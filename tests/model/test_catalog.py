@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
@@ -17,7 +16,8 @@ from dockerbroker.model.catalog import (
     encode_image,
 )
 from dockerbroker.model.secrets import Secret
-from tests.model.values import EXISTING, REDIS, documents, in_other_case, objects, unhurried
+from tests.model.values import EXISTING, REDIS, documents, in_other_case, objects, renamed, unhurried
+from tests.model.values import definition as definition_of
 
 #: The bodies of a PUT as the README of the original has them.
 PLAIN = {"Name": "mysql", "Plan": "100", "Numinstances": 1}
@@ -35,9 +35,9 @@ EXISTING_CONTAINER = {**STATIC, "Numinstances": 0, "Containername": "MyExistingC
 
 names = st.from_regex(r"[a-z0-9]{1,8}([._/-][a-z0-9]{1,8}){0,3}", fullmatch=True)
 definitions = st.builds(
-    ImageDefinition,
-    name=names,
-    plan=st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=20),
+    definition_of,
+    names,
+    st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=20),
     image=names,
     dashboard_url=st.none() | st.just("http://$HOST:$PORT_80"),
     credentials=st.none() | objects.filter(bool).map(Secret),
@@ -50,7 +50,7 @@ class ReadmeTests(SynchronousTestCase):
 
     def test_plain(self) -> None:
         """A name and a plan are enough; the Docker image is the name."""
-        expected = ImageDefinition(name="mysql", plan="100", image="mysql")
+        expected = definition_of("mysql", "100")
         self.assertEqual(decode_image(PLAIN, "mysql"), expected)
 
     def test_static(self) -> None:
@@ -205,7 +205,7 @@ class CatalogTests(SynchronousTestCase):
 
     def test_order(self) -> None:
         """Offerings are in the order of their names, whatever the order of the definitions."""
-        found = catalog([evolve(REDIS, name="b"), evolve(REDIS, name="a")])["services"]
+        found = catalog([renamed(REDIS, "b"), renamed(REDIS, "a")])["services"]
         self.assertEqual([offering["id"] for offering in found], ["a", "b"])
 
     def test_choice(self) -> None:
@@ -218,7 +218,7 @@ class CatalogTests(SynchronousTestCase):
 
     def test_collisions(self) -> None:
         """Two definitions share neither a name nor a plan id."""
-        self.assertEqual(collisions([REDIS, evolve(REDIS, name="mysql")]), [])
+        self.assertEqual(collisions([REDIS, renamed(REDIS, "mysql")]), [])
         self.assertEqual(len(collisions([REDIS, REDIS])), 1)
-        (found,) = collisions([evolve(REDIS, name="a_b", plan="c"), evolve(REDIS, name="a", plan="b_c")])
+        (found,) = collisions([definition_of("a_b", "c"), definition_of("a", "b_c")])
         self.assertIn("'a_b_c'", found)

@@ -17,14 +17,28 @@ from dockerbroker.model.instances import (
     ServiceInstance,
     Step,
 )
+from dockerbroker.model.plans import Plan
 from dockerbroker.model.secrets import Secret
+
+
+def definition(name: str, plan: str, **members: Any) -> ImageDefinition:
+    """Return a definition of one plan, with the id that the README's format gives it."""
+    plans = (Plan(id=f"{name}_{plan}", name=plan),)
+    return ImageDefinition(**{"name": name, "image": name, "plans": plans, **members})
+
+
+def renamed(original: ImageDefinition, name: str, **members: Any) -> ImageDefinition:
+    """Return the definition under another name, with the ids that the README's format gives it."""
+    plans = tuple(evolve(plan, id=f"{name}_{plan.name}") for plan in original.plans)
+    return evolve(original, name=name, plans=plans, **members)
+
 
 #: A test that says nothing about how long an example takes.
 unhurried = settings(deadline=None)
 
 CLUSTER: Final = "0123456789abcdef0123456789abcdef"
 HOST: Final = DockerHost(key=HostKey(service_host="10.0.0.1", docker_host="10.0.0.2", docker_port=2375))
-REDIS: Final = ImageDefinition(name="redis", plan="100", image="redis")
+REDIS: Final = definition("redis", "100")
 STATIC: Final = evolve(REDIS, credentials=Secret({"uri": "redis://$HOST:$PORT"}))
 EXISTING: Final = evolve(REDIS, numinstances=0, container_name="mine")
 

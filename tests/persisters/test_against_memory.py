@@ -18,6 +18,7 @@ from dockerbroker.model.instances import Change, Operation, Phase, Step
 from dockerbroker.model.secrets import Secret
 from dockerbroker.persisters.interfaces import IPersister
 from tests.memory_persister import MemoryPersister
+from tests.model.values import definition
 from tests.persisters import values
 from tests.persisters.files import SqliteFixture
 
@@ -78,7 +79,7 @@ class TwoPersisters(RuleBasedStateMachine):
     @rule(image=IMAGES, plan=st.sampled_from(["free", "paid"]))
     def put(self, image: Any, plan: str) -> None:
         """Put a definition."""
-        self.both(lambda persister: persister.put_image(evolve(image, plan=plan)))
+        self.both(lambda persister: persister.put_image(definition(image.name, plan)))
 
     @rule(image=IMAGES)
     def delete(self, image: Any) -> None:

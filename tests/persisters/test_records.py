@@ -23,6 +23,7 @@ from dockerbroker.model.instances import (
     ServiceInstance,
     Step,
 )
+from dockerbroker.model.plans import ContainerOptions, MaintenanceInfo, Plan
 from dockerbroker.model.secrets import Secret
 from dockerbroker.persisters import records
 from tests.persisters import values
@@ -38,11 +39,48 @@ OBJECTS = st.dictionaries(TEXT, JSON, max_size=4)
 SECRETS = OBJECTS.map(Secret)
 PORTS = st.integers(0, 65535)
 
+OPTIONS = st.builds(
+    ContainerOptions,
+    environment=st.dictionaries(TEXT, TEXT, max_size=2),
+    command=st.lists(TEXT, max_size=2).map(tuple),
+    memory=st.none() | st.integers(0, 2**40),
+    cpus=st.none() | NUMBERS,
+    pids=st.none() | st.integers(0, 9),
+    restart=TEXT,
+    volumes=st.dictionaries(TEXT, TEXT, max_size=2),
+)
+PLANS = st.builds(
+    Plan,
+    id=TEXT,
+    name=TEXT,
+    description=st.none() | TEXT,
+    free=st.booleans(),
+    metadata=OBJECTS,
+    schemas=OBJECTS,
+    maintenance=st.none() | st.builds(MaintenanceInfo, version=TEXT, description=st.none() | TEXT),
+    maximum_polling_duration=st.none() | st.integers(0, 9),
+    bindable=st.none() | st.booleans(),
+    updateable=st.none() | st.booleans(),
+    binding_rotatable=st.booleans(),
+    asynchronous_only=st.booleans(),
+    options=OPTIONS,
+)
 IMAGES = st.builds(
     ImageDefinition,
     name=TEXT,
-    plan=TEXT,
     image=TEXT,
+    plans=st.lists(PLANS, min_size=1, max_size=2).map(tuple),
+    id=st.none() | TEXT,
+    description=st.none() | TEXT,
+    bindable=st.booleans(),
+    tags=st.lists(TEXT, max_size=2).map(tuple),
+    requires=st.lists(TEXT, max_size=2).map(tuple),
+    metadata=OBJECTS,
+    dashboard_client=st.none() | SECRETS,
+    plan_updateable=st.booleans(),
+    instances_retrievable=st.booleans(),
+    bindings_retrievable=st.booleans(),
+    allow_context_updates=st.booleans(),
     dashboard_url=st.none() | TEXT,
     credentials=st.none() | SECRETS,
     numinstances=st.integers(0, 1),

@@ -18,6 +18,7 @@ from dockerbroker.persisters.databases import PATIENCE
 from dockerbroker.persisters.opening import check
 from dockerbroker.persisters.sql import SqlPersister
 from dockerbroker.persisters.sqlite import SqliteDatabase, boot_id, boot_time, sqlite_engine, sqlite_url
+from tests.model.values import definition
 from tests.persisters import values
 from tests.persisters.files import SqliteFixture, mount_memory, open_here, temporary_folder
 
@@ -187,7 +188,7 @@ class FileSystemTests(SqliteTestCase):
     def image(self, number: int) -> ImageDefinition:
         """Return a definition that takes some room."""
         name = f"image{number}"
-        return ImageDefinition(name=name, plan="free", image=name, dashboard_url="x" * 20_000)
+        return definition(name, "free", dashboard_url="x" * 20_000)
 
     def test_full(self) -> None:
         """On a full disk writes fail and reads do not; with room all goes on, and nothing was half done."""

@@ -6,7 +6,6 @@ from typing import Any
 
 from attrs import evolve
 
-from dockerbroker.model.catalog import ImageDefinition
 from dockerbroker.model.hosts import DockerHost, HostKey
 from dockerbroker.model.instances import (
     Change,
@@ -17,18 +16,18 @@ from dockerbroker.model.instances import (
     Step,
 )
 from dockerbroker.model.secrets import Secret
+from tests.model.values import definition, renamed
 
 HERE = HostKey(service_host="10.0.0.1", docker_host="unix:///run/docker.sock")
 THERE = HostKey(service_host="10.0.0.2", docker_host="10.0.0.2", docker_port=2376)
-REDIS = ImageDefinition(name="redis", plan="free", image="dockerbroker/redis")
-STATIC = ImageDefinition(
-    name="mysqlstatic",
-    plan="free",
-    image="mysqlstatic",
+REDIS = definition("redis", "free", image="dockerbroker/redis")
+STATIC = definition(
+    "mysqlstatic",
+    "free",
     dashboard_url="http://$HOST:$PORT",
     credentials=Secret({"password": "t0p-s3cret", "ports": [1, 2.5, None, {"deep": "ümlaut"}]}),
 )
-EXISTING = evolve(REDIS, name="existing", numinstances=0, container_name="mine")
+EXISTING = renamed(REDIS, "existing", numinstances=0, container_name="mine")
 
 #: Identifiers that some collations and some normalisations take for one another; all are different.
 LOOK_ALIKES = (

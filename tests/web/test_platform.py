@@ -2,10 +2,10 @@
 
 from typing import Any, Final
 
-from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
 from dockerbroker.model.secrets import Secret
+from tests.model.values import renamed
 from tests.stack import (
     CREDENTIALS,
     REDIS,
@@ -18,9 +18,9 @@ from tests.stack import (
     query,
 )
 
-STATIC: Final = evolve(
+STATIC: Final = renamed(
     REDIS,
-    name="static",
+    "static",
     image="static",
     credentials=Secret({"uri": "redis://$HOST:$PORT"}),
     dashboard_url="http://$HOST:$PORT_6379/",
@@ -75,7 +75,7 @@ class ProvisionTests(SynchronousTestCase):
     def test_other_attributes(self) -> None:
         """A request for the same id with other attributes is answered with 409 and changes nothing."""
         stack = Stack()
-        stack.add_definition(evolve(REDIS, name="other"))
+        stack.add_definition(renamed(REDIS, "other"))
         stack.provision("i-1", parameters={"a": 1})
         for changes in (
             {"organization_guid": "o-2"},
