@@ -17,15 +17,20 @@ from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
 
 from dockerbroker.broker.administration import Administration
+from dockerbroker.broker.beginning import Beginning
+from dockerbroker.broker.comparing import Comparer
 from dockerbroker.broker.executions import Executions
 from dockerbroker.broker.limits import Limits
 from dockerbroker.broker.placing import Placing
 from dockerbroker.broker.readiness import Readiness
 from dockerbroker.broker.reconcile import Reconciler
-from dockerbroker.broker.service import ServiceBroker
+from dockerbroker.broker.removals import Removals
+from dockerbroker.broker.seams import Seams, make_seams, placed
+from dockerbroker.broker.service import ServiceBroker, make_broker
 from dockerbroker.broker.steps import Steps
 from dockerbroker.broker.worker import Worker
 from dockerbroker.config import BrokerConfiguration, load_broker
+from dockerbroker.crashpoints import Reach, armed
 from dockerbroker.engines.docker import DockerEngines
 from dockerbroker.engines.executors import HostExecutors
 from dockerbroker.engines.interfaces import Engines, Executors
@@ -44,7 +49,6 @@ from dockerbroker.lifetime import (
     use_monotonic_clock,
 )
 from dockerbroker.model.placement import dispatcher_named
-from dockerbroker.persisters.interfaces import IPersister
 from dockerbroker.persisters.opening import check, open_persister
 from dockerbroker.persisters.sql import SqlPersister
 from dockerbroker.persisters.sqlite import sqlite_url
@@ -77,6 +81,7 @@ def makeService(options: Options) -> IService:
 
     configuration = make_or_refuse(PROGRAM, lambda: load_broker(Path(options["config"]), os.environ))
     make_or_refuse(PROGRAM, lambda: check_address(configuration.listen_ip, configuration.port))
+    make_or_refuse(PROGRAM, lambda: armed(os.environ))
     # Migrating needs Alembic, which would stay in memory.
     url = sqlite_url(configuration.persister.database)
     make_or_refuse(PROGRAM, lambda: in_child(lambda: check(url)))
@@ -114,6 +119,7 @@ class Parts:
     engines: DockerEngines
     worker: Worker
     reconciler: Reconciler
+    comparer: Comparer
     site: GuardedSite
 
 
@@ -145,14 +151,17 @@ class Program:
         for warning in self.configuration.warnings:
             self._log.warn("{warning}", warning=warning)
         url = sqlite_url(self.configuration.persister.database)
-        persister = await open_persister(self.reactor, url, self.database_threads)
+        # Made here, since the program may have become a daemon, which is another process.
+        owner = f"{socket.gethostname()}-{os.getpid()}-{_new_id()}"
+        persister = await open_persister(self.reactor, url, self.database_threads, broker=owner)
         images = self.configuration.services.images
         if await persister.seed_images(images):
             self._log.info(
                 "The catalog is new, with {count} images from the configuration", count=len(images)
             )
+        await Administration(persister, self.configuration.services.catalog).check_catalog()
         engines = DockerEngines(self.reactor, self.docker_threads, per_host=self.configuration.per_host)
-        self._parts = make_parts(self.reactor, self.configuration, persister, engines)
+        self._parts = make_parts(self.reactor, self.configuration, persister, engines, owner)
 
     async def close(self) -> None:
         """Close the connections to the Docker hosts and to the database."""
@@ -160,16 +169,19 @@ class Program:
         await self.parts.persister.close()
 
     def keep_leases(self) -> None:
-        """Begin to keep leases, and to take over what nobody carries."""
+        """Begin to keep leases, to take over what nobody carries, and to compare rows with Docker."""
         self.parts.reconciler.start()
+        self.parts.comparer.start()
 
     def end_leases(self) -> None:
-        """End the keeping of leases."""
+        """End the keeping of leases, and the comparing where a start has failed half-way."""
+        self.parts.comparer.stop()
         self.parts.reconciler.stop()
 
     def settle(self) -> None:
-        """Take nothing over any more."""
+        """Take nothing over and compare nothing any more."""
         self.parts.reconciler.settle()
+        self.parts.comparer.stop()
 
     async def finish(self) -> None:
         """Wait until all requests are answered, and all operations that this broker carries have ended."""
@@ -197,60 +209,77 @@ class Program:
 
 
 def make_parts(
-    reactor: Any, configuration: BrokerConfiguration, persister: SqlPersister, engines: DockerEngines
+    reactor: Any,
+    configuration: BrokerConfiguration,
+    persister: SqlPersister,
+    engines: DockerEngines,
+    owner: str,
 ) -> Parts:
-    """Wire what works on an open database."""
-    limits = Limits(ready_within=configuration.ready_within, execute_within=configuration.execute_within)
-    executors = HostExecutors(reactor, engines, os.environ)
-    worker = make_worker(reactor, limits, persister, engines, executors)
-    broker = ServiceBroker(
-        persister=persister,
-        placing=make_placing(reactor, configuration, persister, engines),
-        worker=worker,
-        limits=limits,
-        clock=reactor,
-        new_id=_new_id,
-        wall=time.time,
+    """Wire what works on an open database; `owner` is this broker's name, as the persister knows it."""
+    limits = Limits(
+        ready_within=configuration.ready_within,
+        execute_within=configuration.execute_within,
+        answer=configuration.answer_within,
     )
+    reach = armed(os.environ)
+
+    def executors(engines: Engines) -> Executors:
+        return HostExecutors(reactor, engines, os.environ)
+
+    seams = make_seams(persister, engines, executors, reach)
+    worker = make_worker(reactor, limits, seams, reach, owner)
+    beginning = Beginning(seams.persister, worker, limits, reactor, _new_id, time.time)
+    broker = make_broker(seams.persister, make_placing(reactor, configuration, seams), beginning)
     return Parts(
         persister=persister,
         engines=engines,
         worker=worker,
-        reconciler=Reconciler(persister, worker, limits, reactor),
-        site=make_web(reactor, configuration, persister, broker),
+        reconciler=Reconciler(seams.persister, worker, reactor),
+        comparer=make_comparer(reactor, seams),
+        site=make_web(reactor, configuration, seams, broker),
     )
 
 
-def make_worker(
-    reactor: Any, limits: Limits, persister: IPersister, engines: Engines, executors: Executors
-) -> Worker:
+def make_worker(reactor: Any, limits: Limits, seams: Seams, reach: Reach | None, owner: str) -> Worker:
     """Wire what carries operations."""
     steps = Steps(
-        persister=persister,
-        engines=engines,
-        executors=executors,
-        executions=Executions(persister, engines, executors),
+        persister=seams.persister,
+        engines=seams.engines,
+        executors=seams.executors,
+        executions=Executions(seams.persister, seams.engines, seams.executors, reactor),
         readiness=Readiness(reactor),
+        removals=Removals(seams.persister, seams.engines, reactor),
         limits=limits,
         sample=_random.sample,
         clock=reactor,
     )
     return Worker(
-        owner=f"{socket.gethostname()}-{os.getpid()}-{_new_id()}",
-        persister=persister,
-        steps=steps,
+        owner=owner,
+        persister=seams.persister,
+        steps=placed(steps, reach),
         reactor=reactor,
         wall=time.time,
+        jitter=lambda longest: _random.uniform(0, longest),
     )
 
 
-def make_placing(
-    reactor: Any, configuration: BrokerConfiguration, persister: IPersister, engines: Engines
-) -> Placing:
+def make_comparer(reactor: Any, seams: Seams) -> Comparer:
+    """Wire what compares rows with Docker."""
+    return Comparer(
+        persister=seams.persister,
+        engines=seams.engines,
+        clock=reactor,
+        wall=time.time,
+        spent=time.process_time,
+        jitter=lambda longest: _random.uniform(0, longest),
+    )
+
+
+def make_placing(reactor: Any, configuration: BrokerConfiguration, seams: Seams) -> Placing:
     """Wire what finds hosts and ports."""
     return Placing(
-        persister=persister,
-        engines=engines,
+        persister=seams.persister,
+        engines=seams.engines,
         dispatcher=dispatcher_named(configuration.dispatcher, _random.sample),
         sample=_random.sample,
         clock=reactor,
@@ -258,15 +287,15 @@ def make_placing(
 
 
 def make_web(
-    reactor: Any, configuration: BrokerConfiguration, persister: IPersister, broker: ServiceBroker
+    reactor: Any, configuration: BrokerConfiguration, seams: Seams, broker: ServiceBroker
 ) -> GuardedSite:
     """Wire what listens."""
     services = configuration.services
     return make_site(
         reactor,
         broker,
-        Administration(persister, services.catalog),
-        persister,
+        Administration(seams.persister, services.catalog),
+        seams.persister,
         Credentials(user=services.user, password=services.password),
     )
 

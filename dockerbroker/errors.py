@@ -50,6 +50,14 @@ class ConcurrencyError(BrokerError):
     """Another operation holds the instance (OSB error code `ConcurrencyError`)."""
 
 
+class AsyncRequired(BrokerError):
+    """The work cannot be done within the request, which must allow that (OSB error code `AsyncRequired`)."""
+
+
+class UpdateRefused(BrokerError):
+    """The service instance cannot be changed in this way, or not in its present state."""
+
+
 class MaintenanceInfoConflict(BrokerError):
     """The asked version of a plan is not the catalog's (OSB error code `MaintenanceInfoConflict`)."""
 
@@ -63,7 +71,22 @@ class Unavailable(BrokerError):
 
 
 class OperationFailed(BrokerError):
-    """The operation was begun, and failed; what it had made is undone or is being undone."""
+    """The operation was begun, and failed; what it had made is undone or is being undone.
+
+    `instance_usable` tells of an update or deprovision whether the instance can still be used, and
+    `update_repeatable` of an update whether it may be tried again; None is unsaid.
+    """
+
+    def __init__(
+        self,
+        description: str,
+        *,
+        instance_usable: bool | None = None,
+        update_repeatable: bool | None = None,
+    ) -> None:
+        super().__init__(description)
+        self.instance_usable = instance_usable
+        self.update_repeatable = update_repeatable
 
 
 class InvalidConfiguration(BrokerError):

@@ -126,6 +126,44 @@ def forward(unix_path: str, context: ssl.SSLContext | None = None) -> int:
     return port
 
 
+def cut_replies(unix_path: str, request: bytes, keep: int) -> int:
+    """Forward connections to a new loopback port, but of the reply to `request` only `keep` bytes.
+
+    The request is passed on as it is; after that much of its reply the connection is closed.
+    """
+    listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+
+    def accept() -> None:
+        while True:
+            connection, _ = listener.accept()
+            threading.Thread(
+                target=_serve_cut, args=(connection, unix_path, request, keep), daemon=True
+            ).start()
+
+    threading.Thread(target=accept, daemon=True).start()
+    port: int = listener.getsockname()[1]
+    return port
+
+
+def _serve_cut(connection: socket.socket, unix_path: str, request: bytes, keep: int) -> None:
+    with contextlib.suppress(OSError), connection as client, socket.socket(socket.AF_UNIX) as upstream:
+        upstream.connect(unix_path)
+        asked, room = b"", CHUNK
+        while room:
+            for source in select.select([client, upstream], [], [])[0]:
+                data = source.recv(CHUNK)
+                if not data:
+                    return
+                if source is client:
+                    asked += data
+                    upstream.sendall(data)
+                    continue
+                if request in asked:
+                    room = min(room, keep)
+                    room -= len(data := data[:room])
+                client.sendall(data)
+
+
 def _accept(listener: socket.socket, unix_path: str, context: ssl.SSLContext | None) -> None:
     while True:
         connection, _ = listener.accept()

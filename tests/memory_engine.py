@@ -1,4 +1,4 @@
-"""A Docker Engine in memory: the verified fake of `IEngine`, with images, ports, execs and faults.
+"""A Docker Engine in memory: the verified fake of `IEngine`, with images, ports, volumes, execs and faults.
 
 The suite of `tests.contracts.engine` runs on it and on real engines alike, so what a test sees here is what
 Docker does.
@@ -6,7 +6,7 @@ Docker does.
 
 from __future__ import annotations
 
-import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,54 +17,58 @@ from zope.interface import implementer
 from dockerbroker.engines.interfaces import IEngine
 from dockerbroker.errors import (
     BadCommand,
-    ExecutableOverrun,
+    EngineError,
     HostPortTaken,
     NameTaken,
     NoImage,
-    NotRunning,
-    NotThere,
 )
 from dockerbroker.model.containers import (
     LABEL_CLUSTER,
     Container,
     ContainerSpec,
     DockerImage,
-    ExecOutput,
-    ExecState,
     HealthCheck,
+    Volume,
+    reserved_labels,
+    volume_labels,
 )
-from dockerbroker.model.executables import MARKER, STDERR_TAIL
 from dockerbroker.model.hosts import DockerHost
-from dockerbroker.model.secrets import Secret
-from tests.memory_faults import Faulty, Hang, with_faults
+from tests.memory_execs import MemoryExecs
+from tests.memory_faults import Hang, with_faults
 from tests.memory_world import (
     KILLED,
     MemoryContainer,
     MemoryExec,
     MemoryImage,
-    Printed,
+    MemoryVolume,
     Script,
-    deferred,
-    within,
 )
 
-__all__ = ["Hang", "MemoryContainer", "MemoryEngine", "MemoryEngines", "MemoryExec", "MemoryImage", "Script"]
+__all__ = [
+    "Hang",
+    "MemoryContainer",
+    "MemoryEngine",
+    "MemoryEngines",
+    "MemoryExec",
+    "MemoryImage",
+    "MemoryVolume",
+    "Script",
+]
+
+_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+\Z")
 
 
 @implementer(IEngine)
 @define(eq=False)
-class MemoryEngine(Faulty):
+class MemoryEngine(MemoryExecs):
     """The Docker Engine of a host that exists in memory only.
 
-    `taken_ports` are those on which other processes of the host listen.
+    `taken_ports` are those on which other processes of the host listen; `disk` are its volumes by name.
     """
 
-    clock: IReactorTime
     images: dict[str, MemoryImage] = Factory(dict)
-    world: dict[str, MemoryContainer] = Factory(dict)
-    execs: dict[str, MemoryExec] = Factory(dict)
     taken_ports: set[int] = Factory(set)
-    _made: int = 0
+    disk: dict[str, MemoryVolume] = Factory(dict)
 
     # What tests arrange.
 
@@ -73,12 +77,18 @@ class MemoryEngine(Faulty):
         reference: str,
         *,
         ports: Sequence[str] = (),
+        volumes: Sequence[str] = (),
         health_check: HealthCheck | None = None,
         scripts: Mapping[str, Script] | None = None,
         **behaviour: Any,
     ) -> MemoryImage:
         """Give the host an image; `behaviour` are further members of `MemoryImage`."""
-        described = DockerImage(reference=reference, ports=tuple(ports), health_check=health_check)
+        described = DockerImage(
+            reference=reference,
+            ports=tuple(ports),
+            health_check=health_check,
+            volumes=tuple(sorted(volumes)),
+        )
         image = MemoryImage(image=described, scripts=dict(scripts or {}), **behaviour)
         self.images[reference] = image
         return image
@@ -103,22 +113,40 @@ class MemoryEngine(Faulty):
     @with_faults
     async def image(self, reference: str) -> DockerImage:
         """Return the image; see `IEngine.image`."""
-        return self._image(reference).image
+        image = self._image(reference)
+        if reserved := reserved_labels(image.labels):
+            raise EngineError(f"The image {reference} bears the broker's own label {reserved[0]}.")
+        return image.image
 
     @with_faults
     async def create(self, spec: ContainerSpec) -> str:
         """Create a container; see `IEngine.create`."""
         image = self._image(spec.image)
+        if not _NAME.match(spec.name):
+            raise EngineError(f"The Docker host memory refused with status 400: invalid name {spec.name}")
         if any(container.spec.name == spec.name for container in self.world.values()):
             raise NameTaken(f"A container of the name {spec.name} exists on the Docker host memory already.")
-        container = MemoryContainer(id=self._identifier(), spec=spec, image=image)
+        own = [path for path in image.image.volumes if path not in spec.volumes]
+        container = MemoryContainer(
+            id=self._identifier(),
+            spec=spec,
+            image=image,
+            created_at=float(int(self.clock.seconds())),
+            anonymous={path: self._identifier() for path in own},
+        )
         self.world[container.id] = container
+        for name in spec.volumes.values():
+            self.disk.setdefault(name, MemoryVolume(name=name, labels=volume_labels(spec)))
+        for name in container.anonymous.values():
+            self.disk[name] = MemoryVolume(name=name)
         return container.id
 
     @with_faults
     async def start(self, container_id: str) -> None:
         """Start the container; see `IEngine.start`."""
         container = self._container(container_id)
+        if container.paused:
+            raise EngineError("The Docker host memory refused with status 409: cannot start what is paused")
         if container.running:
             return
         if not container.image.startable:
@@ -132,9 +160,16 @@ class MemoryEngine(Faulty):
             self._end(container, container.image.exit_code)
 
     @with_faults
-    async def keep_running(self, container_id: str) -> None:
-        """Remember that the container is to be restarted; see `IEngine.keep_running`."""
-        self._container(container_id).keeps_running = True
+    async def stop(self, container_id: str, *, grace: float) -> None:  # noqa: ARG002 - stops at once
+        """Stop the container; see `IEngine.stop`."""
+        container = self._container(container_id)
+        container.policy = "no"
+        self._end(container, KILLED)
+
+    @with_faults
+    async def keep_running(self, container_id: str, policy: str = "unless-stopped") -> None:
+        """Remember how the container is to be restarted; see `IEngine.keep_running`."""
+        self._container(container_id).policy = policy
 
     @with_faults
     async def inspect(self, container_id: str) -> Container | None:
@@ -164,6 +199,21 @@ class MemoryEngine(Faulty):
         if container is not None:
             self._end(container, KILLED)
             del self.world[container.id]
+            for name in container.anonymous.values():
+                self.disk.pop(name, None)
+
+    @with_faults
+    async def volumes(self, cluster_id: str) -> list[Volume]:
+        """Return the cluster's volumes; see `IEngine.volumes`."""
+        return [one.observed() for one in self.disk.values() if one.labels.get(LABEL_CLUSTER) == cluster_id]
+
+    @with_faults
+    async def remove_volume(self, name: str) -> None:
+        """Remove the volume; see `IEngine.remove_volume`."""
+        users = [one for one in self.world.values() if name in one.volumes.values()]
+        if users:
+            raise EngineError(f"The volume {name} is in use by the container {users[0].spec.name}.")
+        self.disk.pop(name, None)
 
     @with_faults
     async def has_file(self, container_id: str, path: str) -> bool:
@@ -171,75 +221,13 @@ class MemoryEngine(Faulty):
         image = self._container(container_id).image
         return path in image.files or path in image.scripts or (image.shell and path == "/bin/sh")
 
-    @with_faults
-    async def create_exec(
-        self, container_id: str, command: Sequence[str], environment: Mapping[str, str]
-    ) -> str:
-        """Prepare an exec; see `IEngine.create_exec`."""
-        container = self._container(container_id)
-        if not container.running or container.paused:
-            raise NotRunning(f"The container {container.spec.name} does not run.")
-        prepared = MemoryExec(
-            id=self._identifier(),
-            container=container,
-            command=tuple(command),
-            environment=dict(environment),
-        )
-        self.execs[prepared.id] = prepared
-        return prepared.id
-
-    @with_faults
-    async def start_exec(
-        self, exec_id: str, stdin: Secret[bytes], *, limit: int, deadline: float
-    ) -> ExecOutput:
-        """Run the exec's script; see `IEngine.start_exec`."""
-        execution = self._exec(exec_id)
-        if execution.running or execution.exit_code is not None:
-            raise BadCommand("The exec was run before; an exec is run only once.")
-        if not execution.container.running:
-            raise NotRunning(f"The container {execution.container.spec.name} does not run.")
-        script = self._script(execution)
-        execution.running = True
-        execution.stdin = stdin.reveal()
-        execution.work = deferred(script(execution.stdin, execution.environment))
-        _code, stdout, stderr = await within(self.clock, deadline, execution.finish())
-        if len(stdout) > limit:
-            raise ExecutableOverrun(f"The command printed more than {limit} bytes.", ended=False)
-        return ExecOutput(stdout=stdout, stderr_tail=stderr[-STDERR_TAIL:])
-
-    @with_faults
-    async def inspect_exec(self, exec_id: str) -> ExecState:
-        """Return the exec's state; see `IEngine.inspect_exec`."""
-        execution = self._exec(exec_id)
-        return ExecState(running=execution.running, exit_code=execution.exit_code)
-
     # Within.
-
-    def _identifier(self) -> str:
-        self._made += 1
-        return hashlib.sha256(f"{id(self)} {self._made}".encode()).hexdigest()
 
     def _image(self, reference: str) -> MemoryImage:
         try:
             return self.images[reference]
         except KeyError:
             raise NoImage(f"The Docker host memory has no image {reference}.") from None
-
-    def _find(self, container: str) -> MemoryContainer | None:
-        named = (one for one in self.world.values() if container in {one.id, one.spec.name})
-        return next(named, None)
-
-    def _container(self, container: str) -> MemoryContainer:
-        found = self._find(container)
-        if found is None:
-            raise NotThere(f"The Docker host memory has no container {container}.")
-        return found
-
-    def _exec(self, exec_id: str) -> MemoryExec:
-        try:
-            return self.execs[exec_id]
-        except KeyError:
-            raise NotThere(f"The Docker host memory has no exec {exec_id}.") from None
 
     def _ports_in_use(self) -> set[int]:
         published = {
@@ -249,38 +237,6 @@ class MemoryEngine(Faulty):
             for port in container.spec.ports.values()
         }
         return published | self.taken_ports
-
-    def _end(self, container: MemoryContainer, exit_code: int) -> None:
-        if not container.running:
-            return
-        container.running = False
-        container.exit_code = exit_code
-        for execution in list(self.execs.values()):
-            if execution.container is container:
-                execution.kill()
-
-    def _script(self, execution: MemoryExec) -> Script:
-        scripts = execution.container.image.scripts
-        script = scripts.get(" ".join(execution.command)) or scripts.get(execution.command[0])
-        if script is not None:
-            return script
-        if execution.command[0] == "/bin/sh" and execution.container.image.shell:
-            return lambda _stdin, _environment: self._kill_marked(execution)
-        execution.exit_code = 126
-        raise BadCommand(f"The command {execution.command[0]} cannot be run: no such file.")
-
-    def _kill_marked(self, killer: MemoryExec) -> Printed:
-        # The one thing that this shell knows: to end what bears the marker that its last argument names.
-        marked = [
-            execution
-            for execution in self.execs.values()
-            if execution.running
-            and execution.container is killer.container
-            and f"{MARKER}={execution.environment.get(MARKER)}" == killer.command[-1]
-        ]
-        for execution in marked:
-            execution.kill()
-        return 0, f"{len(marked)}\n".encode(), b""
 
 
 @define(eq=False)

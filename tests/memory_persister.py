@@ -6,33 +6,25 @@ import math
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from attrs import define, evolve, field, frozen
 from zope.interface import implementer
 
-from dockerbroker.errors import AlreadyExists, Busy, Conflict, LostLease, NotFound, PortLeased
+from dockerbroker.errors import Conflict, NotFound
 from dockerbroker.model.catalog import ImageDefinition
 from dockerbroker.model.hosts import DockerHost, HostKey, HostReport
-from dockerbroker.model.instances import Change, Operation, OperationKind, ServiceBinding, ServiceInstance
+from dockerbroker.model.instances import (
+    Change,
+    Operation,
+    OperationKind,
+    ServiceBinding,
+    ServiceInstance,
+)
 from dockerbroker.persisters import records
 from dockerbroker.persisters.interfaces import IPersister
+from tests.memory_tables import Tables
 
-Row = dict[str, Any]
-
-
-@define(eq=False)
-class Tables:
-    """What several memory persisters share, as several brokers share a database."""
-
-    cluster_id: str = "0123456789abcdef0123456789abcdef"
-    seeded: bool = False
-    images: dict[str, Row] = field(factory=dict)
-    hosts: dict[HostKey, Row] = field(factory=dict)
-    instances: dict[str, Row] = field(factory=dict)
-    bindings: dict[tuple[str, str], Row] = field(factory=dict)
-    leases: dict[tuple[HostKey, int], str] = field(factory=dict)
-    operations: dict[str, Row] = field(factory=dict)
+__all__ = ["Fault", "MemoryPersister", "Tables"]
 
 
 @frozen
@@ -69,7 +61,7 @@ class MemoryPersister:
         """
         self._faults[method].append(Fault(error, written))
 
-    def operations(self) -> list[Operation]:
+    def history(self) -> list[Operation]:
         """Return all operations, the oldest first."""
         return [records.read_operation(row) for row in self.tables.operations.values()]
 
@@ -152,37 +144,84 @@ class MemoryPersister:
             row = self.tables.operations.get(operation_id)
             return None if row is None else records.read_operation(row)
 
+    async def now(self) -> float:
+        """Return the time of the clock of the leases."""
+        with self._call("now"):
+            return self.seconds()
+
+    async def instances(self, after: str, limit: int) -> list[ServiceInstance]:
+        """Return instances, in the order of the ids' bytes."""
+        with self._call("instances"):
+            later = [row for row in self.tables.instances.values() if row["id"].encode() > after.encode()]
+            later.sort(key=lambda row: row["id"].encode())
+            return [records.read_instance(row) for row in later[:limit]]
+
+    async def last_operation(self, instance_id: str, binding_id: str | None = None) -> Operation | None:
+        """Return the last operation on the instance itself, or on the one binding."""
+        with self._call("last_operation"):
+            row = self.tables.last_operation(instance_id, binding_id)
+            return None if row is None else records.read_operation(row)
+
+    async def operations(self, *, unfinished: bool, limit: int) -> list[Operation]:
+        """Return operations, those begun last first."""
+        with self._call("operations"):
+            rows = [row for row in self.tables.operations.values() if not (unfinished and row["is_over"])]
+            return [records.read_operation(row) for row in rows[::-1][:limit]]
+
+    async def known_operations(self, operation_ids: Iterable[str]) -> frozenset[str]:
+        """Return which of these operations are known."""
+        with self._call("known_operations"):
+            return frozenset(operation_ids) & self.tables.operations.keys()
+
+    async def conditions(self) -> dict[str, str]:
+        """Return what was observed of instances that are not as they should be."""
+        with self._call("conditions"):
+            return dict(self.tables.conditions)
+
+    async def set_condition(self, instance_id: str, condition: str | None) -> None:
+        """Record what was observed of an instance."""
+        with self._call("set_condition"):
+            self.tables.conditions.pop(instance_id, None)
+            if condition is not None and instance_id in self.tables.instances:
+                self.tables.conditions[instance_id] = condition
+
     async def leased_ports(self, host: HostKey) -> frozenset[int]:
         """Return the host's leased ports."""
         with self._call("leased_ports"):
             return frozenset(port for key, port in self.tables.leases if key == host)
 
-    async def begin(self, change: Change, *, owner: str, ttl: float) -> Operation:
+    async def begin(self, change: Change, *, owner: str, ttl: float, within: float) -> Operation:
         """Write a new operation with what it needs."""
         with self._call("begin"):
-            self._check_begin(change)
-            self._check_ports(change)
-            operation = evolve(change.operation, epoch=1, owner=None if change.operation.is_over else owner)
+            self.tables.check_begin(change)
+            self.tables.check_ports(change)
+            now = self.seconds()
+            holder = None if change.operation.is_over else owner
+            operation = evolve(change.operation, epoch=1, owner=holder, deadline=now + within)
+            if change.supersedes is not None:
+                self.tables.supersede(change.supersedes, operation.created_at)
             self.tables.operations[operation.id] = records.operation_row(operation) | {
                 "epoch": 1,
-                "owner": operation.owner,
-                "lease_until": None if operation.is_over else self.seconds() + ttl,
+                "owner": holder,
+                "lease_until": None if operation.is_over else now + ttl,
+                "deadline": operation.deadline,
+                "is_cancelled": operation.is_cancelled,
             }
             if change.operation.kind is not OperationKind.PROVISION:
                 held = {"operation_id": operation.id, "last_operation_id": operation.id}
                 self.tables.instances[operation.instance_id].update(held)
-            self._write(change)
+            self.tables.write(change)
             return operation
 
     async def commit(self, change: Change) -> None:
         """Write progress or the outcome."""
         with self._call("commit"):
-            row = self._held(change.operation)
-            self._check_ports(change)
+            row = self.tables.held(change.operation)
+            self.tables.check_ports(change)
             row.update(records.operation_row(change.operation))
             if change.operation.is_over:
                 row.update(owner=None, lease_until=None)
-            self._write(change)
+            self.tables.write(change)
 
     async def claim(self, owner: str, *, ttl: float) -> list[Operation]:
         """Take over what nobody holds."""
@@ -194,17 +233,52 @@ class MemoryPersister:
                 row.update(epoch=row["epoch"] + 1, owner=owner, lease_until=now + ttl)
             return [records.read_operation(row) for row in lapsed]
 
-    async def renew(self, owner: str, *, ttl: float) -> None:
+    async def renew(self, owner: str, *, ttl: float) -> frozenset[str]:
         """Prolong the owner's leases."""
         with self._call("renew"):
-            for row in self.tables.operations.values():
-                if row["owner"] == owner:
-                    row["lease_until"] = self.seconds() + ttl
+            held = [row for row in self.tables.operations.values() if row["owner"] == owner]
+            for row in held:
+                row["lease_until"] = self.seconds() + ttl
+            return frozenset(row["id"] for row in held if row["is_cancelled"])
 
     async def release(self, operation: Operation, *, delay: float) -> None:
         """Let go of an operation."""
         with self._call("release"):
-            self._held(operation).update(owner=None, lease_until=self.seconds() + delay)
+            self.tables.held(operation).update(owner=None, lease_until=self.seconds() + delay)
+
+    async def cancel(self, operation_id: str) -> None:
+        """Ask whoever carries the operation to undo it."""
+        with self._call("cancel"):
+            operation = self.tables.known(operation_id)
+            if operation.is_over or operation.kind in {OperationKind.UNBIND, OperationKind.DEPROVISION}:
+                raise Conflict(f"The operation {operation_id} is over or a deletion.")
+            self.tables.operations[operation_id]["is_cancelled"] = True
+
+    async def hasten(self, operation_id: str) -> None:
+        """Let an operation that waits be claimed at once."""
+        with self._call("hasten"):
+            operation, row, now = (
+                self.tables.known(operation_id),
+                self.tables.operations[operation_id],
+                self.seconds(),
+            )
+            if operation.is_over or (operation.owner is not None and row["lease_until"] > now):
+                raise Conflict(f"The operation {operation_id} is over or is being carried out.")
+            row["lease_until"] = now
+
+    async def forget(self, before: float, limit: int) -> int:
+        """Delete operations that were over before that time, the oldest first."""
+        with self._call("forget"):
+            old = [
+                row
+                for row in self.tables.operations.values()
+                if row["is_over"] and row["finished_at"] is not None and row["finished_at"] < before
+            ]
+            forgotten = [row for row in old if not self.tables.is_kept(row)]
+            forgotten.sort(key=lambda row: row["finished_at"])
+            for row in forgotten[:limit]:
+                del self.tables.operations[row["id"]]
+            return len(forgotten[:limit])
 
     @contextmanager
     def _call(self, method: str) -> Iterator[None]:
@@ -215,65 +289,3 @@ class MemoryPersister:
         yield
         if fault is not None:
             raise fault.error
-
-    def _held(self, operation: Operation) -> Row:
-        row = self.tables.operations.get(operation.id)
-        if row is None or row["lease_until"] is None or row["epoch"] != operation.epoch:
-            raise LostLease(f"The operation {operation.id} is not held any more.")
-        return row
-
-    def _check_begin(self, change: Change) -> None:
-        operation = change.operation
-        stored = self.tables.instances.get(operation.instance_id)
-        if operation.kind is OperationKind.PROVISION:
-            if stored is not None:
-                raise AlreadyExists(f"The service instance {operation.instance_id!r} exists already.")
-        elif stored is None or stored["operation_id"] is not None:
-            raise Busy(f"The service instance {operation.instance_id!r} is held or gone.")
-        elif change.instance and change.instance.last_operation_id != stored["last_operation_id"]:
-            raise Busy(f"The service instance {operation.instance_id!r} was held meanwhile.")
-        has_binding = (operation.instance_id, operation.binding_id) in self.tables.bindings
-        if operation.kind is OperationKind.BIND and has_binding:
-            raise AlreadyExists(f"The binding {operation.binding_id!r} exists already.")
-        if operation.kind is OperationKind.UNBIND and not has_binding:
-            raise Busy(f"The binding {operation.binding_id!r} is gone.")
-        if operation.id in self.tables.operations:
-            raise AlreadyExists(f"The operation {operation.id} exists already.")
-
-    def _check_ports(self, change: Change) -> None:
-        if change.instance is None or change.remove_instance:
-            return
-        for lease in records.leased_ports_of(change.instance):
-            holder = self.tables.leases.get((change.instance.host, lease["port"]), change.instance.id)
-            if holder != change.instance.id:
-                raise PortLeased(f"The port {lease['port']} is leased to another service instance.")
-
-    def _write(self, change: Change) -> None:
-        operation, instance, binding = change.operation, change.instance, change.binding
-        if change.remove_instance:
-            self._remove(operation.instance_id)
-            return
-        if instance is not None:
-            new = {"operation_id": operation.id, "last_operation_id": operation.id}
-            before = self.tables.instances.get(instance.id, new)
-            self.tables.instances[instance.id] = before | records.instance_row(instance)
-            self._forget_leases(instance.id)
-            for lease in records.leased_ports_of(instance):
-                self.tables.leases[instance.host, lease["port"]] = instance.id
-        if binding is not None:
-            self.tables.bindings[binding.instance_id, binding.id] = records.binding_row(binding)
-        if change.remove_binding is not None:
-            self.tables.bindings.pop((operation.instance_id, change.remove_binding), None)
-        held = self.tables.instances.get(operation.instance_id)
-        if operation.is_over and held is not None and held["operation_id"] == operation.id:
-            held["operation_id"] = None
-
-    def _remove(self, instance_id: str) -> None:
-        self.tables.instances.pop(instance_id, None)
-        for key in [key for key in self.tables.bindings if key[0] == instance_id]:
-            del self.tables.bindings[key]
-        self._forget_leases(instance_id)
-
-    def _forget_leases(self, instance_id: str) -> None:
-        for key in [key for key, holder in self.tables.leases.items() if holder == instance_id]:
-            del self.tables.leases[key]

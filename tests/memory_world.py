@@ -8,7 +8,7 @@ from twisted.internet.defer import CancelledError, Deferred, ensureDeferred, suc
 from twisted.internet.interfaces import IReactorTime
 
 from dockerbroker.errors import ExecutableOverrun
-from dockerbroker.model.containers import Container, ContainerSpec, DockerImage
+from dockerbroker.model.containers import Container, ContainerSpec, DockerImage, Volume
 
 #: The exit status of what SIGKILL ended.
 KILLED = 137
@@ -24,7 +24,8 @@ class MemoryImage:
     """An image: its commands by first word, or by all words joined by blanks, and how it behaves.
 
     `exit_code` is that of a container that ends as soon as it is started; `startable` is false when its
-    command cannot be run; `shell` is whether it has a `/bin/sh`, by which executions can be killed.
+    command cannot be run; `shell` is whether it has a `/bin/sh`, by which executions can be killed. `labels`
+    are the image's own.
     """
 
     image: DockerImage
@@ -34,11 +35,28 @@ class MemoryImage:
     exit_code: int | None = None
     startable: bool = True
     shell: bool = True
+    labels: dict[str, str] = field(factory=dict)
+
+
+@define(kw_only=True, eq=False)
+class MemoryVolume:
+    """A volume of the engine; `contents` is what tests put into it, by path."""
+
+    name: str
+    labels: dict[str, str] = field(factory=dict)
+    contents: dict[str, bytes] = field(factory=dict)
+
+    def observed(self) -> Volume:
+        """Return what Docker would tell of it."""
+        return Volume(name=self.name, labels=dict(self.labels))
 
 
 @define(kw_only=True, eq=False)
 class MemoryContainer:
-    """A container of the engine; `keeps_running` is whether Docker would restart it."""
+    """A container of the engine; `policy` is by what Docker would restart it.
+
+    `anonymous` are the volumes that go with it, by path.
+    """
 
     id: str
     spec: ContainerSpec
@@ -46,8 +64,20 @@ class MemoryContainer:
     running: bool = False
     paused: bool = False
     exit_code: int = 0
-    keeps_running: bool = False
+    policy: str = "no"
     logs: str = ""
+    created_at: float = 0.0
+    anonymous: dict[str, str] = field(factory=dict)
+
+    @property
+    def keeps_running(self) -> bool:
+        """Whether Docker would restart it."""
+        return self.policy != "no"
+
+    @property
+    def volumes(self) -> dict[str, str]:
+        """All its volumes, by path."""
+        return {**self.anonymous, **self.spec.volumes}
 
     def observed(self) -> Container:
         """Return what Docker would tell of it: a stopped container publishes nothing."""
@@ -59,6 +89,9 @@ class MemoryContainer:
             exit_code=self.exit_code,
             labels=dict(self.spec.labels),
             ports=dict(self.spec.ports) if self.running else {},
+            created_at=self.created_at,
+            volumes=self.volumes,
+            paused=self.paused,
         )
 
 

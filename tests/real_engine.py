@@ -2,40 +2,27 @@
 
 from __future__ import annotations
 
-import atexit
 import contextlib
-import ctypes
 import os
-import random
-import shutil
-import signal
-import socket
-import subprocess
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from unittest import SkipTest
 
 import docker
 from attrs import define, field
-from docker.errors import DockerException
 
 from tests.engine_images import (
-    SEARCH_PATH,
     EngineUnavailableError,
     build_services,
     busybox_archive,
     static_busybox,
 )
+from tests.engine_private import PrivateDockerd, answers
 from tests.engine_transport import ThrowawayAuthority, TlsMaterial, forward, server_context, write_material
-from tests.polling import comes_true, free_port
 
 REQUIRE_VARIABLE = "DOCKERBROKER_REQUIRE_BACKENDS"
-FOLDER_PREFIX = "dockerbroker-engine-"
-START_SECONDS = 60
-STOP_SECONDS = 30
-_LAZY_UNMOUNT = 2
 
 _lock = threading.RLock()
 _engine: RealEngine | EngineUnavailableError | None = None
@@ -93,12 +80,32 @@ def engine() -> RealEngine:
     with _lock:
         if _engine is None:
             try:
-                _engine = _found_engine() or _private_engine()
+                _engine = _found_engine() or engine_of(PrivateDockerd.start())
             except EngineUnavailableError as error:
                 _engine = error
     if isinstance(_engine, EngineUnavailableError):
         raise _engine
     return _engine
+
+
+def require_dockerd() -> PrivateDockerd:
+    """A dockerd of the test's own, which it must stop, or a skip that says why there is none."""
+    try:
+        static_busybox()
+        return PrivateDockerd.start()
+    except EngineUnavailableError as error:
+        require(backend_available=False, reason=str(error))
+        raise
+
+
+def engine_of(dockerd: PrivateDockerd) -> RealEngine:
+    """The engine that the private dockerd is."""
+    return RealEngine(
+        dockerd.unix_url,
+        f"tcp://127.0.0.1:{forward(dockerd.unix_url.removeprefix('unix://'))}",
+        f"tcp://127.0.0.1:{dockerd.tls_port}",
+        dockerd.authority.client(),
+    )
 
 
 def require_engine() -> RealEngine:
@@ -123,7 +130,7 @@ def require(backend_available: bool, reason: str) -> None:
 
 def _found_engine() -> RealEngine | None:
     url = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
-    if not url.startswith("unix://") or not _answers(url):
+    if not url.startswith("unix://") or not answers(url):
         return None
     path = url.removeprefix("unix://")
     authority = ThrowawayAuthority()
@@ -135,122 +142,3 @@ def _found_engine() -> RealEngine | None:
         f"tcp://127.0.0.1:{forward(path, context)}",
         authority.client(),
     )
-
-
-def _private_engine() -> RealEngine:
-    if os.geteuid() != 0:
-        message = "no Docker Engine answers, and only root can start a private one"
-        raise EngineUnavailableError(message)
-    if shutil.which("dockerd", path=SEARCH_PATH) is None:
-        message = "no Docker Engine answers, and dockerd is not installed"
-        raise EngineUnavailableError(message)
-    _sweep()
-    authority = ThrowawayAuthority()
-    folder = Path(tempfile.mkdtemp(prefix=f"{FOLDER_PREFIX}{os.getpid()}-"))
-    tls_port = free_port()
-    paths = write_material(authority.server(), folder / "tls")
-    unix_url = f"unix://{folder}/docker.sock"
-    process = _spawn(folder, [f"--host={unix_url}", f"--host=tcp://127.0.0.1:{tls_port}"], paths)
-    atexit.register(_stop_own, os.getpid(), folder, process)
-    if (
-        not comes_true(lambda: process.poll() is not None or _answers(unix_url), START_SECONDS)
-        or process.poll() is not None
-    ):
-        lines = (folder / "dockerd.log").read_text(errors="replace").splitlines()[-3:]
-        message = f"the private dockerd did not start: {' / '.join(lines)}"
-        raise EngineUnavailableError(message)
-    return RealEngine(
-        unix_url,
-        f"tcp://127.0.0.1:{forward(f'{folder}/docker.sock')}",
-        f"tcp://127.0.0.1:{tls_port}",
-        authority.client(),
-    )
-
-
-def _spawn(folder: Path, hosts: list[str], tls: dict[str, Path]) -> subprocess.Popen[bytes]:
-    # Engines side by side share docker0 (naming another bridge would remove it): each takes its own slice.
-    slice_of_own = random.SystemRandom().randint(64, 250)
-    command = [
-        "dockerd",
-        *hosts,
-        "--tlsverify",
-        f"--tlscacert={tls['ca']}",
-        f"--tlscert={tls['cert']}",
-        f"--tlskey={tls['key']}",
-        f"--data-root={folder}/data",
-        f"--exec-root={folder}/exec",
-        f"--pidfile={folder}/dockerd.pid",
-        f"--default-address-pool=base=10.{slice_of_own}.0.0/16,size=24",
-        "--iptables=false",
-        "--ip-forward=false",
-        "--ip-masq=false",
-    ]
-    if not Path("/sys/class/net/docker0").exists() or _docker0_is_default():
-        command.append(f"--fixed-cidr=172.17.{slice_of_own}.0/24")
-    # A session of its own: an interrupt must reach the tests alone, which then stop the engine.
-    with (folder / "dockerd.log").open("wb") as log:
-        environment = {**os.environ, "PATH": SEARCH_PATH}
-        return subprocess.Popen(command, stdout=log, stderr=log, env=environment, start_new_session=True)
-
-
-def _docker0_is_default() -> bool:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as owner:
-        try:
-            owner.bind(("172.17.0.1", 0))
-        except OSError:
-            return False
-    return True
-
-
-def _answers(url: str) -> bool:
-    try:
-        with contextlib.closing(docker.APIClient(base_url=url, timeout=5)) as client:
-            return bool(client.ping())
-    except (DockerException, OSError):
-        return False
-
-
-def _stop_own(owner: int, folder: Path, process: subprocess.Popen[bytes]) -> None:
-    if os.getpid() != owner:
-        return  # a forked child leaves the engine to its parent
-    with contextlib.suppress(DockerException, OSError):
-        client = docker.APIClient(base_url=f"unix://{folder}/docker.sock", timeout=20)
-        for container in client.containers(all=True):
-            client.remove_container(container["Id"], force=True, v=True)
-    process.terminate()
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(STOP_SECONDS)
-    process.kill()
-    process.wait()
-    _remove(folder)
-
-
-def _sweep() -> None:
-    """Remove what test processes left that were killed before they could stop their engine."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{FOLDER_PREFIX}*-*"):
-        owner = int(folder.name.removeprefix(FOLDER_PREFIX).split("-")[0])
-        if not Path(f"/proc/{owner}").exists():
-            with contextlib.suppress(OSError, ValueError):
-                pid = int((folder / "dockerd.pid").read_text())
-                if pid in _processes_of(folder):
-                    os.kill(pid, signal.SIGTERM)
-                    comes_true(lambda: not Path(f"/proc/{pid}").exists(), STOP_SECONDS)  # noqa: B023
-            _remove(folder)
-
-
-def _remove(folder: Path) -> None:
-    for pid in _processes_of(folder):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-    library = ctypes.CDLL(None)
-    points = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
-    for point in sorted((p for p in points if p.startswith(f"{folder}/")), reverse=True):
-        library.umount2(point.encode(), _LAZY_UNMOUNT)
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-def _processes_of(folder: Path) -> Iterator[int]:
-    for entry in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            if os.fsencode(folder) + b"/" in (entry / "cmdline").read_bytes():
-                yield int(entry.name)

@@ -21,15 +21,21 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from dockerbroker.broker.administration import Administration
+from dockerbroker.broker.beginning import Beginning
+from dockerbroker.broker.comparing import Comparer
 from dockerbroker.broker.executions import Executions
 from dockerbroker.broker.limits import Limits
 from dockerbroker.broker.placing import Placing
 from dockerbroker.broker.readiness import Readiness
 from dockerbroker.broker.reconcile import Reconciler
-from dockerbroker.broker.service import ServiceBroker
+from dockerbroker.broker.removals import Removals
+from dockerbroker.broker.seams import make_seams, placed
+from dockerbroker.broker.service import ServiceBroker, make_broker
 from dockerbroker.broker.steps import Steps
 from dockerbroker.broker.worker import Worker
+from dockerbroker.crashpoints import Reach
 from dockerbroker.engines.executors import DockerApiExecutor
+from dockerbroker.engines.interfaces import Engines, Executors
 from dockerbroker.model.catalog import ImageDefinition
 from dockerbroker.model.containers import HealthCheck
 from dockerbroker.model.hosts import DockerHost, HostKey
@@ -93,6 +99,10 @@ def in_order(items: Sequence[T], count: int) -> list[T]:
     return list(items[:count])
 
 
+def _whole(pause: float) -> float:
+    return pause
+
+
 def add_service(engine: MemoryEngine, definition: ImageDefinition = REDIS, **behaviour: Any) -> MemoryImage:
     """Give a host a healthy image of the service; `behaviour` goes to `MemoryEngine.add_image`."""
     settings = {"ports": ("6379/tcp",), "health_check": HealthCheck(command=("healthy",), timeout=5)}
@@ -105,18 +115,23 @@ def add_service(engine: MemoryEngine, definition: ImageDefinition = REDIS, **beh
 class Stack:
     """One broker; `neighbour` and `successor` make other ones on the same database and engines.
 
-    `limits`, `clock`, `persister` and `engines` may be given. `client` is a treq that talks to the broker.
+    Its comparer is started by the tests that want one.
+
+    `limits`, `clock`, `persister` and `engines` may be given; `reach` is done at crash points. `client` is a
+    treq that talks to the broker.
     """
 
     clock: Clock = Factory(Clock)
     owner: str = "broker-1"
     limits: Limits = Factory(Limits)
+    reach: Reach | None = None
     persister: MemoryPersister = field()
     engines: MemoryEngines = field()
     worker: Worker = field(init=False)
     broker: ServiceBroker = field(init=False)
     administration: Administration = field(init=False)
     reconciler: Reconciler = field(init=False)
+    comparer: Comparer = field(init=False)
     site: GuardedSite = field(init=False)
     client: Any = field(init=False)
     _identifiers: int = field(default=0, init=False)
@@ -141,22 +156,40 @@ class Stack:
 
     def __attrs_post_init__(self) -> None:
         """Put the broker together as the program does, and start it."""
-        persister, engines, clock, limits = self.persister, self.engines, self.clock, self.limits
+        clock, limits, wall = self.clock, self.limits, self._wall
 
-        def executors(host: DockerHost) -> DockerApiExecutor:
-            return DockerApiExecutor(clock, engines(host))
+        def executors(engines: Engines) -> Executors:
+            return lambda host: DockerApiExecutor(clock, engines(host))
 
-        executions = Executions(persister, engines, executors)
-        steps = Steps(persister, engines, executors, executions, Readiness(clock), limits, in_order, clock)
-        self.worker = Worker(self.owner, persister, steps, clock, self._wall)
-        placing = Placing(persister, engines, SimpleDispatcher(in_order), in_order, clock)
-        self.broker = ServiceBroker(
-            persister, placing, self.worker, limits, clock, self._identifier, self._wall
+        seams = make_seams(self.persister, self.engines, executors, self.reach)
+        executions = Executions(seams.persister, seams.engines, seams.executors, clock)
+        steps = Steps(
+            persister=seams.persister,
+            engines=seams.engines,
+            executors=seams.executors,
+            executions=executions,
+            readiness=Readiness(clock),
+            removals=Removals(seams.persister, seams.engines, clock),
+            limits=limits,
+            sample=in_order,
+            clock=clock,
         )
-        self.administration = Administration(self.persister, CATALOG)
-        self.reconciler = Reconciler(persister, self.worker, limits, clock)
+        self.worker = Worker(self.owner, seams.persister, placed(steps, self.reach), clock, wall, _whole)
+        placing = Placing(seams.persister, seams.engines, SimpleDispatcher(in_order), in_order, clock)
+        beginning = Beginning(seams.persister, self.worker, limits, clock, self._identifier, wall)
+        self.broker = make_broker(seams.persister, placing, beginning)
+        self.administration = Administration(seams.persister, CATALOG)
+        self.reconciler = Reconciler(seams.persister, self.worker, clock)
+        self.comparer = Comparer(
+            persister=seams.persister,
+            engines=seams.engines,
+            clock=clock,
+            wall=wall,
+            spent=lambda: 0.0,
+            jitter=_whole,
+        )
         credentials = Credentials(user=USER, password=Secret(PASSWORD))
-        self.site = make_site(self.clock, self.broker, self.administration, self.persister, credentials)
+        self.site = make_site(clock, self.broker, self.administration, seams.persister, credentials)
         self.client = StubTreq(self.site.resource)
         # Not its own kind of site but the guarded one, as in the program.
         self.client._agent._serverFactory = self.site

@@ -70,6 +70,7 @@ class BrokerTests(ConfigurationCase):
             (configuration.ready_within, configuration.execute_within, configuration.per_host),
             (30.0, 30.0, 4),
         )
+        self.assertEqual(configuration.answer_within, 10.0)
         self.assertEqual(configuration.warnings, ())
 
     def test_original(self) -> None:
@@ -135,10 +136,18 @@ class BrokerTests(ConfigurationCase):
         self.assertIn("services.catalog: must not be 'v2'", self.complaints(document))
 
     def test_longest_waits(self) -> None:
-        """What could never be waited for within a request is refused."""
-        said = self.complaints(broker_document() | {"readywithin": 37, "executewithin": 36})
-        self.assertIn("readywithin: must be a number from 0.1 to 36", said)
-        self.assertNotIn("executewithin", said)
+        """What nobody would wait for is refused; 0 is the shortest answer, which is never waiting."""
+        wrong = {"readywithin": 541, "executewithin": 0, "answerwithin": 46}
+        said = self.complaints(broker_document() | wrong)
+        self.assertIn("readywithin: must be a number from 0.1 to 540", said)
+        self.assertIn("executewithin: must be a number from 0.1 to 540", said)
+        self.assertIn("answerwithin: must be a number from 0 to 45", said)
+        for good in (0, 45):
+            configuration = self.broker(
+                broker_document() | {"answerwithin": good, "readywithin": 540, "executewithin": 540}
+            )
+            self.assertEqual(configuration.answer_within, good)
+            self.assertEqual((configuration.ready_within, configuration.execute_within), (540, 540))
 
     def test_every_complaint_at_once(self) -> None:
         """One error holds every complaint, each with the path of its key."""

@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dockerbroker.config import load_agent, load_broker
+from dockerbroker.config import load_agent, load_broker, load_images
 from dockerbroker.errors import InvalidConfiguration
 from tests.configurations import ConfigurationCase, agent_document, broker_document
 
@@ -43,6 +43,20 @@ _KEYS = st.text() | st.sampled_from(
         "host",
         "perhost",
         "readywithin",
+        "answerwithin",
+        "plans",
+        "schemas",
+        "service_instance",
+        "create",
+        "parameters",
+        "metadata",
+        "tags",
+        "requires",
+        "dashboardclient",
+        "maintenanceinfo",
+        "environment",
+        "volumes",
+        "memory",
         "portbind_min",
         "portbind_max",
         "isactive",
@@ -94,7 +108,7 @@ class ArbitraryTests(ConfigurationCase):
     def _loads_or_complains(self, data: bytes) -> None:
         path = self.folder / "any.config"
         path.write_bytes(data)
-        for load in (lambda: load_broker(path, {}), lambda: load_agent(path)):
+        for load in (lambda: load_broker(path, {}), lambda: load_agent(path), lambda: load_images(path)):
             try:
                 load()
             except InvalidConfiguration as error:

@@ -1,9 +1,13 @@
 """Administers the catalog while the broker runs."""
 
-from attrs import define
+from typing import ClassVar
 
-from dockerbroker.errors import NotFound
+from attrs import define
+from twisted.logger import Logger
+
+from dockerbroker.errors import InvalidRequest, NotFound
 from dockerbroker.model.catalog import ImageDefinition
+from dockerbroker.model.catalog_rules import complaints
 from dockerbroker.persisters.interfaces import IPersister
 
 
@@ -11,8 +15,21 @@ from dockerbroker.persisters.interfaces import IPersister
 class Administration:
     """Reads and changes the image definitions of the one catalog, `catalog_name`."""
 
+    _log: ClassVar[Logger] = Logger()
+
     persister: IPersister
     catalog_name: str
+
+    async def check_catalog(self) -> list[str]:
+        """Log a warning for each of Cloud Controller's rules that the stored catalog breaks; returns them.
+
+        It is called when the broker starts: what was stored by an earlier version, or by another program,
+        was not checked by this one.
+        """
+        found = complaints(await self.persister.images())
+        for complaint in found:
+            self._log.warn("Cloud Foundry will refuse the catalog: {complaint}", complaint=complaint)
+        return found
 
     async def images(self, catalog_name: str) -> list[ImageDefinition]:
         """Return the definitions in the order of their names; raises `NotFound` for another catalog."""
@@ -29,10 +46,13 @@ class Administration:
     async def put_image(self, catalog_name: str, definition: ImageDefinition) -> bool:
         """Add or replace a definition; returns whether it is new.
 
-        Raises `Conflict` when its plan id is that of another image. Existing instances keep the definition
-        that they were made with.
+        Raises `InvalidRequest` with everything for which Cloud Controller would refuse it, and `Conflict`
+        when one of its ids is that of another image. Existing instances keep the definition that they were
+        made with.
         """
         self._check(catalog_name)
+        if found := complaints([definition]):
+            raise InvalidRequest(" ".join(found))
         return await self.persister.put_image(definition)
 
     async def delete_image(self, catalog_name: str, name: str) -> None:

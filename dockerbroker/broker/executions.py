@@ -3,11 +3,14 @@
 from typing import Any, ClassVar
 
 from attrs import define, evolve
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from dockerbroker.engines.interfaces import Engines, Executors
 from dockerbroker.errors import ExecutableFailed, ExecutableOverrun, NotThere, OperationFailed
 from dockerbroker.model import executables
+from dockerbroker.model.bindings import binding_document
 from dockerbroker.model.containers import Container, fill
 from dockerbroker.model.executables import Action
 from dockerbroker.model.hosts import DockerHost
@@ -16,6 +19,8 @@ from dockerbroker.model.secrets import Secret
 from dockerbroker.model.work import Work
 from dockerbroker.persisters.interfaces import IPersister
 
+#: How often an exec that goes on without its broker is looked at, in seconds.
+LOOK_EVERY = 0.5
 GONE = (
     "The container of the service instance was removed by somebody else; "
     "delete the service instance and create it again."
@@ -31,6 +36,7 @@ class Executions:
     persister: IPersister
     engines: Engines
     executors: Executors
+    clock: IReactorTime
 
     async def provision(self, work: Work, host: DockerHost, within: float) -> Work:
         """Run `/provision`, if the image has it, and keep what it answered."""
@@ -40,9 +46,18 @@ class Executions:
         instance = evolve(
             work.instance,
             provisioned=Secret(printed),
-            dashboard_url=executables.dashboard_of(printed),
+            dashboard_url=executables.dashboard_of(Action.PROVISION, printed),
         )
         return evolve(work, instance=instance)
+
+    async def update(self, work: Work, host: DockerHost, within: float) -> Work:
+        """Run `/update`, if the image has it: it gets the plan and parameters of before, too."""
+        if not await self._exists(Action.UPDATE, work, host):
+            return work
+        printed = await self._run(Action.UPDATE, work, host, within)
+        url = executables.dashboard_of(Action.UPDATE, printed) or work.instance.dashboard_url
+        provisioned = Secret({**work.instance.provisioned.reveal(), **printed})
+        return evolve(work, instance=evolve(work.instance, provisioned=provisioned, dashboard_url=url))
 
     async def bind(self, work: Work, host: DockerHost, within: float) -> Work:
         """Fill the credentials of a static service, or run `/bind`, which then must exist."""
@@ -52,7 +67,8 @@ class Executions:
         if definition.is_static:
             document = self._static_document(work, host)
         elif await self._exists(Action.BIND, work, host):
-            document = executables.binding_document(await self._run(Action.BIND, work, host, within))
+            printed = await self._run(Action.BIND, work, host, within)
+            document = binding_document(printed, definition.requires)
         else:
             raise OperationFailed(
                 f"The service {definition.name} cannot be bound: its image {definition.image} has no "
@@ -81,15 +97,55 @@ class Executions:
         if await self._exists(action, work, host):
             await self._run(action, work, host, within)
 
-    async def _end_previous(self, work: Work, host: DockerHost) -> None:
-        """End the run whose broker died, since it would make anew what is cleaned up now."""
-        if work.operation.exec_id is None:
+    async def leave(self, work: Work, host: DockerHost) -> None:
+        """End what the operation's executable still does, if its container runs."""
+        named = work.instance.definition.container_name or work.instance.container_id
+        if work.operation.exec_id is None or named is None:
             return
+        container = await self.engines(host).inspect(named)
+        if container is not None and container.running:
+            await self._end_previous(_as_observed(work, container), host)
+
+    async def _end_previous(self, work: Work, host: DockerHost) -> None:
+        """End the run whose broker died or that was halted: it would make anew what is cleaned up now."""
+        operation = work.operation
+        markers = [operation.id] if operation.exec_id is not None else []
+        markers += [operation.halted_id] if operation.halted_id is not None else []
+        for marker in markers:
+            await self._end(marker, work, host)
+
+    async def _end(self, marker: str, work: Work, host: DockerHost) -> None:
         assert work.instance.container_id is not None
-        ended = await self.executors(host).end(work.instance.container_id, work.operation.id)
-        if not ended and work.operation.phase is Phase.FAILING:
+        ended = await self.executors(host).end(work.instance.container_id, marker)
+        if not ended and (work.operation.phase is Phase.FAILING or work.operation.halted_id is not None):
             raise ExecutableOverrun(
                 "An executable of the service image that was being run may still run.", ended=False
+            )
+
+    async def _await_previous(self, work: Work, host: DockerHost, within: float) -> None:
+        """Wait for the run whose broker died, and end it if it takes too long: two must not run at once.
+
+        What it printed is lost, so that it is run once more.
+        """
+        exec_id = work.operation.exec_id
+        if exec_id is None:
+            return
+        until = self.clock.seconds() + within
+        while self.clock.seconds() < until:
+            try:
+                state = await self.engines(host).inspect_exec(exec_id)
+            except NotThere:
+                # The engine was started anew, or the run is not an exec of the engine.
+                break
+            if not state.running:
+                return
+            await deferLater(self.clock, LOOK_EVERY)
+        assert work.instance.container_id is not None
+        if not await self.executors(host).end(work.instance.container_id, work.operation.id):
+            raise ExecutableOverrun(
+                "An executable of the service image that was being run when its broker was stopped may still "
+                "run.",
+                ended=False,
             )
 
     async def _as_it_is(self, work: Work, host: DockerHost) -> Work:
@@ -116,15 +172,25 @@ class Executions:
 
     async def _run(self, action: Action, work: Work, host: DockerHost, within: float) -> dict[str, Any]:
         """Run the executable; its exec's id is stored before anything is started."""
+        until = self.clock.seconds() + within
+        if work.operation.phase is Phase.FORWARD:
+            await self._await_previous(work, host, within / 2)
         executor = self.executors(host)
         execution = executables.execution(
-            action, work.instance, work.binding, marker=work.operation.id, deadline=within
+            action,
+            work.instance,
+            work.binding,
+            former=work.former,
+            marker=work.operation.id,
+            deadline=until - self.clock.seconds(),
         )
         exec_id = await executor.prepare(execution)
         operation = evolve(work.operation, exec_id=exec_id)
         await self.persister.commit(Change(operation=operation))
         result = await executor.run(exec_id, execution)
         hidden = executables.hidden_texts(work.instance, work.binding)
+        if work.former is not None:
+            hidden |= executables.hidden_texts(work.former, None)
         try:
             return executables.answer(action, result, hidden)
         except ExecutableFailed:

@@ -4,6 +4,8 @@ from attrs import frozen
 
 #: How long a lease lasts without being renewed, in seconds.
 LEASE = 15.0
+#: How much sooner than the platform stops polling an operation ends, in seconds.
+_BEFORE_POLLING_ENDS = 60.0
 
 
 @frozen(kw_only=True)
@@ -13,6 +15,9 @@ class Limits:
     `request` is when a request is answered at the latest (Cloud Controller gives up at 60), `place` how much
     of that finding a host may take, and `forward` when what is not done by then is undone, so that the
     undoing, too, fits into the request.
+
+    A request that allows its answer to come later waits for `answer` only, and what it asks for has
+    `asynchronous` to be done.
     """
 
     ready_within: float = 30.0
@@ -20,8 +25,16 @@ class Limits:
     place: float = 6.0
     forward: float = 36.0
     request: float = 44.0
+    answer: float = 10.0
+    asynchronous: float = 600.0
 
     @property
     def undoing(self) -> float:
         """How much of a request is kept for undoing what has not gone forward in time."""
         return self.request - self.forward
+
+    def polled(self, maximum_polling_duration: int | None) -> float:
+        """Return how long an operation may go forward whose platform polls for so long at most."""
+        if maximum_polling_duration is None:
+            return self.asynchronous
+        return min(self.asynchronous, max(maximum_polling_duration - _BEFORE_POLLING_ENDS, self.forward))

@@ -5,10 +5,11 @@ from twisted.internet.defer import Deferred
 from twisted.internet.defer import TimeoutError as DeferredTimeoutError
 from twisted.internet.interfaces import IReactorTime
 
+from dockerbroker.broker.steps import known_host
 from dockerbroker.engines.interfaces import Engines
 from dockerbroker.errors import EngineError, NoCapacity
 from dockerbroker.model.catalog import ImageDefinition
-from dockerbroker.model.containers import fill
+from dockerbroker.model.containers import fill, instance_volumes
 from dockerbroker.model.hosts import DockerHost
 from dockerbroker.model.instances import ServiceInstance
 from dockerbroker.model.placement import Dispatcher, Sample, choose_ports, usable_hosts
@@ -51,7 +52,7 @@ class Placing:
             except DeferredTimeoutError:
                 refusals.append(f"The Docker of {host.key.service_host} does not answer.")
             else:
-                return _with_dashboard(placed)
+                return with_dashboard(placed)
         raise NoCapacity(" ".join(refusals))
 
     async def _on(self, host: DockerHost, instance: ServiceInstance) -> ServiceInstance:
@@ -65,9 +66,32 @@ class Placing:
                     f"The container {definition.container_name!r} {state} on {host.key.service_host}."
                 )
             return evolve(instance, container_id=container.id, ports=container.ports)
-        image = await engine.image(definition.image)
+        return await self._fitted(instance, host)
+
+    async def refit(self, instance: ServiceInstance, *, within: float) -> ServiceInstance:
+        """Return what an instance is to become with the ports and volumes that its new container needs.
+
+        Ports that it has are kept. It takes `within` seconds at most. Raises `NoCapacity`, or an
+        `EngineError` such as `NoImage`.
+        """
+        host = await known_host(self.persister, instance.host)
+        fitting = Deferred.fromCoroutine(self._fitted(instance, host))
+        try:
+            return with_dashboard(await fitting.addTimeout(within, self.clock))
+        except DeferredTimeoutError:
+            raise NoCapacity(f"The Docker of {host.key.service_host} does not answer.") from None
+
+    async def _fitted(self, instance: ServiceInstance, host: DockerHost) -> ServiceInstance:
+        definition = instance.definition
+        image = await self.engines(host).image(definition.image)
+        new = [port for port in image.ports if port not in instance.ports]
         leased = await self.persister.leased_ports(host.key)
-        return evolve(instance, ports=choose_ports(host, image.ports, leased, self.sample))
+        kept = {port: instance.ports[port] for port in image.ports if port in instance.ports}
+        ports = {**kept, **choose_ports(host, new, leased, self.sample)}
+        volumes = instance_volumes(
+            await self.persister.cluster_id(), instance.id, definition.plan.options, image
+        )
+        return evolve(instance, ports=ports, volumes=volumes)
 
 
 def _instance(
@@ -85,7 +109,11 @@ def _instance(
     )
 
 
-def _with_dashboard(instance: ServiceInstance) -> ServiceInstance:
+def with_dashboard(instance: ServiceInstance) -> ServiceInstance:
+    """Return the instance with the dashboard of a static service filled in.
+
+    Raises `OperationFailed` when that, or its credentials, have a placeholder that cannot be filled.
+    """
     definition = instance.definition
     service_host = instance.host.service_host
     if definition.credentials is not None:

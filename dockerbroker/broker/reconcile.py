@@ -8,11 +8,11 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
-from dockerbroker.broker.limits import LEASE, Limits
+from dockerbroker.broker.limits import LEASE
 from dockerbroker.broker.worker import Worker
 from dockerbroker.errors import BrokerError
 from dockerbroker.model.instances import Change, Operation, Phase
-from dockerbroker.model.transitions import resumed
+from dockerbroker.model.steps import resumed
 from dockerbroker.model.work import Work
 from dockerbroker.persisters.interfaces import IPersister
 
@@ -28,7 +28,6 @@ class Reconciler:
 
     persister: IPersister
     worker: Worker
-    limits: Limits
     reactor: IReactorTime
     _loop: LoopingCall = field(init=False)
     _claiming: bool = field(default=True, init=False)
@@ -55,23 +54,31 @@ class Reconciler:
         # One uncaught error would end the loop for ever.
         try:
             for holder in self.worker.holders():
-                await self.persister.renew(holder, ttl=LEASE)
+                self.worker.cancel(await self.persister.renew(holder, ttl=LEASE))
             if self._claiming:
-                for operation in await self.persister.claim(self.worker.holder(), ttl=LEASE):
-                    await self._try_take_over(operation)
+                await self._claim()
         except BrokerError as error:
             self._log.warn("reconciling: {why}", why=error.description)
         except Exception:  # noqa: BLE001
             self._log.failure("reconciling")
 
-    async def _try_take_over(self, operation: Operation) -> None:
+    async def _claim(self) -> None:
+        claimed = await self.persister.claim(self.worker.holder(), ttl=LEASE)
+        if not claimed:
+            return
+        # Deadlines are by the persister's clock, and timers by the reactor's.
+        offset = self.reactor.seconds() - await self.persister.now()
+        for operation in claimed:
+            await self._try_take_over(operation, operation.deadline + offset)
+
+    async def _try_take_over(self, operation: Operation, until: float) -> None:
         # One record that cannot be read must not keep the others from being taken over.
         try:
-            await self._take_over(operation)
+            await self._take_over(operation, until)
         except BrokerError as error:
             self._log.warn("taking over {id}: {why}", id=operation.id, why=error.description)
 
-    async def _take_over(self, operation: Operation) -> None:
+    async def _take_over(self, operation: Operation, until: float) -> None:
         instance = await self.persister.instance(operation.instance_id)
         if instance is None:
             self._log.error("operation {id} has lost its instance, and is given up", id=operation.id)
@@ -81,8 +88,7 @@ class Reconciler:
         binding = None
         if operation.binding_id is not None:
             binding = await self.persister.binding(operation.instance_id, operation.binding_id)
-        operation = resumed(operation, instance)
+        operation = evolve(resumed(operation, instance), step_at=self.worker.wall())
         self._log.info("taking over {kind} of {instance}", kind=operation.kind.value, instance=instance.id)
         await self.persister.commit(Change(operation=operation))
-        until = self.reactor.seconds() + self.limits.forward
         self.worker.launch(Work(operation=operation, instance=instance, binding=binding), until)

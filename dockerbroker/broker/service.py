@@ -1,52 +1,50 @@
 """The broker: one method for each call of the Open Service Broker API."""
 
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any
 
 from attrs import define, evolve
-from twisted.internet.interfaces import IReactorTime
 
-from dockerbroker.broker.limits import LEASE, Limits
+from dockerbroker.broker.beginning import Beginning, Begun
+from dockerbroker.broker.binding import Bindings
+from dockerbroker.broker.lookups import Lookups
 from dockerbroker.broker.placing import Placing
-from dockerbroker.broker.worker import Worker
-from dockerbroker.errors import (
-    AlreadyExists,
-    Busy,
-    ConcurrencyError,
-    InvalidRequest,
-    MaintenanceInfoConflict,
-    OperationFailed,
-    PortLeased,
-)
-from dockerbroker.model.catalog import ImageDefinition, catalog, chosen
+from dockerbroker.broker.updating import Updating
+from dockerbroker.errors import InvalidRequest, OperationFailed
+from dockerbroker.model.catalog import ImageDefinition, chosen
 from dockerbroker.model.instances import (
-    BindingState,
     Change,
     InstanceState,
-    Operation,
     OperationKind,
     Phase,
     ServiceBinding,
     ServiceInstance,
 )
-from dockerbroker.model.requests import BindRequest, Bound, DeleteRequest, Provisioned, ProvisionRequest
+from dockerbroker.model.offerings import catalog
+from dockerbroker.model.requests import (
+    Accepted,
+    BindRequest,
+    Bound,
+    DeleteRequest,
+    FetchRequest,
+    LastOperation,
+    PollRequest,
+    Provisioned,
+    ProvisionRequest,
+    Updated,
+    UpdateRequest,
+)
+from dockerbroker.model.schemas import check_parameters
 from dockerbroker.model.transitions import (
-    Begin,
     Done,
+    Halt,
     Join,
-    bind_decision,
     deprovision_decision,
-    forward_steps,
     provision_decision,
-    unbind_decision,
+    require_asynchronous,
+    require_version,
 )
 from dockerbroker.model.work import Work
 from dockerbroker.persisters.interfaces import IPersister
-
-T = TypeVar("T")
-
-#: How often a request looks again after losing a race against another one.
-RACES = 10
 
 
 @define(eq=False)
@@ -54,206 +52,147 @@ class ServiceBroker:
     """Answers platforms.
 
     Each change is decided by the model, written as an operation in one transaction, and then carried by the
-    worker; the request waits for its outcome, and gives the same answer whoever carried it. `new_id` makes
-    operation ids; `wall` returns seconds since 1970.
+    worker; the request waits for its outcome as long as it may, and gives the same answer whoever carried it.
     """
 
     persister: IPersister
     placing: Placing
-    worker: Worker
-    limits: Limits
-    clock: IReactorTime
-    new_id: Callable[[], str]
-    wall: Callable[[], float]
+    beginning: Beginning
+    bindings: Bindings
+    updating: Updating
+    lookups: Lookups
 
     async def catalog(self) -> dict[str, Any]:
         """Return the catalog that platforms see."""
         return catalog(await self.persister.images())
 
-    async def provision(self, request: ProvisionRequest) -> Provisioned:
+    async def provision(self, request: ProvisionRequest) -> Provisioned | Accepted:
         """Make a service instance, or return the one that is there with the same attributes."""
-        deadline = self._deadline()
-
-        async def attempt() -> Provisioned | str:
-            stored = await self.persister.instance(request.instance_id)
-            definition = None
-            if stored is None or not request.describes(stored):
-                # An unknown plan is told before a conflict, but an instance may have outlived its plan.
-                definition = chosen(await self.persister.images(), request.service_id, request.plan_id)
-            match provision_decision(request, stored, await self._running(stored)):
-                case Done():
-                    assert stored is not None
-                    return Provisioned(instance=stored, created=False)
-                case Join(operation_id):
-                    return operation_id
-                case Begin():
-                    assert definition is not None
-                    return await self._begin_provision(definition, request, deadline)
-
-        settled = await self._settle(attempt, deadline)
+        deadline = self.beginning.deadline()
+        settled = await self.beginning.settle(lambda: self._provision(request, deadline), deadline)
         if isinstance(settled, Provisioned):
             return settled
-        await self._success(settled, deadline)
+        accepted = await self.beginning.outcome(settled, deadline, asynchronous=request.accepts_incomplete)
+        if accepted is not None:
+            return accepted
         made = await self.persister.instance(request.instance_id)
         if made is None:
             raise OperationFailed("The service instance was made, and removed at once by another request.")
         return Provisioned(instance=made, created=True)
 
-    async def bind(self, request: BindRequest) -> Bound:
-        """Make a binding, or return the one that is there with the same attributes."""
-        deadline = self._deadline()
-
-        async def attempt() -> Bound | str:
-            instance = await self.persister.instance(request.instance_id)
-            if instance is None:
-                chosen(await self.persister.images(), request.service_id, request.plan_id)
-            stored = await self.persister.binding(request.instance_id, request.binding_id)
-            match bind_decision(request, instance, stored, await self._running(instance)):
-                case Done():
-                    assert stored is not None
-                    return Bound(binding=stored, created=False)
-                case Join(operation_id):
-                    return operation_id
-                case Begin():
-                    assert instance is not None
-                    return await self._begin_bind(instance, request, deadline)
-
-        settled = await self._settle(attempt, deadline)
-        if isinstance(settled, Bound):
-            return settled
-        await self._success(settled, deadline)
-        made = await self.persister.binding(request.instance_id, request.binding_id)
-        if made is None:
-            raise OperationFailed("The binding was made, and removed at once by another request.")
-        return Bound(binding=made, created=True)
-
-    async def unbind(self, request: DeleteRequest) -> None:
-        """Remove a binding; raises `Gone` when there is none."""
-        assert request.binding_id is not None
-        deadline = self._deadline()
-        binding_id = request.binding_id
-
-        async def attempt() -> str:
-            instance = await self.persister.instance(request.instance_id)
-            stored = await self.persister.binding(request.instance_id, binding_id)
-            match unbind_decision(request, instance, stored, await self._running(instance)):
-                case Join(operation_id):
-                    return operation_id
-                case _:
-                    assert instance is not None
-                    assert stored is not None
-                    binding = evolve(stored, state=BindingState.UNBINDING)
-                    return await self._begin(OperationKind.UNBIND, instance, binding, deadline)
-
-        await self._success(await self._settle(attempt, deadline), deadline)
-
-    async def deprovision(self, request: DeleteRequest) -> None:
-        """Remove a service instance with all that belongs to it; raises `Gone` when there is none."""
-        deadline = self._deadline()
-
-        async def attempt() -> str:
-            stored = await self.persister.instance(request.instance_id)
-            match deprovision_decision(request, stored, await self._running(stored)):
-                case Join(operation_id):
-                    return operation_id
-                case _:
-                    assert stored is not None
-                    instance = evolve(stored, state=InstanceState.DEPROVISIONING)
-                    return await self._begin(OperationKind.DEPROVISION, instance, None, deadline)
-
-        await self._success(await self._settle(attempt, deadline), deadline)
-
-    def _deadline(self) -> float:
-        return self.clock.seconds() + self.limits.request
+    async def _provision(self, request: ProvisionRequest, deadline: float) -> Provisioned | Begun:
+        stored = await self.persister.instance(request.instance_id)
+        definition = None
+        if stored is None or not request.describes(stored):
+            # An unknown plan is told before a conflict, but an instance may have outlived its plan.
+            definition = chosen(await self.persister.images(), request.service_id, request.plan_id)
+            check_parameters(definition.plan, "create", request.parameters.reveal())
+        match provision_decision(request, stored, await self.beginning.running(stored)):
+            case Done():
+                assert stored is not None
+                return Provisioned(instance=stored, created=False)
+            case Join(operation_id):
+                return Begun(operation_id=operation_id, is_own=False, instance=stored)
+        assert definition is not None
+        return await self._begin_provision(definition, request, deadline)
 
     async def _begin_provision(
         self, definition: ImageDefinition, request: ProvisionRequest, deadline: float
-    ) -> str:
-        if request.maintenance_version is not None:
-            raise MaintenanceInfoConflict(
-                f"The plan {definition.plan.name!r} has no maintenance_info: no version can be asked for."
-            )
-        instance = await self.placing.place(definition, request, self.wall(), within=self.limits.place)
-        return await self._begin(OperationKind.PROVISION, instance, None, deadline)
-
-    async def _begin_bind(self, instance: ServiceInstance, request: BindRequest, deadline: float) -> str:
-        binding = ServiceBinding(
-            instance_id=request.instance_id,
-            id=request.binding_id,
-            app_guid=request.app_guid,
-            bind_resource=request.bind_resource,
-            parameters=request.parameters,
-            context=request.context,
-            created_at=self.wall(),
+    ) -> Begun:
+        plan = definition.plan
+        require_version(plan, request.maintenance_version)
+        require_asynchronous(plan, accepts_incomplete=request.accepts_incomplete)
+        beginning = self.beginning
+        within_place = beginning.limits.place
+        instance = await self.placing.place(definition, request, beginning.wall(), within=within_place)
+        within = beginning.within(
+            deadline, asynchronous=request.accepts_incomplete, plan_seconds=plan.maximum_polling_duration
         )
-        return await self._begin(OperationKind.BIND, instance, binding, deadline)
+        work = await beginning.begin(OperationKind.PROVISION, instance, None, within=within)
+        await self._check_offered(work)
+        return beginning.launch(work, within)
 
-    async def _begin(
-        self, kind: OperationKind, instance: ServiceInstance, binding: ServiceBinding | None, deadline: float
-    ) -> str:
-        """Write the intent in one transaction and hand it to the worker; returns the operation's id.
-
-        An intent whose writing has an unknown outcome is nobody's: it is undone when its lease has lapsed.
-        """
-        operation = Operation(
-            id=self.new_id(),
-            kind=kind,
-            instance_id=instance.id,
-            binding_id=binding.id if binding is not None else None,
-            step=forward_steps(kind, instance)[0],
-            created_at=self.wall(),
-        )
-        instance = evolve(instance, operation_id=operation.id)
-        change = Change(operation=operation, instance=instance, binding=binding)
-        begun = await self.persister.begin(change, owner=self.worker.holder(), ttl=LEASE)
-        if kind is OperationKind.PROVISION:
-            await self._check_offered(begun, instance)
-        until = min(self.clock.seconds() + self.limits.forward, deadline - self.limits.undoing)
-        self.worker.launch(Work(operation=begun, instance=instance, binding=binding), until)
-        return begun.id
-
-    async def _check_offered(self, begun: Operation, instance: ServiceInstance) -> None:
+    async def _check_offered(self, work: Work) -> None:
         """Give the operation up when the image left the catalog before the instance was there to keep it."""
         offered = {definition.name for definition in await self.persister.images()}
-        if (name := instance.definition.name) not in offered:
-            failed = evolve(begun, description="The image was removed from the catalog.")
-            change = Change(operation=failed.over(Phase.FAILED, self.wall()), remove_instance=True)
+        if (name := work.instance.definition.name) not in offered:
+            failed = evolve(work.operation, description="The image was removed from the catalog.")
+            change = Change(operation=failed.over(Phase.FAILED, self.beginning.wall()), remove_instance=True)
             await self.persister.commit(change)
             raise InvalidRequest(f"The service {name!r} was just removed from the catalog.")
 
-    async def _running(self, instance: ServiceInstance | None) -> Operation | None:
-        """Return the operation that holds the instance; raises `Busy` when it has ended meanwhile."""
-        if instance is None or instance.operation_id is None:
-            return None
-        running = await self.persister.operation(instance.operation_id)
-        if running is None or running.is_over:
-            raise Busy("The operation has just ended, so that the instance is not what it was.")
-        return running
+    async def update(self, request: UpdateRequest) -> Updated | Accepted:
+        """Change a service instance; see `Updating.update`."""
+        return await self.updating.update(request)
 
-    async def _settle(self, attempt: Callable[[], Awaitable[T]], deadline: float) -> T:
-        """Decide and begin; whoever loses a race looks again at what the winner wrote.
+    async def deprovision(self, request: DeleteRequest) -> Accepted | None:
+        """Remove a service instance with all that belongs to it; raises `Gone` when there is none."""
+        deadline = self.beginning.deadline()
+        settled = await self.beginning.settle(lambda: self._deprovision(request, deadline), deadline)
+        return await self.beginning.outcome(settled, deadline, asynchronous=request.accepts_incomplete)
 
-        Nothing is begun so late that it could not be undone before the request must be answered.
-        """
-        latest = deadline - self.limits.undoing - self.limits.place
-        for _ in range(RACES):
-            if self.clock.seconds() > latest:
-                break
-            try:
-                return await attempt()
-            except (AlreadyExists, Busy, PortLeased):
-                continue
-        raise ConcurrencyError("Too many requests for the same service instance at once; try again.")
+    async def _deprovision(self, request: DeleteRequest, deadline: float) -> Begun:
+        stored = await self.persister.instance(request.instance_id)
+        await self._require_asynchronous(request, stored)
+        running = await self.beginning.running(stored)
+        decision = deprovision_decision(request, stored, running)
+        if isinstance(decision, Join):
+            return Begun(operation_id=decision.operation_id, is_own=False)
+        assert stored is not None
+        within = self.beginning.within(
+            deadline,
+            asynchronous=request.accepts_incomplete,
+            plan_seconds=stored.plan.maximum_polling_duration,
+        )
+        work = await self.beginning.begin(
+            OperationKind.DEPROVISION,
+            evolve(stored, state=InstanceState.DEPROVISIONING),
+            None,
+            within=within,
+            halts=running if isinstance(decision, Halt) else None,
+        )
+        return self.beginning.launch(work, within)
 
-    async def _success(self, operation_id: str, deadline: float) -> None:
-        """Return when the operation has succeeded; raises `OperationFailed` with its description."""
-        operation = await self.worker.outcome(operation_id, deadline)
-        if operation is None:
-            raise OperationFailed(
-                f"The operation was not finished within {self.limits.request:g} s; "
-                "the broker undoes it, or ends it if it is a deletion."
-            )
-        if operation.phase is Phase.SUCCEEDED:
+    async def _require_asynchronous(self, request: DeleteRequest, stored: ServiceInstance | None) -> None:
+        """Refuse before anything is looked for (the order that every conformance suite wants)."""
+        if request.accepts_incomplete:
             return
-        suffix = "" if operation.is_over else " What it made could not be removed yet; the broker goes on."
-        raise OperationFailed(operation.description + suffix)
+        if stored is not None:
+            require_asynchronous(stored.plan, accepts_incomplete=False)
+            return
+        for definition in await self.persister.images():
+            narrowed = definition.narrowed(request.plan_id)
+            if narrowed is not None and definition.service_id == request.service_id:
+                require_asynchronous(narrowed.plan, accepts_incomplete=False)
+
+    async def bind(self, request: BindRequest) -> Bound | Accepted:
+        """Make a binding; see `Bindings.bind`."""
+        return await self.bindings.bind(request)
+
+    async def unbind(self, request: DeleteRequest) -> Accepted | None:
+        """Remove a binding; see `Bindings.unbind`."""
+        return await self.bindings.unbind(request)
+
+    async def fetch_instance(self, request: FetchRequest) -> ServiceInstance:
+        """Return a service instance; see `Lookups.instance`."""
+        return await self.lookups.instance(request)
+
+    async def fetch_binding(self, request: FetchRequest) -> ServiceBinding:
+        """Return a binding; see `Lookups.binding`."""
+        return await self.lookups.binding(request)
+
+    async def last_operation(self, request: PollRequest) -> LastOperation:
+        """Return how an operation stands; see `Lookups.last_operation`."""
+        return await self.lookups.last_operation(request)
+
+
+def make_broker(persister: IPersister, placing: Placing, beginning: Beginning) -> ServiceBroker:
+    """Return a broker of its parts."""
+    return ServiceBroker(
+        persister=persister,
+        placing=placing,
+        beginning=beginning,
+        bindings=Bindings(persister, beginning),
+        updating=Updating(persister, placing, beginning),
+        lookups=Lookups(persister, beginning.wall),
+    )

@@ -5,12 +5,12 @@ from typing import ClassVar
 
 from attrs import define, evolve
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from dockerbroker.broker.executions import GONE, Executions
 from dockerbroker.broker.limits import Limits
 from dockerbroker.broker.readiness import Readiness, Service
+from dockerbroker.broker.removals import Removals
 from dockerbroker.engines.interfaces import Engines, Executors, IEngine
 from dockerbroker.errors import (
     BrokerError,
@@ -19,15 +19,14 @@ from dockerbroker.errors import (
     HostPortTaken,
     NameTaken,
     NoCapacity,
+    NotThere,
     OperationFailed,
     OutcomeUnknown,
     PortLeased,
 )
 from dockerbroker.model.containers import (
     LABEL_CLUSTER,
-    Container,
     ContainerSpec,
-    container_name,
     container_spec,
     is_ours,
     matches,
@@ -36,19 +35,15 @@ from dockerbroker.model.executables import Action, hidden_texts
 from dockerbroker.model.hosts import DockerHost, HostKey
 from dockerbroker.model.instances import BindingState, Change, OperationKind, Phase, Step
 from dockerbroker.model.placement import Sample, choose_ports
-from dockerbroker.model.work import Work
+from dockerbroker.model.work import Work, focused, widened
 from dockerbroker.persisters.interfaces import IPersister
 
 #: How long a container may take to stop before it is killed, in seconds: a service writes its data out.
 STOP_GRACE = 10.0
 #: How often a container is given other ports when a foreign process listens on those it got.
 PORT_ATTEMPTS = 5
-#: What is kept of a bind's time for ending a `/bind` that passes its deadline, in seconds.
+#: What is kept of the time of an operation for ending an executable that passes its deadline, in seconds.
 ENDING = 4.0
-#: How long after its first answer an engine that hung may still carry out what it was asked, in seconds.
-LATE_CREATE = 3.0
-#: How often a removal with an unknown outcome is tried.
-REMOVE_ATTEMPTS = 3
 
 
 @define(eq=False)
@@ -62,6 +57,7 @@ class Steps:
     executors: Executors
     executions: Executions
     readiness: Readiness
+    removals: Removals
     limits: Limits
     sample: Sample[int]
     clock: IReactorTime
@@ -74,17 +70,21 @@ class Steps:
         """
         host = await known_host(self.persister, work.instance.host)
         effect = self._effects()[work.operation.step]
-        return await effect(work, host, remaining)
+        return widened(work, await effect(focused(work), host, remaining))
 
     def _effects(self) -> dict[Step, Callable[[Work, DockerHost, float], Awaitable[Work]]]:
         return {
             Step.CREATE: self._create,
+            Step.HALT: self._halt,
             Step.START: self._start,
             Step.READY: self._await_ready,
             Step.EXECUTE: self._execute,
             Step.KEEP: self._keep,
+            Step.RETIRE: self._retire,
             Step.UNBIND: self._unbind_all,
             Step.UNDO: self._undo,
+            Step.DISCARD: self._discard,
+            Step.RESTORE: self._restore,
             Step.REMOVE: self._remove,
         }
 
@@ -115,6 +115,15 @@ class Steps:
         await engine.remove(found.id, grace=0)
         return await engine.create(spec)
 
+    async def _halt(self, work: Work, host: DockerHost, remaining: float) -> Work:
+        """Stop the present container, which leaves its ports to its successor; it may be gone already."""
+        del remaining
+        try:
+            await self.engines(host).stop(_container_of(work), grace=STOP_GRACE)
+        except NotThere:
+            self._log.warn("the container of {instance}, to be replaced, is gone", instance=work.instance.id)
+        return work
+
     async def _start(self, work: Work, host: DockerHost, remaining: float) -> Work:
         del remaining
         engine = self.engines(host)
@@ -122,7 +131,8 @@ class Steps:
         try:
             await engine.start(container_id)
         except HostPortTaken:
-            if work.operation.attempt >= PORT_ATTEMPTS:
+            # A successor gets the ports that are known to those who use the service, or none.
+            if work.operation.attempt >= PORT_ATTEMPTS or work.operation.kind is OperationKind.UPDATE:
                 raise
             return await self._with_other_ports(work, host, engine)
         except OutcomeUnknown:
@@ -147,6 +157,9 @@ class Steps:
         raise NoCapacity(f"Other instances took every free port that was found on {host.key.service_host}.")
 
     async def _await_ready(self, work: Work, host: DockerHost, remaining: float) -> Work:
+        if work.operation.attempt > 1 and work.instance.owns_container:
+            # Docker itself may have been stopped meanwhile.
+            await self.engines(host).start(_container_of(work))
         within = min(self.limits.ready_within, remaining)
         await self.readiness.wait(self._service(work, host), within)
         return work
@@ -161,14 +174,39 @@ class Steps:
 
     async def _keep(self, work: Work, host: DockerHost, remaining: float) -> Work:
         del remaining
-        await self.engines(host).keep_running(_container_of(work))
+        policy = work.instance.plan.options.restart
+        await self.engines(host).keep_running(_container_of(work), policy)
+        return work
+
+    async def _retire(self, work: Work, host: DockerHost, remaining: float) -> Work:
+        """Remove the container that was replaced; the volumes go on in its successor."""
+        del remaining
+        await self.removals.containers(work, host, (work.instance.generation,), grace=STOP_GRACE)
+        return work
+
+    async def _discard(self, work: Work, host: DockerHost, remaining: float) -> Work:
+        del remaining
+        await self.removals.containers(work, host, (work.instance.generation,), grace=0)
+        return work
+
+    async def _restore(self, work: Work, host: DockerHost, remaining: float) -> Work:
+        engine = self.engines(host)
+        container_id = _container_of(work)
+        await engine.start(container_id)
+        await engine.keep_running(container_id, work.instance.plan.options.restart)
+        await self.readiness.wait(self._service(work, host), min(self.limits.ready_within, remaining))
         return work
 
     async def _execute(self, work: Work, host: DockerHost, remaining: float) -> Work:
-        within = min(self.limits.execute_within, remaining)
+        within = max(min(self.limits.execute_within, remaining - ENDING), 1.0)
         match work.operation.kind:
             case OperationKind.PROVISION:
+                if work.operation.attempt > 1:
+                    await self._revive(work, host, within)
                 return await self.executions.provision(work, host, within)
+            case OperationKind.UPDATE:
+                await self._revive(work, host, within)
+                return await self.executions.update(work, host, within)
             case OperationKind.BIND:
                 deadline = self.clock.seconds() + remaining - ENDING
                 await self._revive(work, host, min(self.limits.ready_within, remaining))
@@ -216,6 +254,9 @@ class Steps:
         return work
 
     async def _undo(self, work: Work, host: DockerHost, remaining: float) -> Work:
+        if work.operation.kind is OperationKind.UPDATE:
+            await self.executions.leave(work, host)
+            return work
         action = Action.DEPROVISION if work.operation.kind is OperationKind.PROVISION else Action.UNBIND
         if work.instance.container_id is None:
             return work
@@ -226,38 +267,13 @@ class Steps:
         del remaining
         if not work.instance.owns_container:
             return work
-        engine = self.engines(host)
-        cluster_id = await self.persister.cluster_id()
-        name = container_name(cluster_id, work.instance.id, work.instance.generation)
+        generation = work.instance.generation
         grace = STOP_GRACE if work.operation.phase is Phase.FORWARD else 0.0
-        for attempt in range(1, REMOVE_ATTEMPTS + 1):
-            found = await self._own_container(engine, work, cluster_id, name)
-            if found is None:
-                return work
-            try:
-                await engine.remove(found.id, grace=grace)
-            except OutcomeUnknown:
-                if attempt == REMOVE_ATTEMPTS:
-                    raise
+        # An update that could not be undone has left a second one.
+        generations = (generation, generation + 1)
+        await self.removals.containers(work, host, generations, grace=grace)
+        await self.removals.volumes(work, host)
         return work
-
-    async def _own_container(
-        self, engine: IEngine, work: Work, cluster_id: str, name: str
-    ) -> Container | None:
-        """Return the instance's container, by its id, since somebody may have renamed it, or by its name.
-
-        One look is not enough while Docker may still carry out a create that it was asked for: an engine
-        that hung does so when it wakes up.
-        """
-        looks = (0.0, LATE_CREATE) if work.operation.may_create else (0.0,)
-        for pause in looks:
-            if pause:
-                await deferLater(self.clock, pause)
-            for named in filter(None, (work.instance.container_id, name)):
-                found = await engine.inspect(named)
-                if found is not None and is_ours(found, cluster_id, work.instance):
-                    return found
-        return None
 
 
 async def known_host(persister: IPersister, key: HostKey) -> DockerHost:

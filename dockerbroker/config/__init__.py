@@ -7,13 +7,16 @@ from dockerbroker.config.broker import (
     ServicesConfiguration,
     load_broker,
 )
+from dockerbroker.config.images import LoadedImages, load_images
 
 __all__ = [
     "AgentConfiguration",
     "BrokerConfiguration",
     "BrokerServer",
+    "LoadedImages",
     "PersisterConfiguration",
     "ServicesConfiguration",
     "load_agent",
     "load_broker",
+    "load_images",
 ]

@@ -6,7 +6,8 @@ from pathlib import Path
 from attrs import frozen
 
 from dockerbroker.config.document import HIGHEST_PORT, LOWEST_PORT, Document, read_document, read_user
-from dockerbroker.model.catalog import ImageDefinition, collisions, read_image
+from dockerbroker.config.images import read_images
+from dockerbroker.model.catalog import ImageDefinition
 from dockerbroker.model.members import Members
 from dockerbroker.model.placement import DISPATCHERS
 from dockerbroker.model.secrets import Secret
@@ -15,6 +16,8 @@ DEFAULT_PORT = 9998
 #: Seconds that a new container gets to become ready, and that one run of an executable may take.
 DEFAULT_READY_WITHIN = 30.0
 DEFAULT_EXECUTE_WITHIN = 30.0
+#: Seconds that a request waits for its operation before it is answered with 202.
+DEFAULT_ANSWER_WITHIN = 10.0
 #: How many Docker calls run at once on one host.
 DEFAULT_PER_HOST = 4
 
@@ -23,8 +26,10 @@ _PLATFORM_PATH = "v2"
 _SQLITE = "sqlite"
 _DRIVERS = {"sqlite": _SQLITE, "sqlite3": _SQLITE}
 _LATER_DRIVERS = frozenset({"mysql", "postgres", "postgresql", "redis"})
-#: A request is answered within 45 seconds; what is not done after 36 of them is undone.
-_LONGEST_WAIT = 36.0
+#: An operation that nobody waits for gets so many seconds for each of the two.
+_LONGEST_WAIT = 540.0
+#: Cloud Controller gives up after 60 seconds.
+_LONGEST_ANSWER = 45.0
 _MOST_PER_HOST = 100
 
 
@@ -50,7 +55,8 @@ class ServicesConfiguration:
 class BrokerConfiguration:
     """All that the broker is told by its file and its environment.
 
-    `ready_within` and `execute_within` are seconds; `warnings` are sentences for the log.
+    `ready_within`, `execute_within` and `answer_within` are seconds; 0 for the last one is never waiting.
+    `warnings` are sentences for the log.
     """
 
     dispatcher: str
@@ -60,6 +66,7 @@ class BrokerConfiguration:
     services: ServicesConfiguration
     ready_within: float
     execute_within: float
+    answer_within: float
     per_host: int
     warnings: tuple[str, ...]
 
@@ -80,6 +87,7 @@ def load_broker(path: Path, environment: Mapping[str, str]) -> BrokerConfigurati
         services=_read_services(document, top),
         ready_within=_read_wait(top, "readywithin", DEFAULT_READY_WITHIN),
         execute_within=_read_wait(top, "executewithin", DEFAULT_EXECUTE_WITHIN),
+        answer_within=top.number("answerwithin", DEFAULT_ANSWER_WITHIN, least=0, most=_LONGEST_ANSWER),
         per_host=top.integer("perhost", DEFAULT_PER_HOST, least=1, most=_MOST_PER_HOST),
         warnings=document.finish(),  # the last one, since the others complain
     )
@@ -128,7 +136,7 @@ def _read_services(document: Document, top: Members) -> ServicesConfiguration:
         user=read_user(members),
         password=Secret(members.text("password", required=True)),
         catalog=_read_catalog(members),
-        images=_read_images(document, members),
+        images=read_images(document, members),
     )
 
 
@@ -139,11 +147,3 @@ def _read_catalog(members: Members) -> str:
     elif catalog == _PLATFORM_PATH:
         members.complain("catalog", f"must not be {_PLATFORM_PATH!r}, where the API for platforms is")
     return catalog
-
-
-def _read_images(document: Document, services: Members) -> tuple[ImageDefinition, ...]:
-    definitions = document.each(services, "images", read_image)
-    complete = (definition for definition in definitions if definition.name and definition.plan.name)
-    for found in collisions(complete):
-        services.complain("images", found)
-    return definitions

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from attrs import define, field
 
 from dockerbroker.errors import InvalidConfiguration, InvalidRequest
-from dockerbroker.model.members import Members
+from dockerbroker.model.members import Members, folded
 from dockerbroker.wire import decode_object
 
 #: No configuration file is larger than this many bytes.
@@ -57,17 +57,15 @@ class Document:
 
     def members(self, document: dict[str, Any], where: str) -> Members:
         """Return the members of an object with its keys in lower case."""
-        folded: dict[str, Any] = {}
-        for key, value in document.items():
-            lower = key.lower()
-            if lower in folded:
-                self.complaints.append(
-                    f"{where}{_shown(lower)}: occurs twice; upper and lower case do not count in keys"
-                )
-            folded[lower] = value
-        members = Members(document=folded, where=where, complaints=self.complaints)
+        keys = folded(document, where, self.complaints)
+        members = Members(document=keys, where=where, complaints=self.complaints)
         self._handed_out.append(members)
         return members
+
+    def silence(self, *parts: Members) -> None:
+        """Give no warnings about the keys of these objects themselves."""
+        for members in parts:
+            members.seen.update(members.document)
 
     def finish(self) -> tuple[str, ...]:
         """Return the warnings; raises `InvalidConfiguration` with every complaint, if there are any."""
@@ -75,8 +73,7 @@ class Document:
             raise InvalidConfiguration(f"{self.path}: {'; '.join(self.complaints)}.")
         for members in self._handed_out:
             self.warnings.extend(
-                f"{self.path}: {members.where}{_shown(key)}: is no known key and is ignored"
-                for key in members.unknown()
+                f"{self.path}: {key}: is no known key and is ignored" for key in members.unknown()
             )
         return tuple(self.warnings)
 
@@ -116,7 +113,3 @@ def _read(path: Path) -> tuple[bytes, int]:
     if len(data) > LARGEST_FILE:
         raise InvalidConfiguration(f"{path}: is larger than {LARGEST_FILE} bytes.")
     return data, mode
-
-
-def _shown(key: str) -> str:
-    return key if key.isprintable() and key else repr(key)

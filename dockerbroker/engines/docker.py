@@ -7,12 +7,12 @@ from typing import Any, TypeVar
 
 from attrs import define, field
 from docker.errors import APIError, NotFound
-from docker.types import HostConfig, LogConfig
 from zope.interface import implementer
 
 from dockerbroker.engines import observations, translation
 from dockerbroker.engines.address import DockerAddress, TlsMaterial, address_of
 from dockerbroker.engines.client import Client, Clients
+from dockerbroker.engines.configuration import configuration
 from dockerbroker.engines.hijack import ExecStart
 from dockerbroker.engines.interfaces import IEngine
 from dockerbroker.engines.pool import Lane, Reactor
@@ -24,8 +24,10 @@ from dockerbroker.model.containers import (
     DockerImage,
     ExecOutput,
     ExecState,
+    Volume,
 )
 from dockerbroker.model.hosts import DockerHost
+from dockerbroker.model.plans import RESTARTS
 from dockerbroker.model.secrets import Secret
 from dockerbroker.threads import DaemonThreadPool
 
@@ -71,7 +73,7 @@ class DockerEngine:
         """Create a container; see `IEngine.create`."""
 
         def ask(client: Client) -> str:
-            answer = client.create_container_from_config(_configuration(client, spec), spec.name)
+            answer = client.create_container_from_config(configuration(client, spec), spec.name)
             return _text(answer["Id"])
 
         return await self._change(_CREATE, ask)
@@ -80,10 +82,21 @@ class DockerEngine:
         """Start the container; see `IEngine.start`."""
         await self._change(_START, lambda client: client.start(container_id))
 
-    async def keep_running(self, container_id: str) -> None:
+    async def stop(self, container_id: str, *, grace: float) -> None:
+        """Stop the container; see `IEngine.stop`."""
+
+        def ask(client: Client) -> None:
+            # By the policy `always` Docker would start it again whenever the engine is restarted.
+            client.update_container(container_id, restart_policy=_policy("no"))
+            client.stop(container_id, timeout=math.ceil(grace))
+
+        await self._change(math.ceil(grace) + _STOP, ask)
+
+    async def keep_running(self, container_id: str, policy: str = RESTARTS[0]) -> None:
         """Let Docker restart the container; see `IEngine.keep_running`."""
-        policy: Any = {"Name": "unless-stopped"}
-        await self._ask(_LOOK, lambda client: client.update_container(container_id, restart_policy=policy))
+        await self._ask(
+            _LOOK, lambda client: client.update_container(container_id, restart_policy=_policy(policy))
+        )
 
     async def inspect(self, container_id: str) -> Container | None:
         """Return what is observed of the container; see `IEngine.inspect`."""
@@ -126,6 +139,15 @@ class DockerEngine:
                 time.sleep(_POLL)
 
         await self._change(math.ceil(grace) + _STOP + _LOOK, ask)
+
+    async def volumes(self, cluster_id: str) -> list[Volume]:
+        """Return every volume of the cluster; see `IEngine.volumes`."""
+        filters = {"label": f"{LABEL_CLUSTER}={cluster_id}"}
+        return await self._ask(_LOOK, lambda client: observations.volumes(client.volumes(filters=filters)))
+
+    async def remove_volume(self, name: str) -> None:
+        """Remove the volume; see `IEngine.remove_volume`."""
+        await self._change(_LOOK, lambda client: _ignoring_absence(lambda: client.remove_volume(name)))
 
     async def has_file(self, container_id: str, path: str) -> bool:
         """Whether the container has something at the path; see `IEngine.has_file`."""
@@ -189,19 +211,8 @@ class DockerEngine:
         return await self.calls.run(deadline, lambda remaining: self.clients.ask(question, remaining))
 
 
-def _configuration(client: Client, spec: ContainerSpec) -> Any:
-    # What is not said here is Docker's default: above all no restart, until `keep_running`.
-    bindings: dict[int | str, Any] = dict(spec.ports.items())
-    host: HostConfig = client.create_host_config(
-        port_bindings=bindings,
-        log_config=LogConfig(type="json-file", config={"max-size": "10m", "max-file": "3"}),
-        security_opt=["no-new-privileges"],
-    )
-    ports = [tuple(port.split("/")) for port in spec.ports]
-    own_command: Any = None
-    return client.create_container_config(
-        spec.image, own_command, ports=ports, labels=dict(spec.labels), host_config=host
-    )
+def _policy(name: str) -> Any:
+    return {"Name": name}
 
 
 def _text(value: Any) -> str:

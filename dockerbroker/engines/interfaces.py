@@ -10,6 +10,7 @@ from dockerbroker.model.containers import (
     DockerImage,
     ExecOutput,
     ExecState,
+    Volume,
 )
 from dockerbroker.model.executables import Execution, ExecutionResult
 from dockerbroker.model.hosts import DockerHost
@@ -25,12 +26,17 @@ class IEngine(Interface):
     """
 
     async def image(reference: str) -> DockerImage:
-        """Return what the host knows of the image; raises `NoImage`."""
+        """Return what the host knows of the image.
+
+        Raises `NoImage`, or `EngineError` when the image bears labels of the broker's own, which containers
+        inherit.
+        """
 
     async def create(spec: ContainerSpec) -> str:
         """Create a container without starting it and return its id.
 
-        Raises `NameTaken` when a container of that name exists, `NoImage`, or `BadCommand`. It is not
+        Its volumes are made with it, labelled, in the same call; a volume that exists keeps its data and its
+        labels. Raises `NameTaken` when a container of that name exists, `NoImage`, or `BadCommand`. It is not
         restarted when it ends, until `keep_running` is called.
         """
 
@@ -40,8 +46,17 @@ class IEngine(Interface):
         Raises `HostPortTaken` when a port is in use on the host, `BadCommand`, or `NotThere`.
         """
 
-    async def keep_running(container_id: str) -> None:
-        """Let Docker restart the container whenever it ends, unless somebody stops it; raises `NotThere`."""
+    async def stop(container_id: str, *, grace: float) -> None:
+        """Stop a container, killing it after `grace` seconds; one that does not run is left as it is.
+
+        Docker does not restart it afterwards, whatever its policy was. Raises `NotThere`.
+        """
+
+    async def keep_running(container_id: str, policy: str = "unless-stopped") -> None:
+        """Let Docker restart the container by one of the policies of `RESTARTS`; raises `NotThere`.
+
+        By the first of them it is restarted whenever it ends, unless somebody stops it.
+        """
 
     async def inspect(container_id: str) -> Container | None:
         """Return what is observed of the container, or None when there is none."""
@@ -55,7 +70,16 @@ class IEngine(Interface):
     async def remove(container_id: str, *, grace: float) -> None:
         """Stop a container, killing it after `grace` seconds, and remove it with its anonymous volumes.
 
-        A container that is gone already is no error.
+        Volumes with names stay. A container that is gone already is no error.
+        """
+
+    async def volumes(cluster_id: str) -> list[Volume]:
+        """Return every volume that bears the cluster's label, whether a container uses it or not."""
+
+    async def remove_volume(name: str) -> None:
+        """Remove a volume with all its data; one that is gone already is no error.
+
+        Raises `EngineError`, saying so, when a container uses it, be it one that does not run.
         """
 
     async def has_file(container_id: str, path: str) -> bool:

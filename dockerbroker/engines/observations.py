@@ -2,23 +2,44 @@
 
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
-from dockerbroker.model.containers import Container, DockerImage, ExecState, HealthCheck
+from dockerbroker.errors import EngineError
+from dockerbroker.model.containers import (
+    Container,
+    DockerImage,
+    ExecState,
+    HealthCheck,
+    Volume,
+    reserved_labels,
+    volume_path,
+)
 
 #: Docker's own default for a HEALTHCHECK without a timeout, in seconds.
 _HEALTH_TIMEOUT = 30.0
 _NANOSECONDS = 1_000_000_000
 _EXITED = re.compile(r"Exited \((\d+)\)")
+_FRACTION = re.compile(r"\.\d+")
 
 
 def image(reference: str, inspected: Mapping[str, Any]) -> DockerImage:
-    """Read an answer of `GET /images/{name}/json`; its ports are in numerical order."""
+    """Read an answer of `GET /images/{name}/json`; its ports are in numerical order.
+
+    Raises `EngineError` when it bears labels of the broker's own: its containers would inherit them, and so
+    pass for an instance's.
+    """
     config = inspected["Config"] or {}
+    if reserved := reserved_labels(config.get("Labels") or {}):
+        raise EngineError(
+            f"The image {reference} cannot be used: it bears the label {reserved[0]}, which only the broker "
+            "gives to containers. Build it without that label, and not from a container of the broker."
+        )
     return DockerImage(
         reference=reference,
         ports=tuple(sorted(config.get("ExposedPorts") or {}, key=_port_order)),
         health_check=_health_check(config),
+        volumes=tuple(sorted({volume_path(path) for path in config.get("Volumes") or {}})),
     )
 
 
@@ -50,6 +71,9 @@ def container(inspected: Mapping[str, Any]) -> Container:
         exit_code=int(state["ExitCode"]),
         labels=dict(inspected["Config"].get("Labels") or {}),
         ports={port: int(bound[0]["HostPort"]) for port, bound in bindings.items() if bound},
+        created_at=_seconds(inspected.get("Created")),
+        volumes=_volumes(inspected),
+        paused=bool(state.get("Paused", False)),
     )
 
 
@@ -65,7 +89,20 @@ def listed(item: Mapping[str, Any]) -> Container:
         exit_code=int(exited.group(1)) if exited else 0,
         labels=dict(item.get("Labels") or {}),
         ports={f"{port['PrivatePort']}/{port['Type']}": int(port["PublicPort"]) for port in published},
+        created_at=float(item.get("Created") or 0),
+        volumes=_volumes(item),
+        paused=item["State"] == "paused",
     )
+
+
+def _seconds(moment: str | None) -> float:
+    # As lists have it, without a fraction, which Docker writes with more digits than Python reads.
+    return datetime.fromisoformat(_FRACTION.sub("", moment)).timestamp() if moment else 0.0
+
+
+def _volumes(observed: Mapping[str, Any]) -> dict[str, str]:
+    mounts = observed.get("Mounts") or []
+    return {mount["Destination"]: mount["Name"] for mount in mounts if mount["Type"] == "volume"}
 
 
 def _own_name(names: list[str]) -> str:
@@ -77,3 +114,8 @@ def _own_name(names: list[str]) -> str:
 def exec_state(inspected: Mapping[str, Any]) -> ExecState:
     """Read an answer of `GET /exec/{id}/json`."""
     return ExecState(running=bool(inspected["Running"]), exit_code=inspected["ExitCode"])
+
+
+def volumes(answer: Mapping[str, Any]) -> list[Volume]:
+    """Read an answer of `GET /volumes`."""
+    return [Volume(name=item["Name"], labels=dict(item["Labels"] or {})) for item in answer["Volumes"] or []]

@@ -1,15 +1,21 @@
 """Which container an instance gets, what is observed of containers, and how templates are filled."""
 
 import hashlib
+import json
+import posixpath
 import re
 from base64 import b32encode
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from attrs import field, frozen
+from attrs import asdict, evolve, field, frozen
 
 from dockerbroker.errors import OperationFailed
 from dockerbroker.model.instances import Operation, ServiceInstance
+from dockerbroker.model.plans import RESTARTS, ContainerOptions
+
+#: What the broker's own labels begin with; images must not bear such, since containers inherit theirs.
+LABEL_PREFIX = "dockerbroker."
 
 LABEL_CLUSTER = "dockerbroker.cluster"
 LABEL_INSTANCE = "dockerbroker.instance"
@@ -17,6 +23,11 @@ LABEL_SERVICE = "dockerbroker.service"
 LABEL_PLAN = "dockerbroker.plan"
 LABEL_OPERATION = "dockerbroker.operation"
 LABEL_EPOCH = "dockerbroker.epoch"
+LABEL_GENERATION = "dockerbroker.generation"
+LABEL_SPEC = "dockerbroker.spec"
+LABEL_VERSION = "dockerbroker.version"
+#: The labels that a volume bears: it outlives the container, and so the operation that made it.
+VOLUME_LABELS = (LABEL_CLUSTER, LABEL_INSTANCE, LABEL_SERVICE, LABEL_PLAN)
 
 
 @frozen(kw_only=True)
@@ -29,26 +40,47 @@ class HealthCheck:
 
 @frozen(kw_only=True)
 class DockerImage:
-    """What is observed of an image: its EXPOSEd ports such as `6379/tcp`, and its HEALTHCHECK."""
+    """What is observed of an image.
+
+    These are its EXPOSEd ports such as `6379/tcp`, its HEALTHCHECK, and the paths of its VOLUMEs, sorted.
+    """
 
     reference: str
     ports: tuple[str, ...] = ()
     health_check: HealthCheck | None = None
+    volumes: tuple[str, ...] = ()
 
 
 @frozen(kw_only=True)
 class ContainerSpec:
-    """What a container is created from; `ports` maps container ports such as `6379/tcp` to host ports."""
+    """What a container is created from; `ports` maps container ports such as `6379/tcp` to host ports.
+
+    `command` replaces the image's unless it is empty. `memory` is in bytes, `cpus` in processors, `pids`
+    counts processes; None is without a limit. `volumes` maps paths in the container to Docker's volumes,
+    which are made if they do not exist. `restart` is the policy for `IEngine.keep_running`: a container is
+    created without one.
+    """
 
     name: str
     image: str
     labels: Mapping[str, str]
     ports: Mapping[str, int]
+    environment: Mapping[str, str] = field(factory=dict)
+    command: tuple[str, ...] = ()
+    memory: int | None = None
+    cpus: float | None = None
+    pids: int | None = None
+    volumes: Mapping[str, str] = field(factory=dict)
+    restart: str = RESTARTS[0]
 
 
 @frozen(kw_only=True)
 class Container:
-    """What is observed of a container; `ports` are the TCP and UDP ports published now."""
+    """What is observed of a container; `ports` are the TCP and UDP ports published now.
+
+    `created_at` is in whole seconds since 1970 by the host's clock, 0 when unknown. `volumes` maps paths in
+    the container to Docker's volumes, those without a name of ours included. What is paused runs as well.
+    """
 
     id: str
     name: str
@@ -57,6 +89,17 @@ class Container:
     exit_code: int = 0
     labels: Mapping[str, str] = field(factory=dict)
     ports: Mapping[str, int] = field(factory=dict)
+    created_at: float = 0.0
+    volumes: Mapping[str, str] = field(factory=dict)
+    paused: bool = False
+
+
+@frozen(kw_only=True)
+class Volume:
+    """What is observed of a Docker volume."""
+
+    name: str
+    labels: Mapping[str, str] = field(factory=dict)
 
 
 @frozen(kw_only=True)
@@ -80,18 +123,73 @@ def container_name(cluster_id: str, instance_id: str, generation: int) -> str:
 
     Docker refuses a second container of that name, which makes the name a lock (measured).
     """
-    text = "\0".join((cluster_id, instance_id, str(generation)))
+    return _name("b", cluster_id, instance_id, str(generation))
+
+
+def volume_name(cluster_id: str, instance_id: str, key: str) -> str:
+    """Return the one name that this volume of the instance has on any host, whatever its generation.
+
+    `key` is what the plan calls the volume, or its path where only the image has it. Nobody can name another
+    instance's volume, since the name is derived from ids only.
+    """
+    return _name("v", cluster_id, instance_id, key)
+
+
+def _name(prefix: str, cluster_id: str, *parts: str) -> str:
+    text = "\0".join((cluster_id, *parts))
     digest = b32encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii").lower()
-    return f"b-{cluster_id[:6]}-{digest[:26]}"
+    return f"{prefix}-{cluster_id[:6]}-{digest[:26]}"
 
 
-def container_spec(cluster_id: str, instance: ServiceInstance, operation: Operation) -> ContainerSpec:
-    """Return the container that the instance's operation must make: a function of ids and catalog only."""
+def volume_path(path: str) -> str:
+    """Return the absolute path as Docker tells it of a container: without doubled or trailing slashes."""
+    return posixpath.normpath("/" + path.lstrip("/"))
+
+
+def instance_volumes(
+    cluster_id: str, instance_id: str, options: ContainerOptions, image: DockerImage
+) -> dict[str, str]:
+    """Return what outlives each container of the instance: paths in it, with the names of Docker's volumes.
+
+    These are the plan's volumes, and the image's VOLUMEs at whose path the plan has none.
+    """
+    keys = {volume_path(path): path for path in image.volumes}
+    keys |= {volume_path(path): name for name, path in options.volumes.items()}
+    return {path: volume_name(cluster_id, instance_id, keys[path]) for path in sorted(keys)}
+
+
+def spec_hash(spec: ContainerSpec) -> str:
+    """Return a short hexadecimal digest of all that shapes the container; its name and labels do not."""
+    shape = asdict(spec, filter=lambda attribute, _value: attribute.name not in {"name", "labels"})
+    document = json.dumps(shape, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(document.encode("utf-8")).hexdigest()[:16]
+
+
+def reserved_labels(labels: Iterable[str]) -> list[str]:
+    """Return those of the labels that only the broker sets, in order."""
+    return sorted(label for label in labels if label.startswith(LABEL_PREFIX))
+
+
+def container_spec(
+    cluster_id: str, instance: ServiceInstance, operation: Operation, *, version: str | None = None
+) -> ContainerSpec:
+    """Return the container that the instance's operation must make: a function of ids and catalog only.
+
+    `version` is that of the broker, for its label.
+    """
     definition = instance.definition
-    return ContainerSpec(
+    options = instance.plan.options
+    spec = ContainerSpec(
         name=container_name(cluster_id, instance.id, instance.generation),
         image=definition.image,
         ports=instance.ports,
+        environment=options.environment,
+        command=options.command,
+        memory=options.memory,
+        cpus=options.cpus,
+        pids=options.pids,
+        volumes=instance.volumes,
+        restart=options.restart,
         labels={
             LABEL_CLUSTER: cluster_id,
             LABEL_INSTANCE: instance.id,
@@ -99,8 +197,16 @@ def container_spec(cluster_id: str, instance: ServiceInstance, operation: Operat
             LABEL_PLAN: definition.plan.id,
             LABEL_OPERATION: operation.id,
             LABEL_EPOCH: str(operation.epoch),
+            LABEL_GENERATION: str(instance.generation),
+            **({} if version is None else {LABEL_VERSION: version}),
         },
     )
+    return evolve(spec, labels={**spec.labels, LABEL_SPEC: spec_hash(spec)})
+
+
+def volume_labels(spec: ContainerSpec) -> dict[str, str]:
+    """Return the labels of the volumes that are made with the container."""
+    return {label: spec.labels[label] for label in VOLUME_LABELS if label in spec.labels}
 
 
 def is_ours(container: Container, cluster_id: str, instance: ServiceInstance) -> bool:
@@ -109,12 +215,19 @@ def is_ours(container: Container, cluster_id: str, instance: ServiceInstance) ->
     return labels.get(LABEL_CLUSTER) == cluster_id and labels.get(LABEL_INSTANCE) == instance.id
 
 
+def is_volume_ours(volume: Volume, cluster_id: str, instance: ServiceInstance) -> bool:
+    """Whether the volume was made by this deployment for this instance."""
+    labels = volume.labels
+    return labels.get(LABEL_CLUSTER) == cluster_id and labels.get(LABEL_INSTANCE) == instance.id
+
+
 def matches(container: Container, spec: ContainerSpec) -> bool:
-    """Whether the container is the one that this operation makes, so that it is adopted."""
-    return (
-        container.labels.get(LABEL_OPERATION) == spec.labels[LABEL_OPERATION]
-        and container.labels.get(LABEL_CLUSTER) == spec.labels[LABEL_CLUSTER]
-    )
+    """Whether the container is the one that this operation makes, so that it is adopted.
+
+    An earlier try of the same operation may have made another: with ports that turned out to be in use.
+    """
+    alike = (LABEL_CLUSTER, LABEL_OPERATION, LABEL_SPEC)
+    return all(container.labels.get(label) == spec.labels.get(label) for label in alike)
 
 
 _PLACEHOLDER = re.compile(r"\$(HOST|PORT_[0-9]+|PORT)")

@@ -29,6 +29,7 @@ class Action(Enum):
     """The executables of a service image."""
 
     PROVISION = "provision"
+    UPDATE = "update"
     BIND = "bind"
     UNBIND = "unbind"
     DEPROVISION = "deprovision"
@@ -68,10 +69,16 @@ def execution(
     *,
     marker: str,
     deadline: float,
+    former: ServiceInstance | None = None,
 ) -> Execution:
-    """Return the run of the action's executable for the instance or binding."""
+    """Return the run of the action's executable for the instance or binding.
+
+    `former` is what an instance that is being updated was before.
+    """
     assert instance.container_id is not None
     document = _document(action, instance, binding, deadline)
+    if former is not None:
+        document["previous"] = _previous(former)
     scalars = {key: value for key, value in document.items() if isinstance(value, str | int)}
     environment = {f"BROKER_{key.upper()}": str(value) for key, value in scalars.items()}
     return Execution(
@@ -83,6 +90,11 @@ def execution(
         stdin=Secret(wire.encode(document) + b"\n"),
         deadline=deadline,
     )
+
+
+def _previous(former: ServiceInstance) -> dict[str, Any]:
+    plan = {"id": former.plan.id, "name": former.plan.name}
+    return {"plan": plan, "parameters": former.parameters.reveal()}
 
 
 def _document(
@@ -99,6 +111,7 @@ def _document(
         "parameters": asked.parameters.reveal() or None,
         "context": dict(asked.context) or None,
         "app_guid": binding.app_guid if binding else None,
+        "predecessor_binding_id": binding.predecessor_id if binding else None,
         "host": instance.host.service_host,
         "ports": dict(instance.ports),
         "provision": instance.provisioned.reveal() or None,
@@ -169,42 +182,11 @@ def hidden_texts(instance: ServiceInstance, binding: ServiceBinding | None) -> f
     return hidden
 
 
-#: The members of a binding document and their types (OSB section Binding, response body).
-_BINDING_MEMBERS: dict[str, type[dict[str, Any]] | type[str] | type[list[Any]]] = {
-    "credentials": dict,
-    "syslog_drain_url": str,
-    "route_service_url": str,
-    "volume_mounts": list,
-    "endpoints": list,
-    "metadata": dict,
-}
-
-
-def binding_document(printed: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the binding that `/bind` printed.
-
-    An object with a `credentials` member is a whole binding; any other object is the credentials. Members
-    that are null are left out, since Cloud Controller refuses them. Raises `ExecutableFailed`.
-    """
-    if "credentials" not in printed:
-        return {"credentials": dict(printed)}
-    document = {key: value for key, value in printed.items() if value is not None}
-    for key, value in document.items():
-        expected = _BINDING_MEMBERS.get(key)
-        if expected is None:
-            raise ExecutableFailed(f"/bind of the service image printed the unknown member {key[:64]!r}.")
-        if not isinstance(value, expected):
-            raise ExecutableFailed(
-                f"/bind of the service image printed {key!r}, which must be of the type {expected.__name__}."
-            )
-    return document
-
-
-def dashboard_of(printed: Mapping[str, Any]) -> str | None:
-    """Return the dashboard URL in what `/provision` printed, if it holds one."""
+def dashboard_of(action: Action, printed: Mapping[str, Any]) -> str | None:
+    """Return the dashboard URL in what `/provision` or `/update` printed, if it holds one."""
     url = printed.get("dashboard_url")
     if url is not None and not isinstance(url, str):
         raise ExecutableFailed(
-            "/provision of the service image printed a dashboard_url that is not a string."
+            f"{action.path} of the service image printed a dashboard_url that is not a string."
         )
     return url or None

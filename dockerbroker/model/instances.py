@@ -8,6 +8,7 @@ from attrs import evolve, field, frozen
 
 from dockerbroker.model.catalog import ImageDefinition
 from dockerbroker.model.hosts import HostKey
+from dockerbroker.model.plans import Plan
 from dockerbroker.model.secrets import Secret
 
 
@@ -21,6 +22,7 @@ class InstanceState(Enum):
 
     PROVISIONING = "provisioning"
     READY = "ready"
+    UPDATING = "updating"
     DEPROVISIONING = "deprovisioning"
     #: A deprovision failed; only another DELETE goes on from here.
     FAILED = "failed"
@@ -40,6 +42,7 @@ class OperationKind(Enum):
     """The changes that a platform asks for."""
 
     PROVISION = "provision"
+    UPDATE = "update"
     BIND = "bind"
     UNBIND = "unbind"
     DEPROVISION = "deprovision"
@@ -58,12 +61,20 @@ class Step(Enum):
     """What an operation is doing now: recorded before it is done."""
 
     CREATE = "create"
+    #: The container that is to be replaced stops; it is kept until its successor is ready.
+    HALT = "halt"
     START = "start"
     READY = "ready"
     EXECUTE = "execute"
     KEEP = "keep"
+    #: The container that was replaced is removed; from here there is no way back.
+    RETIRE = "retire"
     UNBIND = "unbind"
     UNDO = "undo"
+    #: The container that was to replace another is removed.
+    DISCARD = "discard"
+    #: The container that was to be replaced runs again.
+    RESTORE = "restore"
     REMOVE = "remove"
 
 
@@ -71,10 +82,14 @@ class Step(Enum):
 class ServiceInstance:
     """A service instance.
 
-    `definition` is the catalog entry as it was when the instance was made, so that a changed catalog does not
-    change what exists. `ports` maps container ports such as `6379/tcp` to the host's ports, which are leased
-    when the broker owns the container. `provisioned` is what `/provision` answered. `created_at` is in
-    seconds since 1970, for people only.
+    `definition` is the catalog entry, narrowed to the instance's plan, as it was when the instance was made
+    or last moved to another plan or version, so that a changed catalog does not change what exists. `ports`
+    maps container ports such as `6379/tcp` to the host's ports, which are leased when the broker owns the
+    container; `volumes` maps paths in the container to Docker's volumes. `provisioned` is what `/provision`
+    answered. `created_at` is in seconds since 1970, for people only.
+
+    `successor` is what an update in progress makes of the instance; until that has succeeded the instance is
+    what it was.
 
     `operation_id` is the operation that holds the instance, and `last_operation_id` the one that held it
     last: whoever knows it has read the instance as it is. Both are the persister's own.
@@ -90,9 +105,11 @@ class ServiceInstance:
     generation: int = 1
     container_id: str | None = None
     ports: Mapping[str, int] = field(factory=dict)
+    volumes: Mapping[str, str] = field(factory=dict)
     provisioned: Secret[dict[str, Any]] = field(factory=no_members)
     dashboard_url: str | None = None
     state: InstanceState = InstanceState.PROVISIONING
+    successor: "ServiceInstance | None" = None
     operation_id: str | None = None
     last_operation_id: str | None = field(default=None, eq=False)
     created_at: float = 0.0
@@ -102,14 +119,23 @@ class ServiceInstance:
         """Whether the broker made the container, and so leases its ports and removes it."""
         return self.definition.container_name is None
 
+    @property
+    def plan(self) -> Plan:
+        """The plan as it was when the instance was made or last updated."""
+        return self.definition.plan
+
 
 @frozen(kw_only=True)
 class ServiceBinding:
-    """A binding; `document` is the binding as the platform gets it: credentials, endpoints and so on."""
+    """A binding; `document` is the binding as the platform gets it: credentials, endpoints and so on.
+
+    `predecessor_id` is the binding that this one is to replace (OSB section Binding Rotation).
+    """
 
     instance_id: str
     id: str
     app_guid: str | None = None
+    predecessor_id: str | None = None
     bind_resource: Mapping[str, Any] = field(factory=dict)
     parameters: Secret[dict[str, Any]] = field(factory=no_members)
     context: Mapping[str, Any] = field(factory=dict)
@@ -122,11 +148,15 @@ class ServiceBinding:
 class Operation:
     """One change that a platform asked for: written down before anything is done, kept when it is over.
 
-    `step` is what is being done and `attempt` counts how often a step had to be begun again. `epoch` is
-    raised by whoever takes the operation over; a write that carries an older one is refused. `exec_id` is
-    the exec that is being run. `may_create` tells that Docker may still carry out a create that nobody heard
-    the outcome of. `description` says why the operation failed. Times are seconds since 1970,
-    for people only.
+    `step` is what is being done, `step_at` when it began, and `attempt` counts how often a step had to be
+    begun again; it is committed before the step. `epoch` is raised by whoever takes the operation over; a
+    write that carries an older one is refused. `deadline` is by the persister's clock: what has not gone
+    forward to its end by then is undone. `exec_id` is the exec that is being run. `may_create` tells that
+    Docker may still carry out a create that nobody heard the outcome of. `is_cancelled` asks whoever carries
+    the operation to undo it. `description` says why the operation failed; `instance_usable` and
+    `update_repeatable` what that means for the instance (OSB section Polling Last Operation).
+    `halted_id` is the creation that this deletion has ended. Other times are seconds since 1970, for people
+    only.
     """
 
     id: str
@@ -134,14 +164,20 @@ class Operation:
     instance_id: str
     step: Step
     binding_id: str | None = None
+    halted_id: str | None = None
     phase: Phase = Phase.FORWARD
     attempt: int = 1
     epoch: int = 1
     owner: str | None = None
+    deadline: float = 0.0
     exec_id: str | None = None
     may_create: bool = False
+    is_cancelled: bool = False
     description: str = ""
+    instance_usable: bool | None = None
+    update_repeatable: bool | None = None
     created_at: float = 0.0
+    step_at: float = 0.0
     finished_at: float | None = None
 
     @property
@@ -167,7 +203,8 @@ class Change:
     """What one transaction writes: the operation, and the records that change with it.
 
     A given instance or binding is written as it is; the removals delete the instance with all its bindings
-    and port leases, or the one binding.
+    and port leases, or the one binding. `supersedes` is the operation that a new one ends and replaces: the
+    creation that a deletion halts.
     """
 
     operation: Operation
@@ -175,3 +212,4 @@ class Change:
     binding: ServiceBinding | None = None
     remove_instance: bool = False
     remove_binding: str | None = None
+    supersedes: str | None = None

@@ -1,11 +1,23 @@
-"""The rules of the life cycle: what a request means for what is stored, and which step comes next.
+"""The rules of the life cycle: what a request means for what is stored.
 
 Source: OSB sections Provisioning, Binding, Unbinding, Deprovisioning and Blocking Operations.
 """
 
-from attrs import evolve, frozen
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
 
-from dockerbroker.errors import ConcurrencyError, Conflict, Gone, InvalidRequest, NotFound
+from attrs import frozen
+
+from dockerbroker.errors import (
+    AsyncRequired,
+    ConcurrencyError,
+    Conflict,
+    Gone,
+    InvalidRequest,
+    MaintenanceInfoConflict,
+    NotFound,
+)
 from dockerbroker.model.instances import (
     BindingState,
     InstanceState,
@@ -14,8 +26,8 @@ from dockerbroker.model.instances import (
     Phase,
     ServiceBinding,
     ServiceInstance,
-    Step,
 )
+from dockerbroker.model.plans import Plan
 from dockerbroker.model.requests import BindRequest, DeleteRequest, ProvisionRequest
 
 
@@ -36,7 +48,39 @@ class Done:
     """What is asked for exists already."""
 
 
+@frozen
+class Halt:
+    """What is to be deleted is being made: write a deletion that ends that operation and replaces it."""
+
+    operation_id: str
+
+
 Decision = Begin | Join | Done
+Deletion = Begin | Join | Halt
+
+
+def require_asynchronous(plan: Plan, *, accepts_incomplete: bool) -> None:
+    """Raise `AsyncRequired` when the plan's work does not fit into the request."""
+    if plan.asynchronous_only and not accepts_incomplete:
+        raise AsyncRequired(
+            f"The plan {plan.name!r} takes longer than a request may: "
+            "it needs a client that sends accepts_incomplete=true."
+        )
+
+
+def require_version(plan: Plan, version: str | None) -> None:
+    """Raise `MaintenanceInfoConflict` when the request names another version than the catalog's."""
+    if version is None:
+        return
+    if plan.maintenance is None:
+        raise MaintenanceInfoConflict(
+            f"The plan {plan.name!r} has no maintenance_info: no version can be asked for."
+        )
+    if version != plan.maintenance.version:
+        raise MaintenanceInfoConflict(
+            f"The catalog has the plan {plan.name!r} in version {plan.maintenance.version}, which is not the "
+            "version asked for; the platform must read the catalog again."
+        )
 
 
 def provision_decision(
@@ -76,8 +120,35 @@ def bind_decision(
     if stored is not None:
         return _rebind_decision(request, instance, stored, running)
     _check_plan(request, instance)
+    if not instance.definition.is_bindable(instance.plan):
+        raise InvalidRequest(f"Service instances of the plan {instance.plan.name!r} cannot be bound.")
     _check_usable(instance, running)
     return Begin()
+
+
+def check_predecessor(
+    request: BindRequest, instance: ServiceInstance, predecessor: ServiceBinding | None, now: float
+) -> None:
+    """Raise `InvalidRequest` when the binding cannot be rotated; `now` is in seconds since 1970.
+
+    Source: OSB section Binding Rotation.
+    """
+    name = request.predecessor_binding_id
+    if not instance.plan.binding_rotatable:
+        raise InvalidRequest(f"Bindings of the plan {instance.plan.name!r} cannot be rotated.")
+    if predecessor is None or predecessor.state is not BindingState.BOUND:
+        raise InvalidRequest(f"The predecessor_binding_id {name!r} is no binding of this service instance.")
+    if _expiry(predecessor.document.reveal()) <= now:
+        raise InvalidRequest(f"The binding {name!r} has expired and cannot be rotated; bind anew.")
+
+
+def _expiry(document: Mapping[str, Any]) -> float:
+    """Return when the binding expires, in seconds since 1970; infinity when it does not say."""
+    text = (document.get("metadata") or {}).get("expires_at")
+    try:
+        return datetime.fromisoformat(text).timestamp() if isinstance(text, str) else float("inf")
+    except ValueError:
+        return float("inf")
 
 
 def _rebind_decision(
@@ -91,7 +162,7 @@ def _rebind_decision(
         assert running is not None
         return Join(running.id)
     if running is not None:
-        raise _busy(instance.id)
+        raise busy(instance.id)
     raise Conflict(
         f"The binding {stored.id!r} was left in an unknown state by an earlier failure; unbind it first."
     )
@@ -99,8 +170,8 @@ def _rebind_decision(
 
 def deprovision_decision(
     request: DeleteRequest, instance: ServiceInstance | None, running: Operation | None
-) -> Decision:
-    """Decide on a deprovision.
+) -> Deletion:
+    """Decide on a deprovision: it halts a provision (OSB section Deprovisioning).
 
     Raises `Gone` for an unknown instance and `ConcurrencyError` while another operation holds it.
     """
@@ -111,7 +182,9 @@ def deprovision_decision(
         return Begin()
     if running.kind is OperationKind.DEPROVISION:
         return Join(running.id)
-    raise _busy(instance.id)
+    if running.kind is OperationKind.PROVISION:
+        return Halt(running.id)
+    raise busy(instance.id)
 
 
 def unbind_decision(
@@ -119,8 +192,11 @@ def unbind_decision(
     instance: ServiceInstance | None,
     stored: ServiceBinding | None,
     running: Operation | None,
-) -> Decision:
-    """Decide on an unbind; `stored` is looked at first, since an unknown binding is gone whatever else."""
+) -> Deletion:
+    """Decide on an unbind: it halts the bind.
+
+    `stored` is looked at first, since an unknown binding is gone whatever else.
+    """
     if instance is None or stored is None:
         raise Gone(f"Failed to find the binding {request.binding_id!r}; it is gone.")
     request.require_plan()
@@ -129,12 +205,19 @@ def unbind_decision(
         return Begin()
     if _is_running(running, OperationKind.UNBIND, stored.id):
         return Join(running.id)
-    raise _busy(instance.id)
+    if _is_running(running, OperationKind.BIND, stored.id):
+        return Halt(running.id)
+    raise busy(instance.id)
 
 
 def _check_plan(request: BindRequest | DeleteRequest, instance: ServiceInstance) -> None:
     definition = instance.definition
-    if (request.service_id, request.plan_id) != (definition.service_id, definition.plan.id):
+    if isinstance(request, BindRequest):
+        is_wrong = not request.is_of(instance)
+    else:
+        # A platform that never got the answer to an update knows another plan, and must be able to delete.
+        is_wrong = request.service_id != definition.service_id or not request.plan_id
+    if is_wrong:
         raise InvalidRequest(
             f"The service instance {instance.id!r} has the service_id {definition.service_id!r} "
             f"and the plan_id {definition.plan.id!r}, not those of the request."
@@ -142,11 +225,11 @@ def _check_plan(request: BindRequest | DeleteRequest, instance: ServiceInstance)
 
 
 def _check_usable(instance: ServiceInstance, running: Operation | None) -> None:
-    if running is not None or instance.state is InstanceState.PROVISIONING:
-        raise _busy(instance.id)
+    if running is not None or instance.state in {InstanceState.PROVISIONING, InstanceState.UPDATING}:
+        raise busy(instance.id)
     if instance.state is not InstanceState.READY:
         raise InvalidRequest(
-            f"The service instance {instance.id!r} cannot be bound: an earlier deprovision of it failed. "
+            f"The service instance {instance.id!r} cannot be used: an earlier operation on it failed. "
             "Deprovision it again."
         )
 
@@ -155,83 +238,9 @@ def _is_running(running: Operation | None, kind: OperationKind, binding_id: str)
     return running is not None and running.kind is kind and running.binding_id == binding_id
 
 
-def _busy(instance_id: str) -> ConcurrencyError:
+def busy(instance_id: str) -> ConcurrencyError:
+    """Return the error for an instance that another operation holds."""
     return ConcurrencyError(
         f"Another operation on the service instance {instance_id!r} is in progress; "
         "try again when it is over."
-    )
-
-
-def forward_steps(kind: OperationKind, instance: ServiceInstance) -> tuple[Step, ...]:
-    """Return what an operation on the instance does, in order."""
-    owns = instance.owns_container
-    runs = not instance.definition.is_static
-    table: dict[OperationKind, tuple[tuple[Step, bool], ...]] = {
-        OperationKind.PROVISION: (
-            (Step.CREATE, owns),
-            (Step.START, owns),
-            (Step.READY, True),
-            (Step.EXECUTE, runs),
-            (Step.KEEP, owns),
-        ),
-        OperationKind.BIND: ((Step.EXECUTE, True),),
-        OperationKind.UNBIND: ((Step.EXECUTE, True),),
-        OperationKind.DEPROVISION: ((Step.UNBIND, True), (Step.EXECUTE, runs), (Step.REMOVE, True)),
-    }
-    return tuple(step for step, applies in table[kind] if applies)
-
-
-def undo_steps(kind: OperationKind, instance: ServiceInstance) -> tuple[Step, ...]:
-    """Return how an operation that failed is undone, in order; a delete is not undone but repeated."""
-    if kind is OperationKind.PROVISION:
-        return (Step.UNDO, Step.REMOVE) if not instance.definition.is_static else (Step.REMOVE,)
-    if kind is OperationKind.BIND:
-        return (Step.UNDO,)
-    return ()
-
-
-def next_step(operation: Operation, instance: ServiceInstance) -> Step | None:
-    """Return the step after the one that the operation has just done, or None when that was the last."""
-    table = forward_steps if operation.phase is Phase.FORWARD else undo_steps
-    steps = table(operation.kind, instance)
-    position = steps.index(operation.step) + 1
-    return steps[position] if position < len(steps) else None
-
-
-def failing(
-    operation: Operation, instance: ServiceInstance, description: str, *, is_unended: bool = False
-) -> Operation | None:
-    """Return the operation about to be undone, or None when it cannot be undone.
-
-    What cannot be undone is a delete, and what an executable may still be at work on (`is_unended`), unless
-    it goes with its container.
-    """
-    steps = undo_steps(operation.kind, instance)
-    if is_unended and not (operation.kind is OperationKind.PROVISION and instance.owns_container):
-        return None
-    if not steps:
-        return None
-    return evolve(operation, phase=Phase.FAILING, description=description).at(steps[0])
-
-
-def remainder(kind: OperationKind) -> str:
-    """Return the sentence about an executable that may still be at work after its operation has failed."""
-    deletion = "deprovision" if kind in {OperationKind.PROVISION, OperationKind.DEPROVISION} else "unbind"
-    return f" Something of it may still be running; {deletion} it to clean up."
-
-
-def resumed(operation: Operation, instance: ServiceInstance) -> Operation:
-    """Return an operation whose broker died as it goes on: what was being made is undone, deletes go on.
-
-    Cloud Controller cleans up after a provision or bind that it got no answer to, and repeats a delete. The
-    exec that was being run is kept, since it may still run.
-    """
-    again = operation.again(operation.step)
-    if operation.phase is Phase.FORWARD:
-        description = f"The broker was stopped during the {operation.kind.value}."
-        again = failing(again, instance, description) or again
-    return evolve(
-        again,
-        exec_id=operation.exec_id,
-        may_create=operation.may_create or operation.step is Step.CREATE,
     )

@@ -13,16 +13,36 @@ from dockerbroker.model.instances import (
     ServiceInstance,
     Step,
 )
+from dockerbroker.model.steps import is_on_successor
 
 
 @frozen(kw_only=True)
 class Work:
-    """An operation and the records that it changes; `back_to` is a step that must be begun again."""
+    """An operation and the records that it changes; `back_to` is a step that must be begun again.
+
+    `former` is what the instance was before an update, while a step works on what it is to become.
+    """
 
     operation: Operation
     instance: ServiceInstance
     binding: ServiceBinding | None = None
     back_to: Step | None = None
+    former: ServiceInstance | None = None
+
+
+def focused(work: Work) -> Work:
+    """Return the work with the instance on which its present step works: its successor, if it has one."""
+    if not is_on_successor(work.operation):
+        return work
+    assert work.instance.successor is not None, "an update in progress has a successor"
+    return evolve(work, instance=work.instance.successor, former=work.instance)
+
+
+def widened(work: Work, done: Work) -> Work:
+    """Return the work after its step was done on what `focused` returned."""
+    if not is_on_successor(work.operation):
+        return done
+    return evolve(done, instance=evolve(work.instance, successor=done.instance), former=None)
 
 
 def progress(work: Work, operation: Operation) -> Change:
@@ -45,6 +65,8 @@ def _success(work: Work, operation: Operation) -> Change:
     match operation.kind:
         case OperationKind.PROVISION:
             return Change(operation=operation, instance=evolve(work.instance, state=InstanceState.READY))
+        case OperationKind.UPDATE:
+            return Change(operation=operation, instance=_updated(work.instance))
         case OperationKind.DEPROVISION:
             return Change(operation=operation, remove_instance=True)
         case OperationKind.BIND:
@@ -55,6 +77,11 @@ def _success(work: Work, operation: Operation) -> Change:
             return Change(operation=operation, remove_binding=binding.id)
 
 
+def _updated(instance: ServiceInstance) -> ServiceInstance:
+    assert instance.successor is not None, "an update in progress has a successor"
+    return evolve(instance.successor, state=InstanceState.READY)
+
+
 def _failure(work: Work, operation: Operation, *, clean: bool) -> Change:
     binding = work.binding
     match operation.kind:
@@ -63,7 +90,14 @@ def _failure(work: Work, operation: Operation, *, clean: bool) -> Change:
         case OperationKind.BIND if clean:
             assert binding is not None
             return Change(operation=operation, remove_binding=binding.id)
-        case OperationKind.PROVISION | OperationKind.DEPROVISION:
+        case OperationKind.UPDATE:
+            state = InstanceState.READY if clean else InstanceState.FAILED
+            told = evolve(operation, instance_usable=clean, update_repeatable=clean)
+            return Change(operation=told, instance=evolve(work.instance, state=state, successor=None))
+        case OperationKind.DEPROVISION:
+            told = evolve(operation, instance_usable=False)
+            return Change(operation=told, instance=evolve(work.instance, state=InstanceState.FAILED))
+        case OperationKind.PROVISION:
             return Change(operation=operation, instance=evolve(work.instance, state=InstanceState.FAILED))
         case OperationKind.BIND | OperationKind.UNBIND:
             assert binding is not None

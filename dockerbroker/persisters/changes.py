@@ -1,4 +1,4 @@
-"""The life of operations: begun, carried on, taken over, let go of.
+"""The life of operations: begun, carried on, and ended, with the records that change with them.
 
 Races are decided by unique keys and by updates that name the state they found, never by a look beforehand:
 those are decided alike on every database, whatever its isolation.
@@ -6,31 +6,70 @@ those are decided alike on every database, whatever its isolation.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 from attrs import evolve
-from sqlalchemy import Connection, RowMapping, bindparam, delete, exists, insert, null, select, update
+from sqlalchemy import Connection, delete, exists, insert, null, select, update
 from sqlalchemy.exc import IntegrityError
-from twisted.logger import Logger
 
-from dockerbroker.errors import AlreadyExists, BrokerError, Busy, LostLease, PortLeased, Unavailable
-from dockerbroker.model.instances import Change, Operation, OperationKind, ServiceBinding, ServiceInstance
+from dockerbroker.errors import AlreadyExists, BrokerError, Busy, PortLeased
+from dockerbroker.model.instances import (
+    Change,
+    Operation,
+    OperationKind,
+    Phase,
+    ServiceBinding,
+    ServiceInstance,
+)
 from dockerbroker.persisters import records
+from dockerbroker.persisters.leases import update_held
 from dockerbroker.persisters.tables import bindings, instances, operations, port_leases
 
-_log = Logger()
+#: What a platform is told of a creation that it deleted before it was done.
+SUPERSEDED: Final = "The creation was ended by a deletion."
 
 
-def begin(connection: Connection, change: Change, *, owner: str, lease_until: float) -> Operation:
+def begin(
+    connection: Connection, change: Change, *, owner: str, now: float, ttl: float, within: float
+) -> Operation:
     """Write a new operation with its records; see `IPersister.begin`."""
-    operation = evolve(change.operation, epoch=1, owner=None if change.operation.is_over else owner)
+    holder = None if change.operation.is_over else owner
+    operation = evolve(change.operation, epoch=1, owner=holder, deadline=now + within)
+    if change.supersedes is not None:
+        _supersede(connection, change.supersedes, operation.created_at)
     rest = _take(connection, change)
-    lease = None if operation.is_over else lease_until
-    row = records.operation_row(operation) | {"epoch": 1, "owner": operation.owner, "lease_until": lease}
+    row = records.operation_row(operation) | {
+        "epoch": operation.epoch,
+        "owner": operation.owner,
+        "lease_until": None if operation.is_over else now + ttl,
+        "deadline": operation.deadline,
+        "is_cancelled": operation.is_cancelled,
+    }
+    if operation.binding_id is None:
+        row["kept_for"] = operation.instance_id
+        former = operations.c.kept_for == operation.instance_id
+        connection.execute(update(operations).where(former).values(kept_for=null()))
     with _or_raise(AlreadyExists(f"The operation {operation.id} exists already.")):
         connection.execute(insert(operations).values(row))
     _write(connection, rest)
     return operation
+
+
+def _supersede(connection: Connection, operation_id: str, now: float) -> None:
+    """End an operation that another one replaces; `now` is in seconds since 1970."""
+    busy = Busy(f"The operation {operation_id} has ended meanwhile.")
+    wanted = (operations.c.id == operation_id, operations.c.lease_until.is_not(None))
+    row = connection.execute(select(operations).where(*wanted).with_for_update()).mappings().first()
+    if row is None:
+        raise busy
+    ended = evolve(records.read_operation(row).over(Phase.FAILED, now), description=SUPERSEDED)
+    columns = records.operation_row(ended) | {
+        "epoch": ended.epoch + 1,
+        "owner": None,
+        "lease_until": None,
+    }
+    if connection.execute(update(operations).where(*wanted).values(columns)).rowcount == 0:
+        raise busy
 
 
 def commit(connection: Connection, change: Change) -> None:
@@ -38,51 +77,8 @@ def commit(connection: Connection, change: Change) -> None:
     row = records.operation_row(change.operation)
     if change.operation.is_over:
         row |= {"owner": None, "lease_until": None}
-    _update_held(connection, change.operation, row)
+    update_held(connection, change.operation, row)
     _write(connection, change)
-
-
-def claim(connection: Connection, owner: str, *, now: float, ttl: float) -> list[Operation]:
-    """Take over the operations whose lease has lapsed; see `IPersister.claim`."""
-    lapsed = select(operations).where(operations.c.lease_until <= now).with_for_update(skip_locked=True)
-    found = [_readable(row) for row in connection.execute(lapsed).mappings()]
-    claimed = [evolve(operation, owner=owner, epoch=operation.epoch + 1) for operation in found if operation]
-    if claimed:
-        taking = update(operations).where(operations.c.id == bindparam("operation"))
-        connection.execute(
-            taking.values(owner=owner, lease_until=now + ttl, epoch=bindparam("raised")),
-            [{"operation": operation.id, "raised": operation.epoch} for operation in claimed],
-        )
-    return claimed
-
-
-def _readable(row: RowMapping) -> Operation | None:
-    """Return the operation of a row; one that cannot be read must not keep the others from being claimed."""
-    try:
-        return records.read_operation(row)
-    except Unavailable as error:
-        _log.error("operation {id} is left: {why}", id=row["id"], why=error.description)
-        return None
-
-
-def renew(connection: Connection, owner: str, *, lease_until: float) -> None:
-    """Prolong the leases of the owner; those that are over have none."""
-    connection.execute(update(operations).where(operations.c.owner == owner).values(lease_until=lease_until))
-
-
-def release(connection: Connection, operation: Operation, *, lease_until: float) -> None:
-    """Let the operation be claimed from `lease_until` on; see `IPersister.release`."""
-    _update_held(connection, operation, {"owner": None, "lease_until": lease_until})
-
-
-def _update_held(connection: Connection, operation: Operation, row: dict[str, Any]) -> None:
-    held = (
-        operations.c.id == operation.id,
-        operations.c.epoch == operation.epoch,
-        operations.c.lease_until.is_not(None),
-    )
-    if connection.execute(update(operations).where(*held).values(row)).rowcount == 0:
-        raise LostLease(f"The operation {operation.id} is over, or another broker has taken it over.")
 
 
 def _take(connection: Connection, change: Change) -> Change:
@@ -92,7 +88,8 @@ def _take(connection: Connection, change: Change) -> Change:
         assert change.instance is not None, "a provision has an instance"
         _insert_instance(connection, change.instance, operation)
         return evolve(change, instance=None)
-    free = [instances.c.id == operation.instance_id, instances.c.operation_id.is_(None)]
+    # `== None` is `IS NULL`.
+    free = [instances.c.id == operation.instance_id, instances.c.operation_id == change.supersedes]
     if change.instance is not None:
         # What is about to be written was decided on the instance as this operation left it.
         free.append(instances.c.last_operation_id == change.instance.last_operation_id)

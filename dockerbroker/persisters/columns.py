@@ -2,7 +2,7 @@
 
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import Dialect, Text
+from sqlalchemy import BigInteger, Dialect, Integer, Text
 from sqlalchemy.dialects import mysql
 from sqlalchemy.types import String, TypeDecorator, TypeEngine
 
@@ -10,6 +10,9 @@ LONGEST_IDENTIFIER: Final = 255
 _MOST_BYTES: Final = 4 * LONGEST_IDENTIFIER
 
 T = TypeVar("T")
+
+#: A number that the database raises with each row; SQLite does so for `INTEGER` alone.
+Number: Final = BigInteger().with_variant(Integer(), "sqlite")
 
 
 class Identifier(TypeDecorator[str]):

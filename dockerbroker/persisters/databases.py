@@ -1,6 +1,7 @@
 """What `SqlPersister` needs of a SQL database: transactions, a clock, and nothing about its dialect."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager
 from typing import Protocol, TypeVar
 
 from sqlalchemy import Connection
@@ -39,6 +40,12 @@ class Database(Protocol):
 
         When it cannot begin before `deadline`, by `seconds`, it has done nothing. Once it has begun its
         outcome is awaited, however long that takes.
+        """
+
+    def ended_brokers(self) -> AbstractContextManager[Collection[str]]:
+        """Return a context with the names of brokers that have certainly ended.
+
+        They are forgotten at its end, unless that is an exception: by then their leases must have ended.
         """
 
     def close(self) -> None:

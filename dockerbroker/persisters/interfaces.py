@@ -56,14 +56,43 @@ class IPersister(Interface):
     async def bindings(instance_id: str) -> list[ServiceBinding]:
         """Return all bindings of the instance."""
 
+    async def now() -> float:
+        """Return the time of the persister's clock, in seconds: by it leases and deadlines are judged."""
+
+    async def instances(after: str, limit: int) -> list[ServiceInstance]:
+        """Return at most `limit` instances whose ids come after that one, in the order of the ids.
+
+        The order is that of the ids' bytes; every id comes after the empty one.
+        """
+
     async def operation(operation_id: str) -> Operation | None:
-        """Return the operation; those that are over are kept."""
+        """Return the operation; those that are over are kept until they are forgotten."""
+
+    async def last_operation(instance_id: str, binding_id: str | None = None) -> Operation | None:
+        """Return the operation on the instance itself, or on the one binding, that was begun last."""
+
+    async def operations(*, unfinished: bool, limit: int) -> list[Operation]:
+        """Return at most `limit` operations, those begun last first; all, or only those that are not over."""
+
+    async def known_operations(operation_ids: Iterable[str]) -> frozenset[str]:
+        """Return which of these operations the database knows, over or not."""
+
+    async def conditions() -> dict[str, str]:
+        """Return what was observed of instances that are not as they should be: id -> sentence."""
+
+    async def set_condition(instance_id: str, condition: str | None) -> None:
+        """Record what was observed of an instance; None when it is as it should be.
+
+        No lease is needed. It goes with the instance; of one that does not exist nothing is recorded.
+        """
 
     async def leased_ports(host: HostKey) -> frozenset[int]:
         """Return the host's ports that are leased to instances."""
 
-    async def begin(change: Change, *, owner: str, ttl: float) -> Operation:
+    async def begin(change: Change, *, owner: str, ttl: float, within: float) -> Operation:
         """Write a new operation with what it needs, and lease it to the owner for `ttl` seconds.
+
+        Its deadline is `within` seconds from now.
 
         A provision inserts its instance, which holds the instance's ports by a unique (host, port), and
         raises `AlreadyExists` or `PortLeased`. A bind inserts its binding. Everything but a provision takes
@@ -71,7 +100,11 @@ class IPersister(Interface):
         instance was read, or it is gone, or the binding of an unbind is gone; for a bind also
         `AlreadyExists`. The other records of the change are written as they are, but for the ids of
         operations in the instance, which are the persister's. Returns the operation as stored: epoch 1,
-        with its owner.
+        with its owner and its deadline.
+
+        A change that supersedes an operation takes the instance from it, and raises `Busy` when that
+        operation does not hold the instance or is over. The superseded operation is over: it has failed,
+        with the description that a deletion has ended it, and whoever carried it has lost its lease.
         """
 
     async def commit(change: Change) -> None:
@@ -79,17 +112,41 @@ class IPersister(Interface):
 
         Raises `LostLease` when the operation's epoch is not the stored one, and `PortLeased` when the
         instance has new ports and one is taken. An operation that is over gives up its lease and its
-        instance, and never changes again.
+        instance, and never changes again. Neither the deadline nor the cancellation of a stored operation
+        is changed.
         """
 
     async def claim(owner: str, *, ttl: float) -> list[Operation]:
-        """Take over all operations that are not over and whose lease has lapsed; each gets a new epoch."""
+        """Take over all operations that are not over and whose lease has lapsed; each gets a new epoch.
 
-    async def renew(owner: str, *, ttl: float) -> None:
-        """Prolong the leases of all operations that the owner holds, from now."""
+        The leases of a broker that is known to have ended have lapsed.
+        """
+
+    async def renew(owner: str, *, ttl: float) -> frozenset[str]:
+        """Prolong the leases of all operations that the owner holds, from now; returns those cancelled."""
 
     async def release(operation: Operation, *, delay: float) -> None:
         """Let go of an operation that is not over: it may be claimed after `delay` seconds.
 
         Raises `LostLease`.
+        """
+
+    async def cancel(operation_id: str) -> None:
+        """Ask whoever carries the operation to undo it.
+
+        It is told of it by `renew`. Raises `NotFound`, or `Conflict` when the operation is over or is a
+        deletion, which cannot be undone.
+        """
+
+    async def hasten(operation_id: str) -> None:
+        """Let an operation that waits to be tried again be claimed at once.
+
+        Raises `NotFound`, or `Conflict` when it is over or somebody carries it.
+        """
+
+    async def forget(before: float, limit: int) -> int:
+        """Delete at most `limit` operations that were over before that time, in seconds since 1970.
+
+        Those that were over first go first. Returns how many. The last operation on an instance itself that
+        exists is kept.
         """

@@ -17,6 +17,7 @@ from twisted.python.threadpool import ThreadPool
 
 from dockerbroker.errors import InvalidConfiguration
 from dockerbroker.persisters import schema
+from dockerbroker.persisters.presence import Presence, folder_beside
 from dockerbroker.persisters.sql import SqlPersister
 from dockerbroker.persisters.sqlite import (
     FAILURES,
@@ -59,15 +60,29 @@ def check(url: URL) -> None:
 
 
 async def open_persister(
-    reactor: IReactorFromThreads, url: URL, pool: ThreadPool, *, clock: Callable[[], float] = boot_time
+    reactor: IReactorFromThreads,
+    url: URL,
+    pool: ThreadPool,
+    *,
+    broker: str,
+    clock: Callable[[], float] = boot_time,
 ) -> SqlPersister:
     """Return the persister of a database that was checked, working in the threads of the pool.
 
-    The pool must have been started, and be stopped after the persister's `close`. Raises `Unavailable`.
+    The `broker` has a name that no other ever had; it holds its leases under names that begin with that and a
+    slash. The pool must have been started, and be stopped after the persister's `close`. Raises
+    `Unavailable`.
     """
     run = partial(_run, reactor, pool)
-    database = SqliteDatabase(sqlite_engine(_path(url), connections=pool.max), clock)
-    await run(lambda: database.expire_other_boot(boot_id()))
+    path = _path(url)
+    presence = Presence(folder_beside(path))
+    database = SqliteDatabase(sqlite_engine(path, connections=pool.max), clock, presence)
+
+    def begin() -> None:
+        database.expire_other_boot(boot_id())
+        presence.begin(broker)
+
+    await run(begin)
     return SqlPersister(database, run)
 
 

@@ -4,20 +4,20 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Connection, delete, exists, insert, select, true, update
+from sqlalchemy import Connection, delete, exists, insert, literal, select, true, update
 
 from dockerbroker.errors import Conflict, NotFound
 from dockerbroker.model.catalog import ImageDefinition
 from dockerbroker.model.hosts import DockerHost, HostKey, HostReport
-from dockerbroker.model.instances import Operation, ServiceBinding, ServiceInstance
+from dockerbroker.model.instances import ServiceBinding, ServiceInstance
 from dockerbroker.persisters import records
 from dockerbroker.persisters.tables import (
     bindings,
+    conditions,
     deployment,
     hosts,
     images,
     instances,
-    operations,
     port_leases,
 )
 
@@ -95,10 +95,29 @@ def find_bindings(connection: Connection, instance_id: str) -> list[ServiceBindi
     return [records.read_binding(row) for row in connection.execute(wanted).mappings()]
 
 
-def find_operation(connection: Connection, operation_id: str) -> Operation | None:
-    """Return the operation, over or not."""
-    row = connection.execute(select(operations).where(operations.c.id == operation_id)).mappings().first()
-    return None if row is None else records.read_operation(row)
+def find_instances(connection: Connection, after: str, limit: int) -> list[ServiceInstance]:
+    """Return at most `limit` instances after that one, in the order of the ids' bytes."""
+    wanted = select(instances).where(instances.c.id > after).order_by(instances.c.id).limit(limit)
+    return [records.read_instance(row) for row in connection.execute(wanted).mappings()]
+
+
+def find_conditions(connection: Connection) -> dict[str, str]:
+    """Return the conditions of instances that are not as they should be."""
+    rows = connection.execute(select(conditions.c.instance_id, conditions.c.condition))
+    return {row.instance_id: row.condition for row in rows}
+
+
+def set_condition(connection: Connection, instance_id: str, condition: str | None) -> None:
+    """Record the condition of an instance that exists."""
+    wanted = conditions.c.instance_id == instance_id
+    stored = connection.execute(select(conditions.c.condition).where(wanted)).scalar()
+    if stored == condition:
+        # Most looks find what the last one found; a write would have to wait for the disk.
+        return
+    connection.execute(delete(conditions).where(wanted))
+    if condition is not None:
+        existing = select(instances.c.id, literal(condition)).where(instances.c.id == instance_id)
+        connection.execute(insert(conditions).from_select(["instance_id", "condition"], existing))
 
 
 def find_leased_ports(connection: Connection, host: HostKey) -> frozenset[int]:

@@ -59,16 +59,18 @@ def read_host(row: Row) -> DockerHost:
 
 
 def instance_row(instance: ServiceInstance) -> dict[str, Any]:
-    """Return the columns of an instance, but for the ids of operations, which are the persister's own."""
-    secret = {
-        "parameters": instance.parameters.reveal(),
-        "provisioned": instance.provisioned.reveal(),
-        "definition": _image_secrets(instance.definition),
-    }
+    """Return the columns of an instance, but for the ids of operations, which are the persister's own.
+
+    What an update makes of it stands inside, as a whole, but without ids of operations.
+    """
+    document, secret = _CONVERTER.unstructure(instance), _instance_secrets(instance)
+    if (successor := instance.successor) is not None:
+        document["successor"] = {"id": successor.id, **_CONVERTER.unstructure(successor)}
+        secret["successor"] = _instance_secrets(successor)
     return {
         "id": instance.id,
         "image_name": instance.definition.name,
-        "document": _document(instance),
+        "document": _text(document),
         "secret": _text(secret),
     }
 
@@ -79,11 +81,15 @@ def read_instance(row: Row) -> ServiceInstance:
 
 
 def leased_ports_of(instance: ServiceInstance) -> list[dict[str, Any]]:
-    """Return the columns of the port leases that an instance holds: none when the container is not ours."""
+    """Return the columns of the port leases that an instance holds: none when the container is not ours.
+
+    While it is updated it holds those of its successor, too.
+    """
     if not instance.owns_container:
         return []
     host = host_columns(instance.host)
-    ports = sorted(set(instance.ports.values()))
+    successors = instance.successor.ports if instance.successor is not None else {}
+    ports = sorted({*instance.ports.values(), *successors.values()})
     return [{**host, "port": port, "instance_id": instance.id} for port in ports]
 
 
@@ -104,27 +110,28 @@ def read_binding(row: Row) -> ServiceBinding:
 
 
 def operation_row(operation: Operation) -> dict[str, Any]:
-    """Return the columns of an operation, but for its lease, which is the persister's own."""
+    """Return the columns of an operation, but for those that are the persister's own: its lease and so on."""
     return {
         "id": operation.id,
         "instance_id": operation.instance_id,
+        "binding_id": operation.binding_id,
         "phase": operation.phase.value,
+        "is_over": operation.is_over,
+        "finished_at": operation.finished_at,
         "document": _document(operation),
     }
 
 
 def read_operation(row: Row) -> Operation:
     """Return the operation of a row."""
-    return _read(Operation, row, ("id", "instance_id", "phase", "epoch", "owner"))
+    return _read(Operation, row, _ELSEWHERE[Operation])
 
 
 def _read(kind: type[T], row: Row, columns: tuple[str, ...]) -> T:
     try:
         members = json.loads(row["document"])
         secret = json.loads(row.get("secret", "{}"))
-        if "definition" in secret:
-            members["definition"].update(secret.pop("definition"))
-        members.update(secret)
+        _join(members, secret)
         members.update({column: row[column] for column in columns})
         return _CONVERTER.structure(members, kind)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -134,12 +141,28 @@ def _read(kind: type[T], row: Row, columns: tuple[str, ...]) -> T:
         ) from None
 
 
+def _join(members: dict[str, Any], secret: dict[str, Any]) -> None:
+    """Put the secret members back where they belong."""
+    for inner in ("definition", "successor"):
+        if inner in secret:
+            _join(members[inner], secret.pop(inner))
+    members.update(secret)
+
+
 def _document(value: AttrsInstance) -> str:
     return _text(_CONVERTER.unstructure(value))
 
 
 def _text(document: Any) -> str:
     return json.dumps(document, separators=(",", ":"), allow_nan=False)
+
+
+def _instance_secrets(instance: ServiceInstance) -> dict[str, Any]:
+    return {
+        "parameters": instance.parameters.reveal(),
+        "provisioned": instance.provisioned.reveal(),
+        "definition": _image_secrets(instance.definition),
+    }
 
 
 def _image_secrets(definition: ImageDefinition) -> dict[str, Any]:
@@ -151,9 +174,26 @@ def _image_secrets(definition: ImageDefinition) -> dict[str, Any]:
 _ELSEWHERE: Final[Mapping[type[AttrsInstance], tuple[str, ...]]] = {
     ImageDefinition: ("credentials", "dashboard_client"),
     DockerHost: ("key",),
-    ServiceInstance: ("id", "operation_id", "last_operation_id", "parameters", "provisioned"),
+    ServiceInstance: (
+        "id",
+        "operation_id",
+        "last_operation_id",
+        "parameters",
+        "provisioned",
+        "successor",
+    ),
     ServiceBinding: ("instance_id", "id", "parameters", "document"),
-    Operation: ("id", "instance_id", "phase", "epoch", "owner"),
+    Operation: (
+        "id",
+        "instance_id",
+        "binding_id",
+        "phase",
+        "epoch",
+        "owner",
+        "deadline",
+        "is_cancelled",
+        "finished_at",
+    ),
 }
 
 

@@ -12,7 +12,7 @@ from dockerbroker.errors import Unavailable
 from dockerbroker.model.catalog import ImageDefinition
 from dockerbroker.model.hosts import DockerHost, HostKey, HostReport
 from dockerbroker.model.instances import Change, Operation, ServiceBinding, ServiceInstance
-from dockerbroker.persisters import changes, queries
+from dockerbroker.persisters import changes, history, leases, queries
 from dockerbroker.persisters.databases import PATIENCE, Database, Query
 from dockerbroker.persisters.interfaces import IPersister
 
@@ -89,19 +89,52 @@ class SqlPersister:
         """Return the instance's bindings, in the order of the ids."""
         return await self._read(lambda connection: queries.find_bindings(connection, instance_id))
 
+    async def now(self) -> float:
+        """Return the time of the database's clock."""
+        return await self._read(self.database.now)
+
+    async def instances(self, after: str, limit: int) -> list[ServiceInstance]:
+        """Return instances, in the order of the ids."""
+        return await self._read(lambda connection: queries.find_instances(connection, after, limit))
+
     async def operation(self, operation_id: str) -> Operation | None:
         """Return the operation."""
-        return await self._read(lambda connection: queries.find_operation(connection, operation_id))
+        return await self._read(lambda connection: history.find_operation(connection, operation_id))
+
+    async def last_operation(self, instance_id: str, binding_id: str | None = None) -> Operation | None:
+        """Return the last operation on the instance itself, or on the one binding."""
+        return await self._read(
+            lambda connection: history.find_last_operation(connection, instance_id, binding_id)
+        )
+
+    async def operations(self, *, unfinished: bool, limit: int) -> list[Operation]:
+        """Return operations, those begun last first."""
+        return await self._read(
+            lambda connection: history.find_operations(connection, unfinished=unfinished, limit=limit)
+        )
+
+    async def known_operations(self, operation_ids: Iterable[str]) -> frozenset[str]:
+        """Return which of these operations are known."""
+        asked = list(operation_ids)
+        return await self._read(lambda connection: history.find_known_operations(connection, asked))
+
+    async def conditions(self) -> dict[str, str]:
+        """Return the conditions of instances that are not as they should be."""
+        return await self._read(queries.find_conditions)
+
+    async def set_condition(self, instance_id: str, condition: str | None) -> None:
+        """Record the condition of an instance."""
+        await self._write(lambda connection: queries.set_condition(connection, instance_id, condition))
 
     async def leased_ports(self, host: HostKey) -> frozenset[int]:
         """Return the host's leased ports."""
         return await self._read(lambda connection: queries.find_leased_ports(connection, host))
 
-    async def begin(self, change: Change, *, owner: str, ttl: float) -> Operation:
+    async def begin(self, change: Change, *, owner: str, ttl: float, within: float) -> Operation:
         """Write a new operation with what it needs."""
         return await self._write(
             lambda connection: changes.begin(
-                connection, change, owner=owner, lease_until=self.database.now(connection) + ttl
+                connection, change, owner=owner, now=self.database.now(connection), ttl=ttl, within=within
             )
         )
 
@@ -110,15 +143,23 @@ class SqlPersister:
         await self._write(lambda connection: changes.commit(connection, change))
 
     async def claim(self, owner: str, *, ttl: float) -> list[Operation]:
-        """Take over what nobody holds."""
-        return await self._write(
-            lambda connection: changes.claim(connection, owner, now=self.database.now(connection), ttl=ttl)
-        )
+        """Take over what nobody holds, and what those hold that are known to have ended."""
 
-    async def renew(self, owner: str, *, ttl: float) -> None:
-        """Prolong the owner's leases."""
-        await self._write(
-            lambda connection: changes.renew(
+        def take(deadline: float) -> list[Operation]:
+            with self.database.ended_brokers() as ended:
+                return self.database.write(
+                    lambda connection: leases.claim(
+                        connection, owner, now=self.database.now(connection), ttl=ttl, ended=ended
+                    ),
+                    deadline=deadline,
+                )
+
+        return await self._in_turn(take)
+
+    async def renew(self, owner: str, *, ttl: float) -> frozenset[str]:
+        """Prolong the owner's leases; returns which of the operations are cancelled."""
+        return await self._write(
+            lambda connection: leases.renew(
                 connection, owner, lease_until=self.database.now(connection) + ttl
             )
         )
@@ -126,10 +167,24 @@ class SqlPersister:
     async def release(self, operation: Operation, *, delay: float) -> None:
         """Let go of an operation."""
         await self._write(
-            lambda connection: changes.release(
+            lambda connection: leases.release(
                 connection, operation, lease_until=self.database.now(connection) + delay
             )
         )
+
+    async def cancel(self, operation_id: str) -> None:
+        """Ask whoever carries the operation to undo it."""
+        await self._write(lambda connection: leases.cancel(connection, operation_id))
+
+    async def hasten(self, operation_id: str) -> None:
+        """Let an operation that waits be claimed at once."""
+        await self._write(
+            lambda connection: leases.hasten(connection, operation_id, now=self.database.now(connection))
+        )
+
+    async def forget(self, before: float, limit: int) -> int:
+        """Delete operations that were over before that time."""
+        return await self._write(lambda connection: history.forget(connection, before, limit))
 
     async def close(self) -> None:
         """Close the database's connections; no call may be under way."""
@@ -139,10 +194,12 @@ class SqlPersister:
         return await self._attempt(self._run(lambda: self.database.read(query)))
 
     async def _write(self, query: Query[T]) -> T:
+        return await self._in_turn(lambda deadline: self.database.write(query, deadline=deadline))
+
+    async def _in_turn(self, writing: Callable[[float], T]) -> T:
+        """Call that in a thread when it is its turn, with the time until which a write must have begun."""
         deadline = self.database.seconds() + PATIENCE
-        return await self._attempt(
-            self._writing.run(self._run, lambda: self.database.write(query, deadline=deadline))
-        )
+        return await self._attempt(self._writing.run(self._run, lambda: writing(deadline)))
 
     async def _attempt(self, outcome: Deferred[T]) -> T:
         try:

@@ -2,8 +2,8 @@
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -16,6 +16,7 @@ from sqlalchemy.pool import QueuePool
 
 from dockerbroker.errors import Unavailable
 from dockerbroker.persisters.databases import PATIENCE, Query
+from dockerbroker.persisters.presence import Presence
 from dockerbroker.persisters.tables import deployment, hosts, operations
 
 T = TypeVar("T")
@@ -25,6 +26,10 @@ FAILURES: Final = (DBAPIError, PoolTimeoutError, sqlite3.Error)
 
 #: FULL: what is committed survives a loss of power, at the price of one fsync.
 _PRAGMAS: Final = ("PRAGMA synchronous=FULL", "PRAGMA foreign_keys=ON")
+
+#: How many seconds an operation that was under way when the machine was started anew may still go forward.
+#: How much of its time was left is not known, so that it gets as much as one that begins now.
+AFTER_BOOT: Final = 600.0
 
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
@@ -121,11 +126,13 @@ class SqliteDatabase:
 
     `clock` is the one of the leases, and must go on while no broker runs. Reads do not wait for a writer
     (write-ahead log). Writes are begun as such: SQLite refuses at once, whatever the timeout, to turn a
-    transaction that has read into one that writes when another has written meanwhile.
+    transaction that has read into one that writes when another has written meanwhile. `presence` tells which
+    of the brokers that use the file have ended.
     """
 
     engine: Engine
     clock: Callable[[], float] = boot_time
+    presence: Presence | None = None
 
     @property
     def writers(self) -> int:
@@ -162,20 +169,30 @@ class SqliteDatabase:
                 yield options
 
     def expire_other_boot(self, current: str) -> None:
-        """End all leases and age all pings infinitely when they were written in another boot."""
+        """End all leases and age all pings infinitely when they were written in another boot.
+
+        The deadlines, by a clock that is no more, are set anew.
+        """
 
         def expire(connection: Connection) -> None:
             moved = update(deployment).where(deployment.c.boot_id != current).values(boot_id=current)
             if connection.execute(moved).rowcount:
                 leased = operations.c.lease_until.is_not(None)
-                connection.execute(update(operations).where(leased).values(lease_until=0.0))
+                anew = {"lease_until": 0.0, "deadline": self.clock() + AFTER_BOOT}
+                connection.execute(update(operations).where(leased).values(anew))
                 connection.execute(update(hosts).values(pinged_at=null()))
 
         self.write(expire, deadline=self.clock() + PATIENCE)
 
+    def ended_brokers(self) -> AbstractContextManager[Collection[str]]:
+        """Return a context with the brokers whose processes have ended."""
+        return nullcontext(()) if self.presence is None else self.presence.ended()
+
     def close(self) -> None:
-        """Close all connections."""
+        """Close all connections, and tell the others that this broker has ended."""
         self.engine.dispose()
+        if self.presence is not None:
+            self.presence.end()
 
 
 @contextmanager

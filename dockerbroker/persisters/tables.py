@@ -17,10 +17,11 @@ from sqlalchemy import (
     MetaData,
     PrimaryKeyConstraint,
     Table,
+    UniqueConstraint,
     false,
 )
 
-from dockerbroker.persisters.columns import Identifier, document
+from dockerbroker.persisters.columns import Identifier, Number, document
 
 #: Every constraint has a name, since a later migration can only change what it can name.
 metadata: Final = MetaData(
@@ -101,20 +102,42 @@ port_leases: Final = Table(
     Index("port_leases_instance_id", "instance_id"),
 )
 
-#: `lease_until` is by the clock of the leases and null when the operation is over: all that looks for
-#: unfinished work sees only those that are not. It outlives its instance, so nothing refers to that.
+#: What was observed of instances that are not as they should be.
+conditions: Final = Table(
+    "conditions",
+    metadata,
+    Column("instance_id", Identifier, ForeignKey("instances.id", ondelete="CASCADE"), primary_key=True),
+    Column("condition", document(), nullable=False),
+)
+
+#: `number` is in the order in which operations were begun. `lease_until` and `deadline` are by the clock of
+#: the leases; `lease_until` is null when the operation is over: all that looks for unfinished work sees only
+#: those that are not. An operation outlives its instance, so `instance_id` refers to nothing; `kept_for` is
+#: the instance, as long as it exists, of the last operation on the instance itself, which is not forgotten.
 operations: Final = Table(
     "operations",
     metadata,
-    Column("id", Identifier, primary_key=True),
+    Column("number", Number, primary_key=True, autoincrement=True),
+    Column("id", Identifier, nullable=False),
     Column("instance_id", Identifier, nullable=False),
+    Column("binding_id", Identifier),
+    Column("kept_for", Identifier, ForeignKey("instances.id", ondelete="SET NULL")),
     Column("phase", Identifier, nullable=False),
+    Column("is_over", Boolean, nullable=False),
     Column("epoch", Integer, nullable=False),
     Column("owner", Identifier),
     Column("lease_until", Double),
+    Column("deadline", Double, nullable=False),
+    Column("is_cancelled", Boolean, nullable=False, server_default=false()),
+    Column("finished_at", Double),
     Column("document", document(), nullable=False),
-    CheckConstraint("(phase IN ('succeeded', 'failed')) = (lease_until IS NULL)", name="over_unleased"),
+    UniqueConstraint("id", name="operations_id"),
+    CheckConstraint("(phase IN ('succeeded', 'failed')) = is_over", name="over"),
+    CheckConstraint("(lease_until IS NULL) = is_over", name="over_unleased"),
     CheckConstraint("lease_until IS NOT NULL OR owner IS NULL", name="over_unowned"),
     Index("operations_lease_until", "lease_until"),
     Index("operations_owner", "owner"),
+    Index("operations_is_over", "is_over", "number"),
+    Index("operations_instance_id", "instance_id", "binding_id", "number"),
+    Index("operations_kept_for", "kept_for", "finished_at", "number"),
 )

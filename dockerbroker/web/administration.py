@@ -5,7 +5,7 @@ from twisted.web.server import Request
 
 from dockerbroker import wire
 from dockerbroker.broker.administration import Administration
-from dockerbroker.model.catalog import decode_image, encode_image
+from dockerbroker.model.definitions import decode_image, encode_image
 from dockerbroker.web.answers import answer, body_of, detached, new_app
 from dockerbroker.web.page import CatalogPage
 

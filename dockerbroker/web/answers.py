@@ -1,5 +1,6 @@
 """How a Klein route answers: JSON always, and its work goes on when the client goes away."""
 
+import re
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
@@ -17,6 +18,8 @@ from dockerbroker.web.auth import CHALLENGE
 T = TypeVar("T")
 
 _log = Logger()
+_TOKEN = rb"[!#$%&'*.^_`|~0-9A-Za-z-]+"
+_JSON = re.compile(rb"application/(?:%b\+)?json *(?:;.*)?\Z" % _TOKEN, re.IGNORECASE)
 
 
 def answer(request: IRequest, status: int, document: Any) -> bytes:
@@ -36,6 +39,16 @@ def body_of(request: IRequest) -> bytes:
     """Return the body of the request."""
     content: bytes = request.content.read()
     return content
+
+
+def json_body_of(request: IRequest) -> bytes:
+    """Return the body of the request; raises `InvalidRequest` when its headers say that it is no JSON."""
+    headers = request.requestHeaders
+    if any(kind and not _JSON.match(kind) for kind in headers.getRawHeaders(b"content-type", [])):
+        raise errors.InvalidRequest("The header Content-Type must be application/json.")
+    if any(coding.lower() != b"identity" for coding in headers.getRawHeaders(b"content-encoding", [])):
+        raise errors.InvalidRequest("The body must not be compressed: no Content-Encoding is supported.")
+    return body_of(request)
 
 
 def detached(work: Coroutine[Deferred[Any], Any, T]) -> Deferred[T]:

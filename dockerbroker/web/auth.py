@@ -7,7 +7,7 @@ from base64 import b64decode
 from collections.abc import Sequence
 from hashlib import sha256
 
-from attrs import frozen
+from attrs import field, frozen
 
 from dockerbroker.errors import Unauthenticated, UnsupportedVersion
 from dockerbroker.model.secrets import Secret
@@ -28,6 +28,12 @@ class Credentials:
 
     user: str
     password: Secret[str]
+    _expected: Secret[tuple[bytes, bytes]] = field(init=False, repr=False)
+
+    @_expected.default
+    def _digests(self) -> Secret[tuple[bytes, bytes]]:
+        password = self.password.reveal().encode("utf-8")
+        return Secret((_digest(self.user.encode("utf-8")), _digest(password)))
 
     def authenticate(self, headers: Sequence[bytes]) -> None:
         """Return if the one Authorization header carries these credentials; raises `Unauthenticated`.
@@ -35,9 +41,9 @@ class Credentials:
         What is compared are digests of one length, in constant time, both always.
         """
         user, password = _basic(headers)
-        same_user = hmac.compare_digest(_digest(user), _digest(self.user.encode("utf-8")))
-        expected = self.password.reveal().encode("utf-8")
-        same_password = hmac.compare_digest(_digest(password), _digest(expected))
+        expected_user, expected_password = self._expected.reveal()
+        same_user = hmac.compare_digest(_digest(user), expected_user)
+        same_password = hmac.compare_digest(_digest(password), expected_password)
         if not (same_user and same_password):
             raise Unauthenticated("The user name or the password is wrong.")
 

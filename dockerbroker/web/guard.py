@@ -16,6 +16,7 @@ from twisted.web.server import Request, Site
 from dockerbroker import wire
 from dockerbroker.errors import TooLarge
 from dockerbroker.web import osb
+from dockerbroker.web.identity import REQUEST_IDENTITY
 
 #: The largest body that is read, in bytes. Cloud Controller sends parameters of at most a few kilobytes.
 LARGEST_BODY = 1024 * 1024
@@ -75,11 +76,15 @@ class GuardedRequest(Request):
         body = wire.encode(document)
         transport = _transport(self)
         transport.write(
-            b"HTTP/1.1 %d %s\r\nContent-Type: application/json\r\n"
-            b"Connection: close\r\nContent-Length: %d\r\n\r\n%s"
-            % (status, RESPONSES[status], len(body), body)
+            b"HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nX-Content-Type-Options: nosniff\r\n"
+            b"%sConnection: close\r\nContent-Length: %d\r\n\r\n%s"
+            % (status, RESPONSES[status], self._echo(), len(body), body)
         )
         transport.loseWriteConnection()
+
+    def _echo(self) -> bytes:
+        identities = self.requestHeaders.getRawHeaders(REQUEST_IDENTITY, [])
+        return b"".join(b"X-Broker-API-Request-Identity: %s\r\n" % identity for identity in identities[:1])
 
 
 class GuardedSite(Site):

@@ -18,11 +18,11 @@ from dockerbroker.web.agents import Agents
 from dockerbroker.web.answers import answer_error
 from dockerbroker.web.auth import Credentials, check_version
 from dockerbroker.web.guard import GuardedSite
-from dockerbroker.web.osb import check_identifier
+from dockerbroker.web.identity import ORIGINATING_IDENTITY, REQUEST_IDENTITY, originating_identity
+from dockerbroker.web.osb_requests import check_identifier
 from dockerbroker.web.page import CatalogPage
 from dockerbroker.web.platform import Platform
 
-_REQUEST_IDENTITY = b"x-broker-api-request-identity"
 _BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _LABEL = rb"[A-Za-z0-9_-]{1,63}"
 _HOST = re.compile(rb"(?:(?=.{0,255}\Z)(?:%b\.)*%b\.?|\[[0-9A-Fa-f:.]+\]|)(?::\d{0,5})?\Z" % (_LABEL, _LABEL))
@@ -79,14 +79,15 @@ class Root(Resource):
         request.setHeader(b"server", b"dockerbroker")
         request.setHeader(b"x-content-type-options", b"nosniff")
         request.setHeader(b"content-type", b"application/json")
-        if identity := request.requestHeaders.getRawHeaders(_REQUEST_IDENTITY):
-            request.setHeader(_REQUEST_IDENTITY, identity[0])
+        if identity := request.requestHeaders.getRawHeaders(REQUEST_IDENTITY):
+            request.setHeader(REQUEST_IDENTITY, identity[0])
         segments = request.postpath or [b""]
         try:
             gate = self._gate(segments)
             gate.check(request)
             _check_path(segments)
-            _check_raw(request)
+            _check_target(request)
+            _check_headers(request)
         except BrokerError as error:
             return _without_body(request, answer_error(request, error))
         if (body := gate.shortcut(request)) is not None:
@@ -106,19 +107,37 @@ def _check_path(segments: list[bytes]) -> None:
         texts = [segment.decode("utf-8") for segment in segments]
     except UnicodeDecodeError:
         raise InvalidRequest("The path is not valid UTF-8.") from None
-    for text, what in zip(texts[2::2], ("instance id", "binding id"), strict=False):
-        if texts[:2] == ["v2", "service_instances"]:
-            check_identifier(what, text)
-    if any(unicodedata.category(character) == "Cc" for text in texts for character in text):
+    if texts[:2] == ["v2", "service_instances"]:
+        for text in texts[2:3]:
+            check_identifier("instance id", text)
+        for text in texts[4:5] if texts[3:4] == ["service_bindings"] else []:
+            check_identifier("binding id", text)
+    path = "".join(texts)
+    # Nearly every path is printable, which is quickly found out.
+    if not path.isprintable() and any(unicodedata.category(character) == "Cc" for character in path):
         raise InvalidRequest("The path holds a control character.")
 
 
-def _check_raw(request: Request) -> None:
-    """Raise `InvalidRequest` for a broken escape, and for a Host at which Klein's router would fail."""
+def _check_target(request: Request) -> None:
+    """Raise `InvalidRequest` for a method and a path that Twisted or Klein would take for other ones."""
+    if not request.method.isupper():
+        raise InvalidRequest("The method must be in upper case.")
+    if not request.path.startswith(b"/"):
+        raise InvalidRequest("The target of the request must be a path.")
     if _BROKEN_ESCAPE.search(request.path):
         raise InvalidRequest("The path holds a % without two hexadecimal digits behind it.")
-    if not _HOST.match(request.getHeader(b"host") or b""):
-        raise InvalidRequest("The header Host is not the name or address of a host.")
+
+
+def _check_headers(request: Request) -> None:
+    """Raise `InvalidRequest` for headers that contradict each other, or that Klein would fail at."""
+    headers = request.requestHeaders
+    hosts = headers.getRawHeaders(b"host", [] if request.clientproto == b"HTTP/1.1" else [b""])
+    if len(hosts) != 1 or not _HOST.match(hosts[0]):
+        raise InvalidRequest("The header Host must be given once, with the name or address of a host.")
+    codings = headers.getRawHeaders(b"transfer-encoding", [])
+    if any(coding.lower() != b"chunked" for coding in codings):
+        raise InvalidRequest("The header Transfer-Encoding may only be chunked.")
+    originating_identity(headers.getRawHeaders(ORIGINATING_IDENTITY, []))
 
 
 def make_site(

@@ -9,7 +9,7 @@ from typing import Any
 from attrs import define, field
 from twisted.internet.defer import Deferred
 
-from dockerbroker.model.containers import container_name
+from dockerbroker.model.containers import LABEL_INSTANCE, container_name
 from dockerbroker.model.instances import BindingState, InstanceState
 from tests.memory_engine import MemoryImage, Script
 from tests.memory_world import Printed
@@ -18,17 +18,22 @@ from tests.stack import Stack
 
 @define
 class Ledger:
-    """What `/provision` and `/bind` made and nobody has removed; `runs` are the documents of all runs."""
+    """What `/provision` and `/bind` made and nobody has removed; `runs` are the documents of all runs.
+
+    `plans` are those that `/update` was told, by instance.
+    """
 
     databases: set[str] = field(factory=set)
     users: set[tuple[str, str]] = field(factory=set)
     runs: list[dict[str, Any]] = field(factory=list)
+    plans: dict[str, str] = field(factory=dict)
 
     def install(self, image: MemoryImage) -> None:
-        """Give the image all four executables."""
+        """Give the image all five executables."""
         image.scripts.update(
             {
                 "/provision": self._script(self._provision),
+                "/update": self._script(self._update),
                 "/bind": self._script(self._bind),
                 "/unbind": self._script(self._unbind),
                 "/deprovision": self._script(self._deprovision),
@@ -52,6 +57,9 @@ class Ledger:
     def _provision(self, document: dict[str, Any]) -> dict[str, Any]:
         self.databases.add(document["instance_id"])
         return {"dashboard_url": f"http://{document['host']}/{document['instance_id']}"}
+
+    def _update(self, document: dict[str, Any]) -> None:
+        self.plans[document["instance_id"]] = document["plan"]["name"]
 
     def _bind(self, document: dict[str, Any]) -> dict[str, Any]:
         self.users.add((document["instance_id"], document["binding_id"]))
@@ -98,6 +106,8 @@ def complaints(stack: Stack, ledger: Ledger | None = None) -> list[str]:
             found.append(f"{one.id} is ready without its container")
         if one.state not in {InstanceState.READY, InstanceState.FAILED}:
             found.append(f"{one.id} is {one.state.value}")
+    owners = {name: volume.labels.get(LABEL_INSTANCE) for name, volume in stack.engine.disk.items()}
+    found += [f"the volume {name} is nobody's" for name, one in owners.items() if one not in tables.instances]
     leased = {(one.host, port): one.id for one in instances for port in one.ports.values()}
     if leased != tables.leases:
         found.append(f"leased are {tables.leases}, used are {leased}")

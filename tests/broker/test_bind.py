@@ -215,7 +215,7 @@ class UnbindTests(SynchronousTestCase):
         """The operation is written down, and the exec's id, before `/bind` is started."""
         hang = self.stack.engine.hang_next("start_exec")
         asked = self.stack.ask("PUT", binding_path("i-1", "b-2"), bind_body())
-        operation = self.stack.persister.operations()[-1]
+        operation = self.stack.persister.history()[-1]
         self.assertEqual((operation.kind.value, operation.binding_id), ("bind", "b-2"))
         self.assertIn(operation.exec_id, self.stack.engine.execs)
         hang.release()

@@ -213,7 +213,7 @@ class DamageTests(SynchronousTestCase):
         tables = successor.persister.tables
         del tables.instances["i-1"]
         successor.advance(TAKEOVER)
-        (given_up,) = (o for o in successor.persister.operations() if o.instance_id == "i-1")
+        (given_up,) = (o for o in successor.persister.history() if o.instance_id == "i-1")
         self.assertIs(given_up.phase, Phase.FAILED)
         self.assertIn("lost", given_up.description)
         self.assertEqual(tables.instances, {})

@@ -110,7 +110,7 @@ class HostTests(SynchronousTestCase):
         self.assertEqual(answer.status, 503)
         self.assertIn("no image redis", answer.description)
         self.assertIn("10.0.0.9 is not reached", answer.description)
-        self.assertEqual(self.stack.persister.operations(), [])
+        self.assertEqual(self.stack.persister.history(), [])
 
     def test_silent_host_of_an_instance(self) -> None:
         """An instance of a host whose agent fell silent can still be bound and removed."""

@@ -64,7 +64,7 @@ class MadeTests(SynchronousTestCase):
         hang = stack.engine.hang_next("create")
         stack.ask("PUT", instance_path("i-1"), provision_body())
         self.assertTrue(hang.reached)
-        (operation,) = stack.persister.operations()
+        (operation,) = stack.persister.history()
         self.assertEqual((operation.phase, operation.instance_id), (Phase.FORWARD, "i-1"))
         self.assertEqual(stack_instance(stack, "i-1").operation_id, operation.id)
         self.assertEqual([port for _, port in stack.persister.tables.leases], [20000])
@@ -78,7 +78,7 @@ class MadeTests(SynchronousTestCase):
         asked = stack.ask("PUT", instance_path("i-1"), provision_body())
         stack.advance(1)
         self.assertTrue(hang.reached)
-        (operation,) = stack.persister.operations()
+        (operation,) = stack.persister.history()
         self.assertEqual(operation.step.value, "execute")
         self.assertIn(operation.exec_id, stack.engine.execs)
         hang.release()
@@ -103,7 +103,7 @@ class FailureTests(SynchronousTestCase):
         answer = stack.provision("i-1")
         self.assert_nothing_left(stack, answer, 503)
         self.assertIn("no image redis", answer.description)
-        self.assertEqual(stack.persister.operations(), [])
+        self.assertEqual(stack.persister.history(), [])
 
     def test_exits_at_once(self) -> None:
         """A container that ends is told with its exit status and its last log lines."""
@@ -218,7 +218,7 @@ class UnfillableTests(SynchronousTestCase):
             answer = stack.provision("i-1")
             self.assertEqual(answer.status, 500)
             self.assertIn(f"{template} ", answer.description)
-            self.assertEqual((stack.engine.world, stack.persister.operations()), ({}, []))
+            self.assertEqual((stack.engine.world, stack.persister.history()), ({}, []))
 
 
 class ForeignContainerTests(SynchronousTestCase):

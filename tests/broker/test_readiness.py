@@ -33,7 +33,7 @@ class ReadinessCase(SynchronousTestCase):
         self.engine = MemoryEngine(self.reactor)
         self.image = add_service(self.engine, ports=self.ports, health_check=self.health_check)
         published = {port: PORT + number for number, port in enumerate(self.ports)}
-        spec = ContainerSpec(name="c", image="redis", labels={}, ports=published)
+        spec = ContainerSpec(name="redis-1", image="redis", labels={}, ports=published)
         container_id: str = self.successResultOf(Deferred.fromCoroutine(self.engine.create(spec)))
         self.successResultOf(Deferred.fromCoroutine(self.engine.start(container_id)))
         self.instance = instance(container_id=container_id, ports=published)
@@ -125,7 +125,7 @@ class HealthCheckTests(ReadinessCase):
         """A container that ends is not waited for any longer."""
         self.image.scripts["healthy"] = lambda _stdin, _environment: (1, b"", b"")
         waiting = self.wait()
-        self.engine.crash("c", exit_code=7)
+        self.engine.crash("redis-1", exit_code=7)
         self.pass_time(0.2)
         self.assert_failed(waiting, "ended with exit status 7.")
 
@@ -136,7 +136,7 @@ class HealthCheckTests(ReadinessCase):
 
     def test_logs_that_cannot_be_had(self) -> None:
         """Without the log lines the failure is told without them."""
-        self.engine.crash("c", exit_code=7)
+        self.engine.crash("redis-1", exit_code=7)
         self.engine.fail_next("logs", OutcomeUnknown("Docker did not answer."))
         self.assert_failed(self.wait(), "ended with exit status 7.")
 
@@ -248,6 +248,6 @@ class NoPortTests(ReadinessCase):
     def test_ends(self) -> None:
         """A container that ends within the moment is not ready."""
         waiting = self.wait()
-        self.engine.crash("c", exit_code=2)
+        self.engine.crash("redis-1", exit_code=2)
         self.pass_time(0.5)
         self.assert_failed(waiting, "ended with exit status 2")

@@ -98,13 +98,25 @@ class TimeTests(SynchronousTestCase):
         self.assertEqual((stack.engine.world, complaints(stack)), ({}, []))
 
     def test_bind_that_hangs(self) -> None:
-        """A bind that hangs in Docker leaves a dirty binding, for its `/bind` may be at work."""
+        """A bind that hangs in Docker is undone: whatever its `/bind` does is ended before `/unbind` runs."""
         stack, ledger = stack_with_ledger()
         stack.provision("i-1")
         stack.engine.hang_reply("start_exec")
         answer = self.timely(stack, "PUT", binding_path("i-1", "b-1"), bind_body())
         self.assertEqual(answer.status, 500)
-        self.assertIn("unbind it", answer.description)
+        self.assertIn("took too long", answer.description)
+        self.assertEqual(ledger.actions(), ["provision", "bind", "unbind"])
+        self.assertEqual((stack.persister.tables.bindings, complaints(stack, ledger)), ({}, []))
+
+    def test_bind_that_hangs_and_cannot_be_ended(self) -> None:
+        """It leaves a dirty binding when its `/bind` may still be at work."""
+        stack, ledger = stack_with_ledger()
+        stack.provision("i-1")
+        stack.image.shell = False
+        stack.engine.hang_reply("start_exec")
+        answer = self.timely(stack, "PUT", binding_path("i-1", "b-1"), bind_body())
+        self.assertEqual(answer.status, 500)
+        self.assertIn("may still run", answer.description)
         self.assertIs(stack_binding(stack, "i-1", "b-1").state, BindingState.DIRTY)
         self.assertEqual(ledger.users, {("i-1", "b-1")})
         self.assertEqual(stack.unbind("i-1", "b-1").status, 200)

@@ -1,7 +1,8 @@
 """The suites of `IEngine`, be it in memory or Docker itself: what they have in common.
 
-A suite is made by subclassing `ContainerContract` and `ExecContract` with a `make_world`; the image `PLAIN`
-and the others must exist there, with the executables that `tests.contracts.images` describes.
+A suite is made by subclassing `ContainerContract`, `VolumeContract`, `MeasuredContract` and `ExecContract`
+with a `make_world`; the image `PLAIN` and the others must exist there, with the executables that
+`tests.contracts.images` describes. Tests named after M13 to M20 show what was measured of Docker Engine.
 """
 
 from __future__ import annotations
@@ -57,6 +58,14 @@ class World:
     def occupy(self, port: int) -> None:
         """Let another process of the host listen on the port."""
         self.taken.append(socket.create_server(("", port)))
+
+    def crowded(self) -> IEngine:
+        """Return the engine without a limit to the calls that are made at once, as by many brokers."""
+        return self.engine
+
+    def pause(self, container_id: str) -> None:
+        """Let somebody pause the container."""
+        raise NotImplementedError
 
     def close(self) -> None:
         """Let the ports go."""

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
+from attrs import evolve
 from twisted.internet.defer import ensureDeferred, gatherResults
 from zope.interface.verify import verifyObject
 
 from dockerbroker.engines.interfaces import IEngine
-from dockerbroker.errors import (
-    BadCommand,
-    HostPortTaken,
-    NameTaken,
-    NoImage,
-    NotRunning,
-    NotThere,
-)
+from dockerbroker.errors import EngineError, NotRunning, NotThere
 from dockerbroker.model.containers import (
     LABEL_CLUSTER,
+    LABEL_INSTANCE,
     Container,
     DockerImage,
     HealthCheck,
 )
+from dockerbroker.model.plans import RESTARTS
 from tests.contracts import engine
-from tests.contracts.images import BROKEN, CRASHING, PLAIN
+from tests.contracts.images import CRASHING, KEEPING, PLAIN, RESERVED, VOLUMES
 from tests.polling import free_port
 
 
@@ -33,19 +29,20 @@ class ContainerContract(engine.EngineTestCase):
         verifyObject(IEngine, self.engine)
 
     async def test_image(self) -> None:
-        """An image tells its ports in numerical order, and its HEALTHCHECK as a command."""
+        """An image tells its ports and its VOLUMEs in order, and its HEALTHCHECK as a command."""
         check = HealthCheck(command=("/bin/sh", "-c", "/ok || exit 1"), timeout=2.0)
         expected = DockerImage(reference=PLAIN, ports=("53/udp", "8080/tcp", "10080/tcp"), health_check=check)
         self.assertEqual(await self.engine.image(PLAIN), expected)
+        self.assertEqual(await self.engine.image(KEEPING), DockerImage(reference=KEEPING, volumes=VOLUMES))
 
     async def test_image_without_health_check(self) -> None:
         """An image without HEALTHCHECK and EXPOSE has neither."""
         self.assertEqual(await self.engine.image(CRASHING), DockerImage(reference=CRASHING))
 
-    async def test_unknown_image(self) -> None:
-        """An image that the host does not have is `NoImage`, for a look and for a container (M18)."""
-        await self.assert_raises(NoImage, self.engine.image("absent:none"))
-        await self.assert_raises(NoImage, self.engine.create(engine.spec("absent:none")))
+    async def test_image_with_reserved_label(self) -> None:
+        """An image that bears a label of the broker's own is refused, since containers inherit it (D16)."""
+        sentence = await self.assert_raises(EngineError, self.engine.image(RESERVED))
+        self.assertIn(LABEL_INSTANCE, sentence)
 
     async def test_created(self) -> None:
         """A created container has its name and labels, does not run and publishes nothing."""
@@ -54,7 +51,10 @@ class ContainerContract(engine.EngineTestCase):
         expected = Container(
             id=container_id, name=wanted.name, image=PLAIN, running=False, labels=wanted.labels, ports={}
         )
-        self.assertEqual(await self.engine.inspect(container_id), expected)
+        observed = await self.engine.inspect(container_id)
+        assert observed is not None
+        self.assertEqual(evolve(observed, created_at=0.0), expected)
+        self.assertGreater(observed.created_at, 0)
 
     async def test_started(self) -> None:
         """A started container runs and publishes its ports; it is found by its name as well as by its id."""
@@ -66,58 +66,6 @@ class ContainerContract(engine.EngineTestCase):
         self.assertEqual(container.id, container_id)
         self.assertTrue(container.running)
         self.assertEqual(container.ports, wanted.ports)
-
-    async def test_start_again(self) -> None:
-        """Starting what runs leaves it as it is (M18: 304)."""
-        container_id = await self.started(engine.spec())
-        await self.engine.start(container_id)
-        container = await self.engine.inspect(container_id)
-        self.assertTrue(container is not None and container.running)
-
-    async def test_name_taken(self) -> None:
-        """Of many who create a container of one name at once, one gets it, the others `NameTaken` (M13)."""
-        wanted = engine.spec()
-
-        async def attempt() -> str | None:
-            try:
-                return await self.created(wanted)
-            except NameTaken:
-                return None
-
-        ids = await gatherResults([ensureDeferred(attempt()) for _ in range(12)])
-        self.assertEqual(len([container_id for container_id in ids if container_id is not None]), 1)
-        self.assertEqual(len(await self.engine.containers(wanted.labels[LABEL_CLUSTER])), 1)
-
-    async def test_port_of_container(self) -> None:
-        """A port of another container is `HostPortTaken`, and the container stays created (M18)."""
-        port = free_port()
-        await self.started(engine.spec(ports={"8080/tcp": port}))
-        second = await self.created(engine.spec(ports={"8080/tcp": port}))
-        sentence = await self.assert_raises(HostPortTaken, self.engine.start(second))
-        self.assertIn(str(port), sentence)
-        container = await self.engine.inspect(second)
-        self.assertFalse(container is None or container.running)
-
-    async def test_port_of_process(self) -> None:
-        """A port on which another process of the host listens is `HostPortTaken` (M18)."""
-        port = free_port()
-        self.world.occupy(port)
-        container_id = await self.created(engine.spec(ports={"8080/tcp": port}))
-        await self.assert_raises(HostPortTaken, self.engine.start(container_id))
-
-    async def test_bad_command(self) -> None:
-        """A container whose command cannot be run is `BadCommand`, and stays created (M18)."""
-        container_id = await self.created(engine.spec(BROKEN))
-        await self.assert_raises(BadCommand, self.engine.start(container_id))
-        container = await self.engine.inspect(container_id)
-        self.assertFalse(container is None or container.running)
-
-    async def test_ends_at_once(self) -> None:
-        """A container that ends at once is started without an error; then it has an exit code (M18)."""
-        container_id = await self.started(engine.spec(CRASHING))
-        container = await self.world.until_ended(container_id)
-        self.assertEqual(container.exit_code, 3)
-        self.assertEqual(container.ports, {})
 
     async def test_logs(self) -> None:
         """The last lines of both outputs are told, as many as asked for."""
@@ -177,15 +125,32 @@ class ContainerContract(engine.EngineTestCase):
         absent = engine.name()
         self.assertIsNone(await self.engine.inspect(absent))
         await self.assert_raises(NotThere, self.engine.start(absent))
+        await self.assert_raises(NotThere, self.engine.stop(absent, grace=0))
         await self.assert_raises(NotThere, self.engine.keep_running(absent))
         await self.assert_raises(NotThere, self.engine.logs(absent, 5))
         await self.assert_raises(NotThere, self.engine.has_file(absent, "/echo"))
         await self.assert_raises(NotThere, self.engine.create_exec(absent, ["/echo"], {}))
 
     async def test_keep_running(self) -> None:
-        """A container is made to be restarted."""
+        """A container is made to be restarted, by any of Docker's policies."""
         container_id = await self.started(engine.spec())
         await self.engine.keep_running(container_id)
+        for policy in RESTARTS:
+            await self.engine.keep_running(container_id, policy)
+
+    async def test_stop(self) -> None:
+        """A stopped container stays, without its ports, and can be started again."""
+        wanted = engine.spec(ports={"8080/tcp": free_port()})
+        container_id = await self.started(wanted)
+        await self.engine.keep_running(container_id)
+        await self.engine.stop(container_id, grace=5)
+        stopped = await self.engine.inspect(container_id)
+        assert stopped is not None
+        self.assertEqual((stopped.running, stopped.ports), (False, {}))
+        await self.engine.start(container_id)
+        started = await self.engine.inspect(container_id)
+        assert started is not None
+        self.assertEqual((started.running, started.ports), (True, wanted.ports))
 
     async def test_exec_needs_running_container(self) -> None:
         """Nothing is executed in a container that does not run."""

@@ -19,6 +19,7 @@ from dockerbroker.model.containers import (
 from dockerbroker.model.executables import STDERR_TAIL
 from dockerbroker.model.secrets import Secret
 from tests.contracts import engine
+from tests.contracts.images import MEGABYTES
 
 
 class ExecContract(engine.EngineTestCase):
@@ -68,8 +69,19 @@ class ExecContract(engine.EngineTestCase):
         self.assertTrue(tail.endswith(b"the end\n"))
 
     async def test_output_limit(self) -> None:
-        """Output beyond the limit is an overrun (E5, M16); exactly the limit is not."""
+        """Exactly the limit of output is not too much (E5)."""
         self.assertEqual(await self.run_exec("/echo", stdin=b"12345", limit=5), (0, b"12345", b""))
+        exec_id = await self.prepared("/echo")
+        started = self.engine.start_exec(exec_id, Secret(b"123456"), limit=5, deadline=30)
+        await self.assert_raises(ExecutableOverrun, started)
+
+    async def test_m16_ten_megabytes(self) -> None:
+        """10 MB of output are read to their end where that is allowed; the exit status is right (M16)."""
+        code, stdout, _stderr = await self.run_exec("/flood", limit=MEGABYTES)
+        self.assertEqual((code, len(stdout)), (0, MEGABYTES))
+
+    async def test_m16_too_much(self) -> None:
+        """10 MB where little is allowed are an overrun, since a command that is not read blocks (E5, M16)."""
         exec_id = await self.prepared("/flood")
         started = self.engine.start_exec(exec_id, Secret(b""), limit=1000, deadline=30)
         await self.assert_raises(ExecutableOverrun, started)
@@ -81,7 +93,21 @@ class ExecContract(engine.EngineTestCase):
         await self.assert_raises(ExecutableOverrun, started)
         self.assertEqual(await self.engine.inspect_exec(exec_id), ExecState(running=True))
 
-    async def test_once(self) -> None:
+    async def test_m15_goes_on(self) -> None:
+        """A command goes on when nobody listens any more; its exit status can be read later (M15)."""
+        exec_id = await self.prepared("/wait")
+        started = self.engine.start_exec(exec_id, Secret(b""), limit=1000, deadline=2)
+        await self.assert_raises(ExecutableOverrun, started)
+        self.assertEqual(await self.engine.inspect_exec(exec_id), ExecState(running=True))
+        await self.run_exec("/go")
+        for _ in range(200):
+            state = await self.engine.inspect_exec(exec_id)
+            if not state.running:
+                break
+            await deferLater(self.world.reactor, 0.05)
+        self.assertEqual(state, ExecState(running=False, exit_code=5))
+
+    async def test_m15_second_start(self) -> None:
         """An exec is run at most once: its second start is refused, and no output (E14, M15)."""
         exec_id = await self.prepared("/echo")
         self.assertEqual(await self.engine.inspect_exec(exec_id), ExecState(running=False))

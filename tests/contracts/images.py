@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from twisted.internet.defer import Deferred
 
-from dockerbroker.model.containers import HealthCheck
+from dockerbroker.model.containers import LABEL_INSTANCE, HealthCheck
 from tests.engine_images import static_busybox
 from tests.memory_world import Printed, Script
 
@@ -20,8 +20,15 @@ PLAIN = "dockerbroker-contract:plain"
 CRASHING = "dockerbroker-contract:crashing"
 BROKEN = "dockerbroker-contract:broken"
 WITHOUT_SHELL = "dockerbroker-contract:shellless"
+KEEPING = "dockerbroker-contract:keeping"
+RESERVED = "dockerbroker-contract:reserved"
 
 PORTS = ("53/udp", "8080/tcp", "10080/tcp")
+VOLUMES = ("/data", "/var/log")
+#: What `KEEPING` has in the file `first` of the volume `/data`.
+FIRST = "from the image\n"
+#: What `/flood` prints, in bytes.
+MEGABYTES = 10_000_000
 _CHATTER = b"".join(b"line %d\n" % number for number in range(2000)) + b"the end\n"
 
 #: The executables of `PLAIN`.
@@ -31,9 +38,11 @@ EXECUTABLES = {
     "/fail": "#!/bin/sh\nprintf partly\necho no luck >&2\nexit 7\n",
     "/environment": '#!/bin/sh\nprintf %s "$BROKER_WORD"\n',
     "/chatter": '#!/bin/sh\nseq 0 1999 | sed "s/^/line /" >&2\necho the end >&2\n',
-    "/flood": "#!/bin/sh\nhead -c 10000000 /dev/zero\n",
+    "/flood": f"#!/bin/sh\nhead -c {MEGABYTES} /dev/zero\n",
     "/endless": "#!/bin/sh\nyes\n",
     "/hang": '#!/bin/sh\ntrap "" TERM HUP INT\n(sleep 9991; sleep 9992) &\nsleep 9993\nsleep 9994\n',
+    "/wait": "#!/bin/sh\nrm -f /tmp/go\ncat >/dev/null\nuntil [ -e /tmp/go ]; do sleep 0.1; done\nexit 5\n",
+    "/go": "#!/bin/sh\nexec touch /tmp/go\n",
     "/arguments": '#!/bin/sh\nprintf "%s|" "$@"\n',
     "/slow": "#!/bin/sh\nfor c in '{\"' '\\303' '\\251' '\":1}'; do printf \"$c\"; sleep 0.1; done\n",
     "/binary": "#!/bin/sh\nprintf '\\377\\376\\000\\001'\n",
@@ -52,13 +61,28 @@ def _hang(_stdin: bytes, _environment: object) -> Deferred[Printed]:
     return Deferred()
 
 
+def _waiting() -> dict[str, Script]:
+    """Return a command that waits for another."""
+    waiting: list[Deferred[Printed]] = []
+
+    def wait(_stdin: bytes, _environment: object) -> Deferred[Printed]:
+        waiting.append(Deferred())
+        return waiting[-1]
+
+    def go(_stdin: bytes, _environment: object) -> Printed:
+        waiting.pop().callback((5, b"", b""))
+        return 0, b"", b""
+
+    return {"/wait": wait, "/go": go}
+
+
 SCRIPTS: dict[str, Script] = {
     "/ok": _reply(0),
     "/echo": lambda stdin, _environment: (0, stdin, b""),
     "/fail": _reply(7, b"partly", b"no luck\n"),
     "/environment": lambda _stdin, environment: (0, environment["BROKER_WORD"].encode(), b""),
     "/chatter": _reply(0, b"", _CHATTER),
-    "/flood": _reply(0, bytes(10_000_000)),
+    "/flood": _reply(0, bytes(MEGABYTES)),
     "/hang": _hang,
     "/slow": _reply(0, '{"é":1}'.encode()),
     "/binary": _reply(0, b"\xff\xfe\x00\x01"),
@@ -68,10 +92,12 @@ SCRIPTS: dict[str, Script] = {
 def fill_memory(engine: MemoryEngine) -> None:
     """Give the engine in memory the images of the suites."""
     check = HealthCheck(command=("/bin/sh", "-c", "/ok || exit 1"), timeout=2.0)
-    engine.add_image(PLAIN, ports=PORTS, health_check=check, scripts=SCRIPTS)
+    engine.add_image(PLAIN, ports=PORTS, health_check=check, scripts={**SCRIPTS, **_waiting()})
     engine.add_image(CRASHING, exit_code=3, logs="first\nsecond\nthird\n")
     engine.add_image(BROKEN, startable=False)
     engine.add_image(WITHOUT_SHELL, scripts={"/sleep": _hang}, shell=False)
+    engine.add_image(KEEPING, volumes=VOLUMES)
+    engine.add_image(RESERVED, labels={LABEL_INSTANCE: "instance"})
 
 
 def fill_real(engine: RealEngine) -> None:
@@ -90,6 +116,9 @@ def fill_real(engine: RealEngine) -> None:
     script = "#!/bin/sh\necho first\nsleep 0.3\necho second >&2\nsleep 0.3\necho third\nexit 3\n"
     engine.image(CRASHING, {"/main": script}, changes=['CMD ["/main"]'])
     engine.image(BROKEN, {}, changes=['CMD ["/absent"]'])
+    sleeping = 'CMD ["/bin/sleep", "8888"]'
+    engine.image(KEEPING, {"/data/first": FIRST}, changes=["VOLUME /var/log/ /data", sleeping])
+    engine.image(RESERVED, {}, changes=[f"LABEL {LABEL_INSTANCE}=instance", sleeping])
     repository, tag = WITHOUT_SHELL.split(":")
     client = engine.client()
     client.import_image_from_data(

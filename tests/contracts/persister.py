@@ -8,20 +8,35 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.contracts.persister_case import Fixture, PersisterTestCase
 from tests.contracts.persister_catalog import CatalogContract, HostsContract
+from tests.contracts.persister_deadlines import DeadlinesContract
+from tests.contracts.persister_history import ForgetContract, HistoryContract
+from tests.contracts.persister_instances import ConditionsContract, InstancesContract
 from tests.contracts.persister_leases import LeasesContract
 from tests.contracts.persister_operations import BeginContract
 from tests.contracts.persister_outcomes import CommitContract
 from tests.contracts.persister_races import RaceContract
+from tests.contracts.persister_requests import CancelContract, HastenContract
 from tests.contracts.persister_seam import SeamContract
+from tests.contracts.persister_superseding import SupersedeContract
+from tests.contracts.persister_updates import UpdateContract
 
 CONTRACTS: tuple[type[PersisterTestCase], ...] = (
     SeamContract,
     CatalogContract,
     HostsContract,
+    InstancesContract,
+    ConditionsContract,
     BeginContract,
+    UpdateContract,
+    SupersedeContract,
+    DeadlinesContract,
     RaceContract,
     CommitContract,
     LeasesContract,
+    CancelContract,
+    HastenContract,
+    HistoryContract,
+    ForgetContract,
 )
 
 

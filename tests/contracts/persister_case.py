@@ -55,9 +55,9 @@ class PersisterTestCase(SynchronousTestCase):
         assert isinstance(error, BrokerError)
         self.assertTrue(error.description.endswith("."), error.description)
 
-    def begin(self, change: Change, owner: str = "one", ttl: float = 15) -> Operation:
+    def begin(self, change: Change, owner: str = "one", ttl: float = 15, within: float = 60) -> Operation:
         """Begin an operation."""
-        return self.done(self.persister.begin(change, owner=owner, ttl=ttl))
+        return self.done(self.persister.begin(change, owner=owner, ttl=ttl, within=within))
 
     def succeed(self, operation: Operation, **members: Any) -> None:
         """Commit that the operation succeeded."""

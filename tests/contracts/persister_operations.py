@@ -62,16 +62,16 @@ class BeginContract(PersisterTestCase):
         change = values.provision("o1", FULL)
         given = evolve(change.operation, epoch=7, owner="nobody", attempt=2, exec_id="e", created_at=5.5)
         begun = self.begin(evolve(change, operation=given), owner="one")
-        self.assertEqual(begun, evolve(given, epoch=1, owner="one"))
+        self.assertEqual(begun, evolve(given, epoch=1, owner="one", deadline=60))
         self.assertEqual(self.done(self.persister.operation("o1")), begun)
 
     def test_provision_exists(self) -> None:
         """An instance that exists, busy or not, is not provisioned again; nothing is written."""
         begun = self.begin(values.provision("o1", FULL))
         other = values.provision("o2", values.instance("i1", 20003))
-        self.refused(AlreadyExists, self.persister.begin(other, owner="two", ttl=15))
+        self.refused(AlreadyExists, self.persister.begin(other, owner="two", ttl=15, within=60))
         self.succeed(begun)
-        self.refused(AlreadyExists, self.persister.begin(other, owner="two", ttl=15))
+        self.refused(AlreadyExists, self.persister.begin(other, owner="two", ttl=15, within=60))
         self.assertEqual(self.stored(), FULL)
         self.assertIsNone(self.done(self.persister.operation("o2")))
         self.assertEqual(self.done(self.persister.leased_ports(HERE)), frozenset())
@@ -80,7 +80,7 @@ class BeginContract(PersisterTestCase):
         """A port that another instance of the host has is refused, and nothing is written."""
         self.provisioned(values.instance("i1", 20001))
         wants = values.provision("o2", values.instance("i2", 20000, 20001))
-        self.refused(PortLeased, self.persister.begin(wants, owner="one", ttl=15))
+        self.refused(PortLeased, self.persister.begin(wants, owner="one", ttl=15, within=60))
         self.assertIsNone(self.stored("i2"))
         self.assertIsNone(self.done(self.persister.operation("o2")))
         self.assertEqual(self.done(self.persister.leased_ports(HERE)), {20001})
@@ -103,7 +103,7 @@ class BeginContract(PersisterTestCase):
         """An operation's identifier is used once."""
         self.provisioned(values.instance("i1"))
         begun = self.begin(values.provision("o1", values.instance("i2")))
-        again = self.persister.begin(values.deprovision("o1", "i1"), owner="two", ttl=15)
+        again = self.persister.begin(values.deprovision("o1", "i1"), owner="two", ttl=15, within=60)
         self.refused(AlreadyExists, again)
         self.assertEqual(self.done(self.persister.operation("o1")), begun)
         self.assertEqual(self.stored("i1"), values.instance("i1"))
@@ -128,7 +128,7 @@ class BeginContract(PersisterTestCase):
         self.provisioned(FULL)
         kept = self.bound(values.binding(app_guid="first"))
         again = values.bind("o3", values.binding(app_guid="second"))
-        self.refused(AlreadyExists, self.persister.begin(again, owner="one", ttl=15))
+        self.refused(AlreadyExists, self.persister.begin(again, owner="one", ttl=15, within=60))
         self.assertEqual(self.done(self.persister.binding("i1", "b1")), kept)
         self.assertEqual(self.stored(), FULL)
 
@@ -150,7 +150,7 @@ class BeginContract(PersisterTestCase):
         self.bound(values.binding())
         self.begin(values.deprovision("held"))
         for number, change in enumerate(self.everything_on_i1()):
-            self.refused(Busy, self.persister.begin(change, owner="one", ttl=15))
+            self.refused(Busy, self.persister.begin(change, owner="one", ttl=15, within=60))
             self.assertIsNone(self.done(self.persister.operation(f"o{number}")))
         self.assertIsNone(self.done(self.persister.binding("i1", "new")))
         self.assertEqual(self.stored(), evolve(FULL, operation_id="held"))
@@ -162,7 +162,7 @@ class BeginContract(PersisterTestCase):
         stale = self.read()
         self.bound(values.binding())
         change = evolve(values.deprovision("late"), instance=evolve(stale, dashboard_url="stale"))
-        self.refused(Busy, self.persister.begin(change, owner="one", ttl=15))
+        self.refused(Busy, self.persister.begin(change, owner="one", ttl=15, within=60))
         self.assertEqual(self.stored(), FULL)
         self.begin(evolve(change, instance=evolve(self.read(), dashboard_url="new")))
         self.assertEqual(self.stored(), evolve(FULL, dashboard_url="new", operation_id="late"))
@@ -174,12 +174,12 @@ class BeginContract(PersisterTestCase):
         self.succeed(self.begin(values.deprovision("gone")), remove_instance=True)
         self.succeed(self.begin(values.provision("again", FULL)))
         change = evolve(values.deprovision("late"), instance=stale)
-        self.refused(Busy, self.persister.begin(change, owner="one", ttl=15))
+        self.refused(Busy, self.persister.begin(change, owner="one", ttl=15, within=60))
 
     def test_gone(self) -> None:
         """On an instance that does not exist nothing but a provision begins, and nothing is written."""
         for number, change in enumerate(self.everything_on_i1()):
-            self.refused(Busy, self.persister.begin(change, owner="one", ttl=15))
+            self.refused(Busy, self.persister.begin(change, owner="one", ttl=15, within=60))
             self.assertIsNone(self.done(self.persister.operation(f"o{number}")))
         self.assertIsNone(self.stored())
         self.assertEqual(self.done(self.persister.bindings("i1")), [])
@@ -193,7 +193,7 @@ class BeginContract(PersisterTestCase):
         """An unbind of a binding that has gone meanwhile does not begin, nor bring the binding back."""
         self.provisioned(FULL)
         late = evolve(values.unbind("o2"), binding=values.binding())
-        self.refused(Busy, self.persister.begin(late, owner="one", ttl=15))
+        self.refused(Busy, self.persister.begin(late, owner="one", ttl=15, within=60))
         self.assertIsNone(self.done(self.persister.binding("i1", "b1")))
         self.assertEqual(self.stored(), FULL)
 

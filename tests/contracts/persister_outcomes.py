@@ -97,7 +97,7 @@ class CommitContract(PersisterTestCase):
         """The leases outlive the operation: they are the instance's."""
         self.succeed(self.begun)
         wants = values.provision("o2", values.instance("i2", 20002))
-        self.refused(PortLeased, self.persister.begin(wants, owner="one", ttl=15))
+        self.refused(PortLeased, self.persister.begin(wants, owner="one", ttl=15, within=60))
 
     def test_remove_instance(self) -> None:
         """With an instance go its bindings and its port leases, and its identifier is free."""

@@ -22,7 +22,7 @@ class RaceContract(PersisterTestCase):
         """Begin eight changes, each by a broker of its own; returns the outcomes, the winner's first."""
         persisters = [self.fixture.persister() for _ in range(8)]
         calls = [
-            partial(persister.begin, change(number), owner=f"owner{number}", ttl=15)
+            partial(persister.begin, change(number), owner=f"owner{number}", ttl=15, within=60)
             for number, persister in enumerate(persisters)
         ]
         return sorted(self.fixture.race(calls), key=lambda outcome: isinstance(outcome, Exception))

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 from collections.abc import Callable
 from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
+from attrs import define, field
 from twisted.internet import reactor
 from twisted.internet.defer import ensureDeferred
 from twisted.trial.unittest import TestCase
 
 from dockerbroker.engines.address import TlsMaterial
 from dockerbroker.engines.docker import DockerEngines
+from dockerbroker.engines.interfaces import IEngine
 from dockerbroker.model.containers import LABEL_CLUSTER
 from dockerbroker.model.hosts import DockerHost, HostKey
 from dockerbroker.model.secrets import Secret
@@ -37,6 +40,9 @@ def _remove_containers(real: RealEngine) -> None:
     for item in client.containers(all=True, filters={"label": LABEL_CLUSTER}):
         if item["Labels"][LABEL_CLUSTER].startswith(engine.name().rpartition("-")[0]):
             client.remove_container(item["Id"], force=True, v=True)
+    for volume in client.volumes(filters={"label": LABEL_CLUSTER})["Volumes"] or []:
+        if volume["Name"].startswith("contract-"):
+            client.remove_volume(volume["Name"])
     client.close()
 
 
@@ -50,16 +56,36 @@ def host_at(url: str) -> DockerHost:
 
 
 def engines_for(
-    test: TestCase, material: Callable[[DockerHost], TlsMaterial | None] = lambda _host: None
+    test: TestCase,
+    material: Callable[[DockerHost], TlsMaterial | None] = lambda _host: None,
+    *,
+    per_host: int = 4,
+    clock: Any = reactor,
 ) -> DockerEngines:
     """Return engines whose connections and threads end with the test."""
-    clock: Any = reactor
     threads = DaemonThreadPool("real", 4, leaves_busy=True)
     threads.start()
-    engines = DockerEngines(clock, threads, 4, material)
+    engines = DockerEngines(clock, threads, per_host, material)
     test.addCleanup(threads.stop)
     test.addCleanup(lambda: ensureDeferred(engines.close()))
     return engines
+
+
+@define(eq=False)
+class RealWorld(engine.World):
+    """A real engine under test, reached over its UNIX socket for what is not the engine's."""
+
+    real: RealEngine = field(kw_only=True)
+    test: TestCase = field(kw_only=True)
+
+    def crowded(self) -> IEngine:
+        """Return the engine with as many places as there are calls."""
+        return engines_for(self.test, per_host=50)(host_at(self.real.unix_url))
+
+    def pause(self, container_id: str) -> None:
+        """Let somebody pause the container."""
+        with contextlib.closing(self.real.client()) as client:
+            client.pause(container_id)
 
 
 def world(test: TestCase, transport: str) -> engine.World:
@@ -69,4 +95,4 @@ def world(test: TestCase, transport: str) -> engine.World:
     engines = engines_for(test, lambda _host: material if transport == "tls" else None)
     url = {"unix": real.unix_url, "tcp": real.tcp_url, "tls": real.tls_url}[transport]
     clock: Any = reactor
-    return engine.World(engines(host_at(url)), clock)
+    return RealWorld(engines(host_at(url)), clock, real=real, test=test)

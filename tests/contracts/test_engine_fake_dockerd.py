@@ -26,7 +26,7 @@ from tests.fake_dockerd import (
 class AnswerTests(FakeCase):
     """Answers that are wrong, cut or missing."""
 
-    async def test_lost_create(self) -> None:
+    async def test_m14_lost_create(self) -> None:
         """A create whose answer is lost, cut, empty or garbage may have been done (M14)."""
         whole = answer(201, {"Id": "abc", "Warnings": []})
         faults: list[Answer] = [
@@ -53,6 +53,7 @@ class AnswerTests(FakeCase):
             await self.assert_raises(OutcomeUnknown, self.engine.inspect("c"))
             await self.assert_raises(OutcomeUnknown, self.engine.image("i"))
             await self.assert_raises(OutcomeUnknown, self.engine.inspect_exec("e"))
+            await self.assert_raises(OutcomeUnknown, self.engine.volumes("cluster"))
             if document not in ([], {}):
                 await self.assert_raises(OutcomeUnknown, self.engine.containers("cluster"))
 
@@ -118,6 +119,30 @@ class AnswerTests(FakeCase):
         self.dockerd.on("DELETE", answer(500, {"message": "driver failed: device or resource busy"}))
         self.assertIn("busy", await self.assert_raises(EngineError, self.engine.remove("c", grace=0)))
 
+    async def test_volume_removal(self) -> None:
+        """A volume that is gone is no error; one that is in use, or cannot be unmounted, is (D13)."""
+        self.dockerd.on("DELETE .*/volumes", answer(404, {"message": "get v: no such volume"}))
+        await self.engine.remove_volume("v")
+        for status, reason in ((409, "remove v: volume is in use - [4f]"), (500, "device or resource busy")):
+            self.dockerd.on("DELETE .*/volumes", answer(status, {"message": reason}))
+            self.assertIn(reason, await self.assert_raises(EngineError, self.engine.remove_volume("v")))
+        self.dockerd.on("DELETE .*/volumes", cut)
+        await self.assert_raises(OutcomeUnknown, self.engine.remove_volume("v"))
+
+    async def test_stop(self) -> None:
+        """A container is kept from being restarted before it is stopped; one that is stopped is no error."""
+        self.dockerd.on("POST .*/containers/c/update", answer(200, {"Warnings": None}))
+        self.dockerd.on("POST .*/containers/c/stop", answer(304, b""))
+        await self.engine.stop("c", grace=1.5)
+        asked = [request for request in self.dockerd.requests if request.startswith("POST")]
+        self.assertEqual(asked, ["POST /v1.41/containers/c/update", "POST /v1.41/containers/c/stop?t=2"])
+
+    async def test_lost_stop(self) -> None:
+        """A stop whose answer is lost may have been done."""
+        self.dockerd.on("POST .*/containers/c/update", answer(200, {"Warnings": None}))
+        self.dockerd.on("POST .*/containers/c/stop", cut)
+        await self.assert_raises(OutcomeUnknown, self.engine.stop("c", grace=1))
+
     async def test_closed(self) -> None:
         """After closing, nothing is asked any more."""
         self.dockerd.on("GET .*/json", answer(404, {"message": "No such container"}))
@@ -138,8 +163,8 @@ class HangTests(FakeCase):
         """Wait until all places are taken by calls that hang."""
         await self.until(lambda: sum("containers" in one for one in self.dockerd.requests) == PER_HOST)
 
-    async def test_deadline(self) -> None:
-        """A call past its deadline has an unknown outcome; its place is free once it returns."""
+    async def test_m19_deadline(self) -> None:
+        """A call past its deadline has an unknown outcome; its place is free once it returns (M19)."""
         calls = self.hanging(PER_HOST)
         await self.hung()
         self.clock.advance(10)
@@ -152,8 +177,8 @@ class HangTests(FakeCase):
             conversation.send(answer(404, {"message": "No such container"}))
         self.assertIsNone(await late)
 
-    async def test_busy(self) -> None:
-        """A call that finds no free place before its deadline has not been made."""
+    async def test_m19_busy(self) -> None:
+        """A call that finds no free place before its deadline has not been made (M19)."""
         calls = self.hanging(PER_HOST + 1)
         await self.hung()
         self.clock.advance(10)
@@ -162,8 +187,8 @@ class HangTests(FakeCase):
         self.assertEqual(sum("containers" in one for one in self.dockerd.requests), PER_HOST)
         self.dockerd.close()
 
-    async def test_other_hosts(self) -> None:
-        """A host that hangs takes nothing from the others."""
+    async def test_m19_other_hosts(self) -> None:
+        """A host that hangs takes nothing from the others (M19)."""
         calls = self.hanging(PER_HOST * 5)
         await self.hung()
         for _ in range(3):

@@ -86,7 +86,7 @@ class ExecTests(FakeCase):
         self.script(streamed(frame(1, b"{}")), (True, None, 9))
         await self.assert_raises(OutcomeUnknown, self.start())
 
-    async def test_engine_gone(self) -> None:
+    async def test_m20_engine_gone(self) -> None:
         """When the engine dies while a command runs, the outcome is unknown (D8, M20)."""
         self.script(streamed())
         self.dockerd.on("GET .*/exec/e1/json", answer(200, {"Running": False, "ExitCode": None}), cut)
@@ -104,7 +104,7 @@ class ExecTests(FakeCase):
             self.script(answer(status, {"message": message}))
             self.assertIn(message, await self.assert_raises(error, self.start()))
 
-    async def test_words_of_docker(self) -> None:
+    async def test_m15_words_of_docker(self) -> None:
         """Docker's own words on standard output are told from the command's by the exec's process (M15)."""
         text = b'OCI runtime exec failed: exec failed: exec: "/bind": permission denied: unknown\r\n'
         for code in (126, 127):
@@ -116,7 +116,7 @@ class ExecTests(FakeCase):
         self.script(streamed(frame(1, stopped)), (False, 126, 0))
         await self.assert_raises(NotRunning, self.start())
 
-    async def test_lost_race(self) -> None:
+    async def test_m15_lost_race(self) -> None:
         """Of two starts at once, the loser's text on standard output is no output (M15)."""
         for end in (b"is already running", b"has already run"):
             text = b"Error: Exec command e1 " + end + b"\r\n"

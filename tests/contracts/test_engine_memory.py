@@ -5,7 +5,7 @@ from typing import Any
 from attrs import define
 from twisted.internet import reactor
 
-from tests.contracts import engine, engine_containers, engine_execs
+from tests.contracts import engine, engine_containers, engine_execs, engine_measured, engine_volumes
 from tests.contracts.images import fill_memory
 from tests.memory_engine import MemoryEngine
 
@@ -19,6 +19,11 @@ class _World(engine.World):
         memory: Any = self.engine
         memory.taken_ports.add(port)
 
+    def pause(self, container_id: str) -> None:
+        """Let somebody pause the container."""
+        memory: Any = self.engine
+        memory.world[container_id].paused = True
+
 
 def _world() -> engine.World:
     clock: Any = reactor
@@ -29,6 +34,22 @@ def _world() -> engine.World:
 
 class MemoryContainerTests(engine_containers.ContainerContract):
     """Images and containers in memory."""
+
+    def make_world(self) -> engine.World:
+        """Return an engine in memory."""
+        return _world()
+
+
+class MemoryVolumeTests(engine_volumes.VolumeContract):
+    """Volumes in memory."""
+
+    def make_world(self) -> engine.World:
+        """Return an engine in memory."""
+        return _world()
+
+
+class MemoryMeasuredTests(engine_measured.MeasuredContract):
+    """Containers in memory that are not well."""
 
     def make_world(self) -> engine.World:
         """Return an engine in memory."""

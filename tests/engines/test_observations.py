@@ -5,8 +5,9 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from dockerbroker.engines.address import address_of
-from dockerbroker.engines.observations import container, exec_state, image, listed
-from dockerbroker.model.containers import ExecState, HealthCheck
+from dockerbroker.engines.observations import container, exec_state, image, listed, volumes
+from dockerbroker.errors import EngineError
+from dockerbroker.model.containers import ExecState, HealthCheck, Volume
 from dockerbroker.model.hosts import DockerHost, HostKey
 
 
@@ -23,9 +24,22 @@ class ImageTests(SynchronousTestCase):
         read = image("i", {"Config": {"ExposedPorts": exposed}})
         self.assertEqual(read.ports, ("80/tcp", "80/udp", "443/tcp", "10000/tcp"))
 
+    def test_volumes(self) -> None:
+        """VOLUMEs are in order, and written as Docker tells them of a container."""
+        declared: dict[str, Any] = {"/var//log/": {}, "/data": {}, "/data/": {}}
+        self.assertEqual(image("i", {"Config": {"Volumes": declared}}).volumes, ("/data", "/var/log"))
+
+    def test_reserved_label(self) -> None:
+        """An image with a label of the broker's own is refused; other labels are nobody's business."""
+        labels = {"maintainer": "x", "dockerbroker.instance": "i-1"}
+        refusal = self.assertRaises(EngineError, image, "redis", {"Config": {"Labels": labels}})
+        self.assertIn("redis", refusal.description)
+        self.assertIn("dockerbroker.instance", refusal.description)
+        image("i", {"Config": {"Labels": {"maintainer": "x"}}})
+
     def test_nothing(self) -> None:
         """An image may say nothing at all."""
-        for config in (None, {}, {"ExposedPorts": None, "Healthcheck": None}):
+        for config in (None, {}, {"ExposedPorts": None, "Volumes": None, "Labels": None}):
             self.assertEqual(image("i", {"Config": config}), image("i", {"Config": {}}))
 
     def test_command(self) -> None:
@@ -82,6 +96,40 @@ class ContainerTests(SynchronousTestCase):
         """A container that Docker is about to restart does not run."""
         self.assertTrue(container(self.inspected()).running)
         self.assertFalse(container(self.inspected(Restarting=True)).running)
+
+    def test_paused(self) -> None:
+        """What is paused runs."""
+        paused = container(self.inspected(Paused=True))
+        self.assertEqual((paused.running, paused.paused), (True, True))
+        self.assertFalse(container(self.inspected()).paused)
+
+    def test_created_at(self) -> None:
+        """The time of creation is in whole seconds, and 0 when it is not told."""
+        for moment, seconds in (
+            ("2026-11-22T18:02:56.634996719Z", 1795370576.0),
+            ("2026-11-22T18:02:56Z", 1795370576.0),
+            ("2026-11-22T19:02:56.6+01:00", 1795370576.0),
+            (None, 0.0),
+        ):
+            self.assertEqual(container({**self.inspected(), "Created": moment}).created_at, seconds)
+
+    def test_volumes(self) -> None:
+        """Of what is mounted only volumes are told."""
+        mounts = [
+            {"Type": "bind", "Source": "/etc", "Destination": "/host"},
+            {"Type": "tmpfs", "Destination": "/tmp"},
+            {"Type": "volume", "Name": "v-1", "Destination": "/data"},
+        ]
+        self.assertEqual(container({**self.inspected(), "Mounts": mounts}).volumes, {"/data": "v-1"})
+        self.assertEqual(container({**self.inspected(), "Mounts": None}).volumes, {})
+
+    def test_volumes_listed(self) -> None:
+        """A list of volumes may be missing, and so may labels."""
+        listed_volumes = volumes(
+            {"Volumes": [{"Name": "v-1", "Labels": {"a": "b"}}, {"Name": "v-2", "Labels": None}]}
+        )
+        self.assertEqual(listed_volumes, [Volume(name="v-1", labels={"a": "b"}), Volume(name="v-2")])
+        self.assertEqual(volumes({"Volumes": None}), [])
 
     def test_listed(self) -> None:
         """An element of a list tells the same, its exit code in words."""

@@ -7,7 +7,7 @@ from hypothesis import given
 from twisted.trial.unittest import SynchronousTestCase
 
 from dockerbroker.errors import InvalidRequest
-from dockerbroker.model.members import Members
+from dockerbroker.model.members import Members, printable, shown
 from tests.model.values import documents, unhurried
 
 READERS: dict[str, Callable[[Members], Any]] = {
@@ -79,3 +79,35 @@ class MembersTests(SynchronousTestCase):
         members.array("b")
         error = self.assertRaises(InvalidRequest, members.check)
         self.assertEqual(error.description, "a: must be a string; b: must be an array.")
+
+    def test_inside(self) -> None:
+        """Objects inside fold their keys, complain and know what is unknown with where they stand."""
+        document = {"one": {"Name": 1, "X": 2}, "many": [{"NAME": "a"}, 7, {"name": "b", "NAME": "c"}]}
+        members = Members(document=document, where="top.")
+        self.assertEqual(members.section("one").text("name"), "")
+        self.assertEqual([inner.text("name") for inner in members.each("many")], ["a", "c"])
+        self.assertEqual(
+            members.complaints,
+            [
+                "top.one.name: must be a string",
+                "top.many[1]: must be an object",
+                "top.many[2].name: occurs twice; upper and lower case do not count in keys",
+            ],
+        )
+        self.assertEqual(members.unknown(), ["top.one.x"])
+
+    def test_texts(self) -> None:
+        """Arrays and objects of strings hold nothing but strings; names are short and of one line."""
+        members = Members(document={"row": ["a"], "map": {"A": "b"}, "bad": [1], "worse": {"a": 1}})
+        self.assertEqual((members.texts("row"), members.text_object("map")), (("a",), {"A": "b"}))
+        self.assertEqual((members.texts("bad"), members.text_object("worse")), ((), {}))
+        self.assertEqual(len(members.complaints), 2)
+        for name in ("x" * 256, "a\nb"):
+            members = Members(document={"name": name})
+            members.short_text("name")
+            self.assertEqual(len(members.complaints), 1)
+
+    def test_printable(self) -> None:
+        """What would break a line of a message is escaped."""
+        self.assertEqual(printable("a\n\x1bä"), "a\\n\\x1bä")
+        self.assertEqual((shown("a"), shown("a\n"), shown("")), ("a", "'a\\n'", "''"))

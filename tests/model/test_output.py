@@ -14,7 +14,6 @@ from dockerbroker.model.executables import (
     Action,
     ExecutionResult,
     answer,
-    binding_document,
     dashboard_of,
     last_line,
 )
@@ -126,63 +125,19 @@ class AnswerTests(SynchronousTestCase):
         self.assertTrue(line.isprintable())
 
 
-class BindingTests(SynchronousTestCase):
-    """What `/bind` printed."""
-
-    def failed(self, printed: dict[str, Any]) -> str:
-        """Return the description of the failure that the document must be."""
-        description: str = self.assertRaises(ExecutableFailed, binding_document, printed).description
-        return description
-
-    def test_plain_object(self) -> None:
-        """An object without credentials is the credentials, whatever its members are called."""
-        printed: dict[str, Any]
-        for printed in ({}, {"user": "u", "uri": "x"}, {"endpoints": 1}):
-            self.assertEqual(binding_document(printed), {"credentials": printed})
-
-    def test_whole_document(self) -> None:
-        """An object with credentials is the whole binding."""
-        printed = {
-            "credentials": {"user": "u"},
-            "syslog_drain_url": "syslog://x",
-            "endpoints": [{"host": "h", "ports": ["1"]}],
-            "metadata": {"expires_at": "2030-01-01T00:00:00.0Z"},
-            "volume_mounts": [],
-            "route_service_url": "https://x",
-        }
-        self.assertEqual(binding_document(printed), printed)
-
-    def test_null_members(self) -> None:
-        """Null members are left out, since Cloud Controller refuses them."""
-        printed: dict[str, Any] = {"credentials": {}, "syslog_drain_url": None, "endpoints": None}
-        self.assertEqual(binding_document(printed), {"credentials": {}})
-
-    def test_unknown_and_wrong_members(self) -> None:
-        """A member that a binding does not have, or of the wrong type, is a failure that names it."""
-        self.assertIn("'syslog_drain_url '", self.failed({"credentials": {}, "syslog_drain_url ": "x"}))
-        self.assertIn("'metadata'", self.failed({"credentials": {}, "metadata": []}))
-        self.assertIn("'credentials'", self.failed({"credentials": "user:password"}))
-
-    @unhurried
-    @given(objects)
-    def test_any_object(self, printed: dict[str, Any]) -> None:
-        """Whatever object is printed, it is a binding or a clear failure."""
-        try:
-            self.assertIn("credentials", binding_document({**printed, "credentials": {}}))
-        except ExecutableFailed as error:
-            self.assertIn("/bind of the service image printed", error.description)
-
-
 class DashboardTests(SynchronousTestCase):
-    """What `/provision` printed."""
+    """What `/provision` or `/update` printed."""
 
     def test_dashboard(self) -> None:
         """A dashboard URL is taken over; an absent, null or empty one is none."""
-        self.assertEqual(dashboard_of({"dashboard_url": "http://x"}), "http://x")
+        self.assertEqual(dashboard_of(Action.PROVISION, {"dashboard_url": "http://x"}), "http://x")
         printed: dict[str, Any]
         for printed in ({}, {"dashboard_url": None}, {"dashboard_url": ""}):
-            self.assertIsNone(dashboard_of(printed))
+            self.assertIsNone(dashboard_of(Action.PROVISION, printed))
 
     def test_no_text(self) -> None:
-        """A dashboard URL that is no text is a failure."""
-        self.assertRaises(ExecutableFailed, dashboard_of, {"dashboard_url": 1})
+        """A dashboard URL that is no text is a failure of the executable that printed it."""
+        for action in (Action.PROVISION, Action.UPDATE):
+            error = self.assertRaises(ExecutableFailed, dashboard_of, action, {"dashboard_url": 1})
+            assert isinstance(error, ExecutableFailed)
+            self.assertIn(action.path, error.description)

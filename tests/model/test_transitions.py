@@ -7,7 +7,16 @@ from typing import Any, Final
 from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
-from dockerbroker.errors import BrokerError, ConcurrencyError, Conflict, Gone, InvalidRequest, NotFound
+from dockerbroker.errors import (
+    AsyncRequired,
+    BrokerError,
+    ConcurrencyError,
+    Conflict,
+    Gone,
+    InvalidRequest,
+    MaintenanceInfoConflict,
+    NotFound,
+)
 from dockerbroker.model.instances import (
     BindingState,
     InstanceState,
@@ -16,19 +25,23 @@ from dockerbroker.model.instances import (
     Phase,
     ServiceBinding,
 )
+from dockerbroker.model.plans import MaintenanceInfo, Plan
 from dockerbroker.model.requests import BindRequest, DeleteRequest, ProvisionRequest
 from dockerbroker.model.secrets import Secret
 from dockerbroker.model.transitions import (
     Begin,
-    Decision,
     Done,
+    Halt,
     Join,
     bind_decision,
+    check_predecessor,
     deprovision_decision,
     provision_decision,
+    require_asynchronous,
+    require_version,
     unbind_decision,
 )
-from tests.model.values import binding, instance, operation
+from tests.model.values import REDIS, binding, definition, instance, operation
 
 PROVISION: Final = ProvisionRequest(
     instance_id="i-1", service_id="redis", plan_id="redis_100", organization_guid="o-1", space_guid="s-1"
@@ -41,6 +54,7 @@ PHASES: Final = (Phase.FORWARD, Phase.FAILING)
 _OUTCOMES: Final[dict[type, str]] = {
     Begin: "begin",
     Join: "join",
+    Halt: "halt",
     Done: "done",
     ConcurrencyError: "busy",
     Conflict: "conflict",
@@ -61,14 +75,14 @@ def runnings() -> Iterator[Operation | None]:
             yield operation(kind, phase=phase)
 
 
-def decided(decide: Callable[..., Decision], *arguments: Any) -> str:
+def decided(decide: Callable[..., Begin | Join | Done | Halt], *arguments: Any) -> str:
     """Return the decision in one word."""
     try:
         decision = decide(*arguments)
     except BrokerError as error:
         assert error.description.endswith(".")
         return _OUTCOMES[type(error)]
-    assert not isinstance(decision, Join) or decision.operation_id == "o-1"
+    assert not isinstance(decision, Join | Halt) or decision.operation_id == "o-1"
     return _OUTCOMES[type(decision)]
 
 
@@ -85,7 +99,7 @@ class ProvisionTests(SynchronousTestCase):
             if running and (running.kind, running.phase) == (OperationKind.PROVISION, Phase.FORWARD):
                 expected = "join"
             else:
-                expected = "done" if state is InstanceState.READY else "busy"
+                expected = "done" if state in {InstanceState.READY, InstanceState.UPDATING} else "busy"
             found = decided(provision_decision, PROVISION, instance(state=state), running)
             self.assertEqual(found, expected, (state, running))
 
@@ -126,6 +140,7 @@ class BindTests(SynchronousTestCase):
         free = {
             InstanceState.PROVISIONING: "busy",
             InstanceState.READY: "begin",
+            InstanceState.UPDATING: "busy",
             InstanceState.DEPROVISIONING: "invalid",
             InstanceState.FAILED: "invalid",
         }
@@ -168,6 +183,94 @@ class BindTests(SynchronousTestCase):
         for other in (evolve(BIND, plan_id="redis_200"), evolve(BIND, service_id="mysql")):
             self.assertEqual(decided(bind_decision, other, instance(), None, None), "invalid")
 
+    def test_plan_that_cannot_be_bound(self) -> None:
+        """What the plan, or else the offering, says of bindings counts; what is bound already is found."""
+        for offering, plan, expected in (
+            (True, None, "begin"),
+            (True, True, "begin"),
+            (True, False, "invalid"),
+            (False, None, "invalid"),
+            (False, True, "begin"),
+        ):
+            plans = (evolve(REDIS.plan, bindable=plan),)
+            stored = instance(evolve(REDIS, bindable=offering, plans=plans))
+            self.assertEqual(decided(bind_decision, BIND, stored, None, None), expected)
+            bound = binding(state=BindingState.BOUND)
+            self.assertEqual(decided(bind_decision, BIND, stored, bound, None), "done")
+
+
+class RotationTests(SynchronousTestCase):
+    """PUT of a binding that is to replace another one (OSB section Binding Rotation)."""
+
+    rotate: Final = evolve(BIND, predecessor_binding_id="b-0")
+    bare: Final = evolve(rotate, service_id="", plan_id="")
+
+    def test_new(self) -> None:
+        """The two ids may be left out, but not one of them alone; given, they must be the instance's."""
+        for request, expected in (
+            (self.rotate, "begin"),
+            (self.bare, "begin"),
+            (evolve(self.rotate, plan_id=""), "invalid"),
+            (evolve(self.rotate, service_id=""), "invalid"),
+            (evolve(self.rotate, plan_id="redis_200"), "invalid"),
+        ):
+            self.assertEqual(decided(bind_decision, request, instance(), None, None), expected, request)
+
+    def test_same(self) -> None:
+        """A repeated rotation names the same predecessor; what was taken over from that does not count."""
+        stored = binding(
+            state=BindingState.BOUND,
+            predecessor_id="b-0",
+            app_guid="app-1",
+            parameters=Secret({"a": 1}),
+            bind_resource={"app_guid": "app-1"},
+        )
+        for request, expected in (
+            (self.rotate, "done"),
+            (self.bare, "done"),
+            (evolve(self.rotate, predecessor_binding_id="b-9"), "conflict"),
+            (BIND, "conflict"),
+        ):
+            self.assertEqual(decided(bind_decision, request, instance(), stored, None), expected, request)
+
+    def test_binding_that_is_no_rotation(self) -> None:
+        """A binding that was made without a predecessor is not the one that a rotation asks for."""
+        stored = binding(state=BindingState.BOUND)
+        self.assertEqual(decided(bind_decision, self.rotate, instance(), stored, None), "conflict")
+
+    def checked(self, predecessor: ServiceBinding | None, *, rotatable: bool = True, now: float = 0.0) -> str:
+        """Return what is said of the predecessor, empty when it is good."""
+        stored = instance(evolve(REDIS, plans=(evolve(REDIS.plan, binding_rotatable=rotatable),)))
+        try:
+            check_predecessor(self.rotate, stored, predecessor, now)
+        except InvalidRequest as error:
+            return error.description
+        return ""
+
+    def test_predecessor(self) -> None:
+        """It must be bound, and of the plan it must be said that its bindings can be rotated."""
+        bound = binding(id="b-0", state=BindingState.BOUND)
+        self.assertEqual(self.checked(bound), "")
+        self.assertIn("cannot be rotated", self.checked(bound, rotatable=False))
+        self.assertIn("no binding of this service instance", self.checked(None))
+        for state in set(BindingState) - {BindingState.BOUND}:
+            self.assertIn("no binding of this", self.checked(evolve(bound, state=state)))
+
+    def test_expiry(self) -> None:
+        """A predecessor that has expired cannot be rotated; one that does not say when never does."""
+        metadata: tuple[tuple[Any, float, bool], ...] = (
+            ({"expires_at": "2030-01-01T00:00:00.0Z"}, 1893456000.0, True),
+            ({"expires_at": "2030-01-01T00:00:00.0Z"}, 1893455999.0, False),
+            ({"expires_at": "2030-01-01T00:00:00Z"}, 1893456000.0, True),
+            ({"renew_before": "2001-01-01T00:00:00.0Z"}, 1893456000.0, False),
+            ({}, 1893456000.0, False),
+            (None, 1893456000.0, False),
+        )
+        for members, now, expired in metadata:
+            document = Secret({"credentials": {}, "metadata": members})
+            found = self.checked(binding(id="b-0", state=BindingState.BOUND, document=document), now=now)
+            self.assertEqual("has expired" in found, expired, (members, now, found))
+
 
 class DeleteTests(SynchronousTestCase):
     """DELETE of an instance or a binding."""
@@ -180,21 +283,31 @@ class DeleteTests(SynchronousTestCase):
         self.assertEqual(decided(unbind_decision, bare, instance(), None, None), "gone")
 
     def test_deprovision(self) -> None:
-        """An instance in any state is deprovisioned when nothing holds it; the same request joins."""
+        """An instance in any state is deprovisioned when nothing holds it; the same request joins.
+
+        A provision is halted, also one that has failed and is being undone.
+        """
         for state, running in product(InstanceState, runnings()):
             expected = "begin" if running is None else "busy"
             if running and running.kind is OperationKind.DEPROVISION:
                 expected = "join"
+            elif running and running.kind is OperationKind.PROVISION:
+                expected = "halt"
             stored = instance(state=state)
             found = decided(deprovision_decision, DEPROVISION, stored, running)
             self.assertEqual(found, expected, (state, running))
 
     def test_unbind(self) -> None:
-        """A binding in any state, on an instance in any state, is unbound when nothing holds the instance."""
+        """A binding in any state, on an instance in any state, is unbound when nothing holds the instance.
+
+        The bind of this binding is halted, also one that has failed and is being undone.
+        """
         for state, bound, running in product(InstanceState, BindingState, runnings()):
             expected = "begin" if running is None else "busy"
             if running and (running.kind, running.binding_id) == (OperationKind.UNBIND, "b-1"):
                 expected = "join"
+            elif running and (running.kind, running.binding_id) == (OperationKind.BIND, "b-1"):
+                expected = "halt"
             found = self.unbind(UNBIND, state, binding(state=bound), running)
             self.assertEqual(found, expected, (state, bound, running))
 
@@ -205,12 +318,48 @@ class DeleteTests(SynchronousTestCase):
         return decided(unbind_decision, request, instance(state=state), stored, running)
 
     def test_query(self) -> None:
-        """The query names service and plan, and they are those of the instance."""
-        for changes in ({"service_id": ""}, {"plan_id": ""}, {"service_id": "mysql"}, {"plan_id": "x"}):
+        """The query names the instance's service and some plan: a platform may have missed an update."""
+        wrong: tuple[dict[str, Any], ...] = ({"service_id": ""}, {"plan_id": ""}, {"service_id": "mysql"})
+        for changes in wrong:
             for running in runnings():
                 asked = evolve(UNBIND, **changes)
                 found = self.unbind(asked, InstanceState.READY, binding(), running)
                 self.assertEqual(found, "invalid")
-        for other in (evolve(DEPROVISION, service_id="mysql"), evolve(DEPROVISION, plan_id="x")):
-            found = decided(deprovision_decision, other, instance(), None)
+        for changes in wrong[1:]:
+            found = decided(deprovision_decision, evolve(DEPROVISION, **changes), instance(), None)
             self.assertEqual(found, "invalid")
+        missed = evolve(DEPROVISION, plan_id="x")
+        self.assertEqual(decided(deprovision_decision, missed, instance(), None), "begin")
+
+
+class PlanTests(SynchronousTestCase):
+    """What a plan demands of a request."""
+
+    def test_asynchronous_only(self) -> None:
+        """A plan whose work is too long refuses only requests that cannot be answered earlier."""
+        for only, accepts in product((False, True), repeat=2):
+            plan = Plan(id="p", name="slow", asynchronous_only=only)
+            try:
+                require_asynchronous(plan, accepts_incomplete=accepts)
+                refused = ""
+            except AsyncRequired as error:
+                refused = error.description
+            self.assertEqual(bool(refused), only and not accepts)
+            self.assertTrue(not refused or ("'slow'" in refused and "accepts_incomplete=true" in refused))
+
+    def test_version(self) -> None:
+        """A version that is asked for must be the catalog's; a plan without versions has none to ask for."""
+        versioned = MaintenanceInfo(version="2.0.0")
+        for present, asked, refused in (
+            (None, None, False),
+            (None, "2.0.0", True),
+            (versioned, None, False),
+            (versioned, "2.0.0", False),
+            (versioned, "1.0.0", True),
+            (versioned, "", True),
+        ):
+            plan = evolve(definition("redis", "100").plan, maintenance=present)
+            if refused:
+                self.assertRaises(MaintenanceInfoConflict, require_version, plan, asked)
+            else:
+                require_version(plan, asked)

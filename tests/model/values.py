@@ -41,6 +41,9 @@ HOST: Final = DockerHost(key=HostKey(service_host="10.0.0.1", docker_host="10.0.
 REDIS: Final = definition("redis", "100")
 STATIC: Final = evolve(REDIS, credentials=Secret({"uri": "redis://$HOST:$PORT"}))
 EXISTING: Final = evolve(REDIS, numinstances=0, container_name="mine")
+EXISTING_STATIC: Final = evolve(EXISTING, credentials=Secret({"host": "$HOST"}))
+#: One definition of each kind: with an own or an existing container, with or without executables.
+DEFINITIONS: Final = (REDIS, STATIC, EXISTING, EXISTING_STATIC)
 
 #: Text as JSON may hold it here: no half of a surrogate pair, no NUL.
 texts: Final = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12)
@@ -72,6 +75,14 @@ def instance(definition: ImageDefinition = REDIS, **members: Any) -> ServiceInst
         "state": InstanceState.READY,
     }
     return ServiceInstance(definition=definition, **{**settings, **members})
+
+
+def updating(definition: ImageDefinition = REDIS, *, replaces: bool) -> ServiceInstance:
+    """Return the instance `i-1` in the middle of an update, which may replace its container."""
+    pending = instance(definition, parameters=Secret({"size": 2}))
+    if replaces:
+        pending = evolve(pending, generation=2, container_id=None)
+    return instance(definition, state=InstanceState.UPDATING, successor=pending)
 
 
 def binding(**members: Any) -> ServiceBinding:

@@ -36,7 +36,7 @@ class Contender:
         """Try to provision every instance."""
         for number in range(count):
             change = values.provision(f"{number} {self.name}", values.instance(str(number), 20000 + number))
-            call = Deferred.fromCoroutine(self.persister.begin(change, owner=self.name, ttl=60))
+            call = Deferred.fromCoroutine(self.persister.begin(change, owner=self.name, ttl=60, within=60))
             call.addCallbacks(lambda begun: self.won.append(begun.instance_id), self._lose)
 
     def _lose(self, failure: Any) -> None:

@@ -17,6 +17,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from dockerbroker.persisters.opening import check
+from dockerbroker.persisters.presence import Presence, folder_beside
 from dockerbroker.persisters.sql import SqlPersister
 from dockerbroker.persisters.sqlite import SqliteDatabase, sqlite_engine, sqlite_url
 from tests.contracts.persister_case import Call
@@ -68,9 +69,19 @@ def mount_memory(test: SynchronousTestCase, folder: Path) -> Mounted:
     return Mounted(folder)
 
 
-def open_here(path: Path, clock: Callable[[], float], connections: int = 2) -> SqlPersister:
-    """Return a persister whose calls are made at once, in the caller's thread."""
-    return SqlPersister(SqliteDatabase(sqlite_engine(path, connections=connections), clock), execute)
+def open_here(
+    path: Path, clock: Callable[[], float], connections: int = 2, broker: str | None = None
+) -> SqlPersister:
+    """Return a persister whose calls are made at once, in the caller's thread.
+
+    With the name of a `broker` it knows which others have ended, and they know of it.
+    """
+    presence = None
+    if broker is not None:
+        presence = Presence(folder_beside(path))
+        presence.begin(broker)
+    engine = sqlite_engine(path, connections=connections)
+    return SqlPersister(SqliteDatabase(engine, clock, presence), execute)
 
 
 @define(eq=False)
@@ -89,9 +100,9 @@ class SqliteFixture:
         test.addCleanup(fixture.close)
         return fixture
 
-    def persister(self) -> SqlPersister:
-        """Return another persister on the same file."""
-        opened = open_here(self.path, self.clock.seconds)
+    def persister(self, broker: str | None = None) -> SqlPersister:
+        """Return another persister on the same file, that of a broker if it has a name."""
+        opened = open_here(self.path, self.clock.seconds, broker=broker)
         self._opened.append(opened)
         return opened
 

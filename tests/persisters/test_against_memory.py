@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from itertools import product
 from typing import Any
 
 import hypothesis.strategies as st
@@ -29,6 +30,8 @@ PORTS = st.lists(st.sampled_from([20001, 20002, 20003]), max_size=2, unique=True
 HOSTS = st.sampled_from([values.HERE, values.THERE])
 OWNERS = st.sampled_from(["one", "two", "Two"])
 SECONDS = st.sampled_from([0.0, 0.5, 1.0, 2.0])
+#: Times of the wall clock.
+WALL = st.floats(0, 100)
 
 #: A call of a persister's method.
 Call = Callable[[IPersister], Coroutine[Any, Any, Any]]
@@ -114,6 +117,30 @@ class TwoPersisters(RuleBasedStateMachine):
         """Begin an unbind."""
         self.begin(values.unbind(self.next_id(), instance_id, binding_id), owner, ttl)
 
+    @rule(
+        instance_id=IDS, owner=OWNERS, ttl=SECONDS, dashboard=st.sampled_from(["a", "b"]), late=st.booleans()
+    )
+    def update(self, instance_id: str, owner: str, ttl: float, dashboard: str, late: bool) -> None:
+        """Begin an update of the instance as it is, or as it was when nothing had been done with it."""
+        stored = outcome(lambda persister: persister.instance(instance_id), self.memory)
+        if stored is None or late:
+            stored = values.instance(instance_id)
+        successor = evolve(stored, dashboard_url=dashboard, successor=None)
+        self.begin(values.update(self.next_id(), evolve(stored, successor=successor)), owner, ttl)
+
+    @rule(data=st.data(), binding_id=BINDINGS, owner=OWNERS, ttl=SECONDS, unbinds=st.booleans())
+    def supersede(self, data: st.DataObject, binding_id: str, owner: str, ttl: float, unbinds: bool) -> None:
+        """Begin a deletion in the place of another operation."""
+        if not self.begun:
+            return
+        halted = data.draw(st.sampled_from(self.begun))
+        change = values.deprovision(self.next_id(), halted.instance_id)
+        if unbinds:
+            change = values.unbind(self.next_id(), halted.instance_id, halted.binding_id or binding_id)
+        wall = data.draw(WALL)
+        operation = evolve(change.operation, created_at=wall, halted_id=halted.id)
+        self.begin(evolve(change, operation=operation, supersedes=halted.id), owner, ttl)
+
     @rule(instance_id=IDS, owner=OWNERS, ttl=SECONDS)
     def deprovision(self, instance_id: str, owner: str, ttl: float) -> None:
         """Begin a deprovision."""
@@ -126,7 +153,7 @@ class TwoPersisters(RuleBasedStateMachine):
     def begin(self, change: Change, owner: str, ttl: float) -> None:
         """Begin an operation, and remember it, whatever becomes of it."""
         self.ids.add(change.operation.id)
-        begun = self.both(lambda persister: persister.begin(change, owner=owner, ttl=ttl))
+        begun = self.both(lambda persister: persister.begin(change, owner=owner, ttl=ttl, within=2 * ttl))
         self.begun.append(begun if isinstance(begun, Operation) else change.operation)
 
     @rule(data=st.data(), phase=st.sampled_from(Phase), step=st.sampled_from(Step))
@@ -136,6 +163,8 @@ class TwoPersisters(RuleBasedStateMachine):
             return
         held = data.draw(st.sampled_from(self.begun))
         moved = evolve(held, phase=phase, step=step, description=data.draw(st.sampled_from(["", "why"])))
+        moved = evolve(moved, deadline=99.0, is_cancelled=data.draw(st.booleans()))
+        moved = moved.over(phase, data.draw(WALL)) if moved.is_over else moved
         change = Change(operation=moved, remove_instance=data.draw(st.booleans()))
         if held.instance_id in self.memory.tables.instances:
             change = self.with_records(change, data)
@@ -179,6 +208,34 @@ class TwoPersisters(RuleBasedStateMachine):
             held = data.draw(st.sampled_from(self.begun))
             self.both(lambda persister: persister.release(held, delay=delay))
 
+    @rule(data=st.data())
+    def cancel(self, data: st.DataObject) -> None:
+        """Cancel an operation."""
+        operation_id = data.draw(st.sampled_from([*sorted(self.ids), "never"]))
+        self.both(lambda persister: persister.cancel(operation_id))
+
+    @rule(data=st.data())
+    def hasten(self, data: st.DataObject) -> None:
+        """Hasten an operation."""
+        operation_id = data.draw(st.sampled_from([*sorted(self.ids), "never"]))
+        self.both(lambda persister: persister.hasten(operation_id))
+
+    @rule(before=WALL, limit=st.integers(1, 3))
+    def forget(self, before: float, limit: int) -> None:
+        """Forget what was over before."""
+        self.both(lambda persister: persister.forget(before, limit))
+
+    @rule(instance_id=IDS, condition=st.sampled_from([None, "It is gone.", "It has stopped."]))
+    def observe(self, instance_id: str, condition: str | None) -> None:
+        """Record a condition."""
+        self.both(lambda persister: persister.set_condition(instance_id, condition))
+
+    @rule(after=st.sampled_from(["", "I", "i"]), limit=st.integers(1, 3), unfinished=st.booleans())
+    def look(self, after: str, limit: int, unfinished: bool) -> None:
+        """Look through what there is."""
+        self.both(lambda persister: persister.instances(after, limit))
+        self.both(lambda persister: persister.operations(unfinished=unfinished, limit=limit))
+
     @rule()
     def same(self) -> None:
         """Both hold the same."""
@@ -190,6 +247,13 @@ class TwoPersisters(RuleBasedStateMachine):
             self.both(lambda persister, i=instance_id: persister.binding(i, "b"))  # type: ignore[misc]
         for key in (values.HERE, values.THERE):
             self.both(lambda persister, key=key: persister.leased_ports(key))  # type: ignore[misc]
+        self.both(lambda persister: persister.now())
+        self.both(lambda persister: persister.instances("", 99))
+        self.both(lambda persister: persister.conditions())
+        self.both(lambda persister: persister.operations(unfinished=False, limit=99))
+        self.both(lambda persister: persister.known_operations([*self.ids, "never"]))
+        for instance_id, binding_id in product(("i", "I", "i "), (None, "b", "B")):
+            self.both(lambda persister, i=instance_id, b=binding_id: persister.last_operation(i, b))  # type: ignore[misc]
         for operation_id in self.ids:
             self.both(lambda persister, o=operation_id: persister.operation(o))  # type: ignore[misc]
 

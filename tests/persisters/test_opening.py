@@ -19,6 +19,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from dockerbroker.errors import InvalidConfiguration
 from dockerbroker.persisters.opening import check, open_persister
+from dockerbroker.persisters.presence import folder_beside
 from dockerbroker.persisters.sql import SqlPersister
 from dockerbroker.persisters.sqlite import sqlite_url
 from tests.persisters import values
@@ -165,13 +166,16 @@ class OpenTests(TestCase):
         """Make a database and a pool."""
         self.path = temporary_folder(self) / "broker.db"
         check(sqlite_url(self.path))
+        self.names: list[str] = []
         self.pool = ThreadPool(0, 3, name="persister")
         self.pool.start()
         self.addCleanup(self.pool.stop)
 
     async def open(self, path: Path | None = None) -> SqlPersister:
         """Open a persister that is closed at the end."""
-        persister = await open_persister(self.used_reactor(), sqlite_url(path or self.path), self.pool)
+        self.names.append(f"broker-{len(self.names)}")
+        url = sqlite_url(path or self.path)
+        persister = await open_persister(self.used_reactor(), url, self.pool, broker=self.names[-1])
         self.addCleanup(lambda: ensureDeferred(persister.close()))
         return persister
 
@@ -185,7 +189,10 @@ class OpenTests(TestCase):
         calls = [
             ensureDeferred(
                 persister.begin(
-                    values.provision(f"o{n}", values.instance(f"i{n}", 20000 + n)), owner="o", ttl=9
+                    values.provision(f"o{n}", values.instance(f"i{n}", 20000 + n)),
+                    owner="o",
+                    ttl=9,
+                    within=60,
                 )
             )
             for n in range(40)
@@ -224,3 +231,15 @@ class OpenTests(TestCase):
         await persister.record_ping(values.host())
         [report] = await other.hosts()
         self.assertTrue(report.is_alive, report.age)
+
+    async def test_presence(self) -> None:
+        """A broker that opens the file is seen by others until it closes it."""
+        first, second = await self.open(), await self.open()
+        begun = await first.begin(
+            values.provision("o1", values.instance()), owner=f"{self.names[0]}/1", ttl=1e6, within=60
+        )
+        self.assertEqual(await second.claim(f"{self.names[1]}/1", ttl=9), [])
+        await first.close()
+        [claimed] = await second.claim(f"{self.names[1]}/1", ttl=9)
+        self.assertEqual((claimed.id, claimed.epoch), (begun.id, 2))
+        self.assertEqual([path.stem for path in folder_beside(self.path).iterdir()], self.names[1:])

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from attrs import define
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.persisters.files import temporary_folder
+from dockerbroker.persisters.opening import check
+from dockerbroker.persisters.presence import folder_beside
+from dockerbroker.persisters.sqlite import boot_time, sqlite_url
+from tests.persisters.files import open_here, temporary_folder
 
 _ROOT = Path(__file__).resolve().parents[2]
 
@@ -60,3 +66,74 @@ class ProcessesTests(SynchronousTestCase):
         self.assertEqual(won, Counter(str(number) for number in range(100)))
         lost = sum((Counter(report["lost"]) for report in reports), Counter[str]())
         self.assertEqual(lost, {"AlreadyExists": 300})
+
+
+@define(eq=False)
+class Carrier:
+    """A process that carries an operation; see `carrier`."""
+
+    process: subprocess.Popen[str]
+
+    def wait(self) -> int:
+        """Return the id of the program it started, when it holds the lease."""
+        assert self.process.stdout is not None
+        word, program = self.process.stdout.readline().split()
+        assert word == "ready"
+        return int(program)
+
+    def kill(self) -> None:
+        """End it without a chance to tidy up."""
+        assert self.process.stdout is not None
+        self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+
+    def stop(self) -> None:
+        """Let it neither run nor end."""
+        self.process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self.process.pid, os.WSTOPPED)
+
+
+class KilledTests(SynchronousTestCase):
+    """Brokers that are killed while they carry something."""
+
+    def setUp(self) -> None:
+        """Name a file, and become a broker that knows of the others."""
+        self.path = temporary_folder(self) / "broker.db"
+        check(sqlite_url(self.path))
+        self.persister = open_here(self.path, boot_time, broker="heir")
+        self.addCleanup(self.persister.database.close)
+
+    def start(self, name: str) -> Carrier:
+        """Return a process that carries an operation, when it does."""
+        command = [sys.executable, "-m", "tests.persisters.carrier", str(self.path), name]
+        environment = {**os.environ, "PYTHONPATH": str(_ROOT)}
+        process = subprocess.Popen(command, cwd=_ROOT, env=environment, stdout=subprocess.PIPE, text=True)
+        carrier = Carrier(process)
+        self.addCleanup(carrier.kill)
+        program = carrier.wait()
+        self.addCleanup(os.kill, program, signal.SIGKILL)
+        return carrier
+
+    def claimed(self) -> list[str]:
+        """Return what is claimed."""
+        claim = Deferred.fromCoroutine(self.persister.claim("heir/1", ttl=1e6))
+        return sorted(operation.id for operation in self.successResultOf(claim))
+
+    def test_killed(self) -> None:
+        """What a killed broker carried is taken over long before its lease lapses; nothing else is."""
+        one, two = self.start("one"), self.start("two")
+        self.assertEqual(self.claimed(), [])
+        one.kill()
+        self.assertEqual(self.claimed(), ["carried by one"])
+        two.kill()
+        self.assertEqual(self.claimed(), ["carried by two"])
+        self.assertEqual([path.name for path in folder_beside(self.path).iterdir()], ["heir.lock"])
+
+    def test_stopped(self) -> None:
+        """What a broker carries that is only stopped is not taken from it before its lease lapses."""
+        one = self.start("one")
+        one.stop()
+        self.assertEqual(self.claimed(), [])
+        one.kill()
+        self.assertEqual(self.claimed(), ["carried by one"])

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import hypothesis.strategies as st
-from attrs import evolve
+from attrs import evolve, fields_dict
 from hypothesis import HealthCheck, given, settings
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -99,7 +99,7 @@ HOSTS = st.builds(
     portbind_min=PORTS,
     portbind_max=PORTS,
 )
-INSTANCES = st.builds(
+PLAIN_INSTANCES = st.builds(
     ServiceInstance,
     id=TEXT,
     definition=IMAGES,
@@ -111,17 +111,26 @@ INSTANCES = st.builds(
     generation=st.integers(1, 99),
     container_id=st.none() | TEXT,
     ports=st.dictionaries(TEXT, PORTS, max_size=3),
+    volumes=st.dictionaries(TEXT, TEXT, max_size=2),
     provisioned=SECRETS,
     dashboard_url=st.none() | TEXT,
     state=st.sampled_from(InstanceState),
-    operation_id=st.none() | TEXT,
     created_at=NUMBERS,
+)
+INSTANCES = st.builds(
+    lambda instance, successor, operation_id: evolve(
+        instance, successor=successor, operation_id=operation_id
+    ),
+    PLAIN_INSTANCES,
+    st.none() | PLAIN_INSTANCES,
+    st.none() | TEXT,
 )
 BINDINGS = st.builds(
     ServiceBinding,
     instance_id=TEXT,
     id=TEXT,
     app_guid=st.none() | TEXT,
+    predecessor_id=st.none() | TEXT,
     bind_resource=OBJECTS,
     parameters=SECRETS,
     context=OBJECTS,
@@ -136,13 +145,20 @@ OPERATIONS = st.builds(
     instance_id=TEXT,
     step=st.sampled_from(Step),
     binding_id=st.none() | TEXT,
+    halted_id=st.none() | TEXT,
     phase=st.sampled_from(Phase),
     attempt=st.integers(1, 99),
     epoch=st.integers(1, 99),
     owner=st.none() | TEXT,
+    deadline=NUMBERS,
     exec_id=st.none() | TEXT,
+    may_create=st.booleans(),
+    is_cancelled=st.booleans(),
     description=TEXT,
+    instance_usable=st.none() | st.booleans(),
+    update_repeatable=st.none() | st.booleans(),
     created_at=NUMBERS,
+    step_at=NUMBERS,
     finished_at=st.none() | NUMBERS,
 )
 
@@ -191,8 +207,38 @@ class RoundTripTests(SynchronousTestCase):
     @given(operation=OPERATIONS)
     def test_operations(self, operation: Operation) -> None:
         """An operation comes back, with what the columns say of its lease."""
-        row = records.operation_row(operation) | {"epoch": operation.epoch, "owner": operation.owner}
+        own = ("epoch", "owner", "deadline", "is_cancelled")
+        row = records.operation_row(operation) | {name: getattr(operation, name) for name in own}
         self.assertEqual(records.read_operation(row), operation)
+
+
+class MembersTests(SynchronousTestCase):
+    """What the strategies cover."""
+
+    def test_all_members(self) -> None:
+        """The values that are stored and read back above have every member; each is drawn."""
+        drawn: dict[Any, Any] = {
+            ContainerOptions: OPTIONS,
+            Plan: PLANS,
+            ImageDefinition: IMAGES,
+            DockerHost: HOSTS,
+            ServiceInstance: PLAIN_INSTANCES,
+            ServiceBinding: BINDINGS,
+            Operation: OPERATIONS,
+        }
+        set_apart = {"successor", "operation_id", "last_operation_id"}
+        for kind, strategy in drawn.items():
+            members = set(fields_dict(kind)) - (set_apart if kind is ServiceInstance else set())
+            self.assertEqual(set(strategy.wrapped_strategy.kwargs), members)
+
+    def test_successor_without_operations(self) -> None:
+        """The ids of operations of a successor are not kept."""
+        made = values.instance()
+        held = evolve(made, operation_id="o1", last_operation_id="o1")
+        row = records.instance_row(evolve(made, successor=held))
+        self.assertNotIn("o1", row["document"] + row["secret"])
+        read = records.read_instance(row | {"operation_id": None, "last_operation_id": None})
+        self.assertEqual(read, evolve(made, successor=made))
 
 
 class SecrecyTests(SynchronousTestCase):
@@ -200,14 +246,17 @@ class SecrecyTests(SynchronousTestCase):
 
     def test_secret_column_alone(self) -> None:
         """Every secret member stands in the column `secret` and in no other."""
-        hidden = [Secret({"key": f"hidden-{number}"}) for number in range(5)]
+        hidden = [Secret({"key": f"hidden-{number}"}) for number in range(9)]
         image = evolve(values.STATIC, credentials=hidden[0])
         made = values.instance(definition=image, parameters=hidden[1], provisioned=hidden[2])
+        later = evolve(values.REDIS, credentials=hidden[5], dashboard_client=hidden[6])
+        successor = evolve(made, definition=later, parameters=hidden[7], provisioned=hidden[8])
+        made = evolve(made, successor=successor)
         binding = values.binding(parameters=hidden[3], document=hidden[4])
         rows = [records.image_row(image), records.instance_row(made), records.binding_row(binding)]
         secret = "".join(row.pop("secret") for row in rows)
         self.assertNotIn("hidden", json.dumps(rows))
-        for number in range(5):
+        for number in range(9):
             self.assertIn(f"hidden-{number}", secret)
 
     def test_secret_elsewhere(self) -> None:
@@ -222,7 +271,8 @@ class VersionsTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         """Store an instance."""
-        self.made = values.instance("i1", 20001, definition=values.STATIC)
+        plain = values.instance("i1", 20001, definition=values.STATIC)
+        self.made = evolve(plain, successor=evolve(plain, generation=2))
         self.row = records.instance_row(self.made) | {"operation_id": None, "last_operation_id": None}
 
     def test_unknown_members(self) -> None:
@@ -232,6 +282,7 @@ class VersionsTests(SynchronousTestCase):
             document["later"] = {"a": 1}
             document["definition"]["later"] = 1
             document["host"]["later"] = 1
+            document["successor"]["definition"]["later"] = 1
 
         row = changed(self.row, "document", grow)
         row = changed(row, "secret", lambda secret: secret.update(later={"a": 1}))
@@ -242,6 +293,7 @@ class VersionsTests(SynchronousTestCase):
 
         def shrink(document: dict[str, Any]) -> None:
             del document["generation"], document["dashboard_url"], document["definition"]["legacy_arguments"]
+            del document["successor"]["volumes"]
 
         self.assertEqual(records.read_instance(changed(self.row, "document", shrink)), self.made)
 
@@ -253,6 +305,8 @@ class VersionsTests(SynchronousTestCase):
             self.row | {"document": None},
             self.row | {"secret": '{"parameters": "hidden"}'},
             self.row | {"secret": '{"definition": "hidden"}'},
+            self.row | {"secret": '{"successor": "hidden"}'},
+            changed(self.row, "document", lambda document: document.update(successor=None)),
             changed(self.row, "document", lambda document: document.pop("host")),
             changed(self.row, "document", lambda document: document.update(state="hidden")),
         ]

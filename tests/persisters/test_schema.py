@@ -135,7 +135,8 @@ class OperationsTableTests(SynchronousTestCase):
         self.connection = engine.connect()
         self.addCleanup(self.connection.close)
         row = {"id": "o1", "instance_id": "i1", "phase": Phase.FORWARD.value, "epoch": 1, "document": "{}"}
-        self.connection.execute(insert(operations).values(**row, owner="one", lease_until=5.0))
+        held = {"owner": "one", "lease_until": 5.0, "is_over": False, "deadline": 9.0}
+        self.connection.execute(insert(operations).values(**row, **held))
 
     def write(self, **columns: object) -> None:
         """Write columns of the operation."""
@@ -144,10 +145,17 @@ class OperationsTableTests(SynchronousTestCase):
     def test_over_is_unleased(self) -> None:
         """An operation that is over has no lease and no owner."""
         for phase in (Phase.SUCCEEDED, Phase.FAILED):
-            self.assertRaises(IntegrityError, self.write, phase=phase.value)
-            self.assertRaises(IntegrityError, self.write, phase=phase.value, lease_until=None)
-            self.assertRaises(IntegrityError, self.write, phase=phase.value, owner=None)
-        self.write(phase=Phase.FAILED.value, owner=None, lease_until=None)
+            over = {"phase": phase.value, "is_over": True}
+            self.assertRaises(IntegrityError, self.write, **over)
+            self.assertRaises(IntegrityError, self.write, **over, lease_until=None)
+            self.assertRaises(IntegrityError, self.write, **over, owner=None)
+        self.write(phase=Phase.FAILED.value, is_over=True, owner=None, lease_until=None)
+
+    def test_is_over(self) -> None:
+        """The column `is_over` says what the phase says."""
+        ended = {"owner": None, "lease_until": None}
+        self.assertRaises(IntegrityError, self.write, is_over=True, **ended)
+        self.assertRaises(IntegrityError, self.write, phase=Phase.SUCCEEDED.value, **ended)
 
     def test_unfinished_is_leased(self) -> None:
         """An operation that is not over has a lease, so that it is found."""

@@ -8,6 +8,7 @@ from collections.abc import Coroutine
 from contextlib import closing
 from typing import Any
 
+from attrs import evolve
 from twisted.internet.defer import Deferred, execute
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -17,7 +18,14 @@ from dockerbroker.model.instances import Change, Step
 from dockerbroker.persisters.databases import PATIENCE
 from dockerbroker.persisters.opening import check
 from dockerbroker.persisters.sql import SqlPersister
-from dockerbroker.persisters.sqlite import SqliteDatabase, boot_id, boot_time, sqlite_engine, sqlite_url
+from dockerbroker.persisters.sqlite import (
+    AFTER_BOOT,
+    SqliteDatabase,
+    boot_id,
+    boot_time,
+    sqlite_engine,
+    sqlite_url,
+)
 from tests.model.values import definition
 from tests.persisters import values
 from tests.persisters.files import SqliteFixture, mount_memory, open_here, temporary_folder
@@ -45,7 +53,7 @@ class SqliteTestCase(SynchronousTestCase):
         """Check that nothing is answered; returns the sentences."""
         sentences = {
             self.unavailable(self.persister.put_image(values.REDIS)),
-            self.unavailable(self.persister.begin(values.deprovision("o"), owner="one", ttl=9)),
+            self.unavailable(self.persister.begin(values.deprovision("o"), owner="one", ttl=9, within=60)),
         }
         if reads:
             sentences |= {
@@ -193,7 +201,9 @@ class FileSystemTests(SqliteTestCase):
     def test_full(self) -> None:
         """On a full disk writes fail and reads do not; with room all goes on, and nothing was half done."""
         begun = self.done(
-            self.persister.begin(values.provision("o1", values.instance("i1", 20001)), owner="one", ttl=9)
+            self.persister.begin(
+                values.provision("o1", values.instance("i1", 20001)), owner="one", ttl=9, within=60
+            )
         )
         for number in range(10):
             self.done(self.persister.put_image(self.image(number)))
@@ -231,10 +241,10 @@ class BootTests(SqliteTestCase):
         self.addCleanup(self.database.close)
         self.database.expire_other_boot("one boot")
         self.begun = self.done(
-            self.persister.begin(values.provision("o1", values.instance()), owner="one", ttl=9)
+            self.persister.begin(values.provision("o1", values.instance()), owner="one", ttl=9, within=60)
         )
         over = self.done(
-            self.persister.begin(values.provision("o2", values.instance("i2")), owner="one", ttl=9)
+            self.persister.begin(values.provision("o2", values.instance("i2")), owner="one", ttl=9, within=60)
         )
         self.done(self.persister.commit(Change(operation=over.over(over.phase.SUCCEEDED, 1.0))))
         self.done(self.persister.record_ping(values.host()))
@@ -250,11 +260,30 @@ class BootTests(SqliteTestCase):
 
     def test_other_boot(self) -> None:
         """After another boot all leases have lapsed and all pings are infinitely old."""
-        self.database.expire_other_boot("another boot")
+        self.another_boot()
         self.assertEqual(self.age(), math.inf)
         self.assertEqual(self.claimed(), ["o1"])
         self.done(self.persister.record_ping(values.host()))
         self.assertEqual(self.age(), 0)
+
+    def another_boot(self) -> None:
+        """Start the machine anew: its clock, too."""
+        self.fixture.clock.advance(7 - self.fixture.clock.seconds())
+        self.database.expire_other_boot("another boot")
+
+    def test_deadlines(self) -> None:
+        """After another boot what is unfinished has a new deadline; what is over is as it was."""
+        over = self.done(self.persister.operation("o2"))
+        self.assertEqual(self.begun.deadline, 1e6 + 60)
+        self.another_boot()
+        [claimed] = self.done(self.persister.claim("two", ttl=9))
+        self.assertEqual(claimed, evolve(self.begun, owner="two", epoch=2, deadline=7 + AFTER_BOOT))
+        self.assertEqual(self.done(self.persister.operation("o2")), over)
+
+    def test_deadlines_in_same_boot(self) -> None:
+        """Within a boot, deadlines outlive the brokers."""
+        self.database.expire_other_boot("one boot")
+        self.assertEqual(self.done(self.persister.operation("o1")), self.begun)
 
     def test_same_boot(self) -> None:
         """Within a boot, leases and pings outlive the brokers."""

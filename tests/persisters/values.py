@@ -100,6 +100,11 @@ def unbind(operation_id: str, instance_id: str = "i1", binding_id: str = "b1") -
     return Change(operation=operation(operation_id, OperationKind.UNBIND, instance_id, binding_id))
 
 
+def update(operation_id: str, changed: ServiceInstance) -> Change:
+    """Return the change that begins an update, with the instance as it is to be written."""
+    return Change(operation=operation(operation_id, OperationKind.UPDATE, changed.id), instance=changed)
+
+
 def deprovision(operation_id: str, instance_id: str = "i1") -> Change:
     """Return the change that begins a deprovision."""
     return Change(operation=operation(operation_id, OperationKind.DEPROVISION, instance_id))

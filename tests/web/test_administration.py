@@ -145,3 +145,41 @@ class ImageTests(SynchronousTestCase):
         answer = self.stack.request("PUT", "/docker/image/a_b", {"plan": "c"})
         self.assertEqual(answer.status, 409)
         self.assertIn("'a_b_c'", answer.description)
+
+    def test_plans(self) -> None:
+        """A definition with plans comes back as it was put, and is offered."""
+        body = {
+            "Name": "mysql",
+            "Plans": [
+                {"Name": "small", "Memory": 268435456, "Schemas": {"service_binding": {}}},
+                {"Name": "large", "Free": False, "Maintenanceinfo": {"Version": "1.0.0"}},
+            ],
+            "Numinstances": 1,
+            "Tags": ["sql"],
+            "Dashboardclient": {"id": "a", "secret": "b", "redirect_uri": "http://c"},
+        }
+        self.assertEqual(self.stack.request("PUT", "/docker/image/mysql", body).json, body)
+        self.assertEqual(self.stack.request("GET", "/docker/image/mysql").json, body)
+        services = self.stack.request("GET", "/v2/catalog").json["services"]
+        plans = [plan["id"] for offering in services for plan in offering["plans"]]
+        self.assertEqual(plans, ["mysql_small", "mysql_large", "redis_100"])
+
+    def test_rules_of_cloud_controller(self) -> None:
+        """What Cloud Controller would refuse is answered with 400 and all complaints, and changes nothing."""
+        schema = {"$schema": "http://json-schema.org/draft-04/schema#", "pattern": r"(a)\1"}
+        wrong = {
+            "name": "redis",
+            "tags": ["x" * 2049],
+            "plans": [
+                {
+                    "name": "a",
+                    "maintenanceinfo": {"version": "1"},
+                    "schemas": {"service_instance": {"create": {"parameters": schema}}},
+                }
+            ],
+        }
+        answer = self.stack.request("PUT", "/docker/image/redis", wrong)
+        self.assertEqual(answer.status, 400)
+        for key in ("tags", "plans[0].maintenanceinfo.version", "plans[0].schemas.service_instance.create"):
+            self.assertIn(key, answer.description)
+        self.assertEqual(self.stack.request("GET", "/docker/images").json, [REDIS])

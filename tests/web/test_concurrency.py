@@ -95,11 +95,10 @@ class BusyTests(HeldCase):
         self.assertIn("'i-1'", answer.description)
 
     def test_while_binding(self) -> None:
-        """While a bind runs the instance is neither bound, unbound nor deprovisioned; a PUT finds it."""
+        """While a bind runs nothing else is bound, unbound or deprovisioned; a PUT finds the instance."""
         hang, first = self.hang("PUT", binding_path("i-1", "b-2"), bind_body(), at="start_exec")
         self.assert_busy("PUT", binding_path("i-1", "b-3"), bind_body())
         self.assert_busy("DELETE", binding_path("i-1", "b-1") + query())
-        self.assert_busy("DELETE", binding_path("i-1", "b-2") + query())
         self.assert_busy("DELETE", instance_path("i-1") + query())
         self.assertEqual(self.stack.provision("i-1").status, 200)
         self.assertEqual(self.stack.bind("i-1", "b-1").status, 200)
@@ -116,11 +115,11 @@ class BusyTests(HeldCase):
         self.assertEqual(self.stack.provision("i-1").status, 201)
 
     def test_while_provisioning(self) -> None:
-        """While a provision runs the instance is neither bound nor deprovisioned."""
+        """While a provision runs the instance is neither bound nor updated."""
         self.stack.deprovision("i-1")
         hang, first = self.hang("PUT", instance_path("i-1"), provision_body(), at="create")
         self.assert_busy("PUT", binding_path("i-1", "b-1"), bind_body())
-        self.assert_busy("DELETE", instance_path("i-1") + query())
+        self.assert_busy("PATCH", instance_path("i-1"), {"service_id": "redis", "parameters": {"a": 1}})
         self.assertEqual(self.stack.provision("i-1", space_guid="s-2").status, 409)
         self.assertEqual(self.release(hang, first), [201])
 
@@ -130,6 +129,28 @@ class BusyTests(HeldCase):
         self.assertEqual(self.stack.provision("i-2").status, 201)
         self.assertEqual(self.stack.bind("i-2", "b-2").status, 201)
         self.assertEqual(self.release(hang, first), [201])
+
+
+class HaltTests(HeldCase):
+    """Deletions of what is being made: they end its making (OSB sections Deprovisioning and Unbinding)."""
+
+    def assert_halted(self, path: str, body: object, *, at: str) -> None:
+        """A DELETE of what is being made there is done, and the PUT tells what has become of it."""
+        hang, put = self.hang("PUT", path, body, at=at)
+        delete = self.stack.ask("DELETE", path + query())
+        self.assertEqual(self.release(hang, put, delete), [500, 200])
+        self.assertIn("deletion", put.answer.description if put.answer is not None else "")
+        self.assertEqual(self.stack.request("DELETE", path + query()).status, 410)
+
+    def test_provision(self) -> None:
+        """An instance that is being made is deprovisioned, and no container of it is left."""
+        self.assert_halted(instance_path("i-2"), provision_body(), at="start")
+        self.assertEqual(len(self.stack.engine.world), 1)
+
+    def test_bind(self) -> None:
+        """A binding that is being made is unbound; the other ones stay."""
+        self.assert_halted(binding_path("i-1", "b-2"), bind_body(), at="start_exec")
+        self.assertEqual(self.stack.bind("i-1", "b-1").status, 200)
 
 
 class DisconnectTests(HeldCase):
@@ -182,7 +203,12 @@ class DefectTests(SynchronousTestCase):
             ("GET", "/docker/images", None, "images"),
             ("PUT", instance_path("i-1"), provision_body(), "instance"),
             ("PUT", binding_path("i-1", "b-1"), bind_body(), "instance"),
+            ("PATCH", instance_path("i-1"), {"service_id": "redis"}, "instance"),
             ("DELETE", instance_path("i-1") + query(), None, "instance"),
+            ("GET", instance_path("i-1"), None, "instance"),
+            ("GET", binding_path("i-1", "b-1"), None, "instance"),
+            ("GET", instance_path("i-1") + "/last_operation", None, "last_operation"),
+            ("GET", binding_path("i-1", "b-1") + "/last_operation?operation=x", None, "operation"),
             ("DELETE", "/docker/image/redis", None, "delete_image"),
         ):
             stack = Stack()

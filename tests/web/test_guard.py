@@ -1,66 +1,13 @@
 """What is refused before a request is parsed, and how a site is drained."""
 
 import json
-from base64 import b64encode
-from typing import Final
 
 from twisted.internet.defer import Deferred
-from twisted.internet.error import ConnectionDone
-from twisted.internet.testing import StringTransport
-from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from dockerbroker.web.guard import LARGEST_BODY, LARGEST_DISCARD
-from tests.stack import PASSWORD, USER, Stack, provision_body
-
-AUTHORIZATION: Final = b"Basic " + b64encode(f"{USER}:{PASSWORD}".encode())
-
-
-class HalfClosable(StringTransport):
-    """A transport that can be closed for writing."""
-
-    write_closed = False
-
-    def loseWriteConnection(self) -> None:
-        """Remember that nothing more is written."""
-        self.write_closed = True
-
-
-class Connection:
-    """A connection to the site, byte by byte."""
-
-    def __init__(self, stack: Stack) -> None:
-        self.transport = HalfClosable()
-        self._protocol = stack.site.buildProtocol(None)
-        self._protocol.makeConnection(self.transport)
-
-    def send(self, data: bytes) -> None:
-        """Let bytes arrive."""
-        self._protocol.dataReceived(data)
-
-    def end(self) -> None:
-        """Let the client close the connection."""
-        self._protocol.connectionLost(Failure(ConnectionDone()))
-
-    def head(self, *headers: bytes, request: bytes = b"PUT /v2/service_instances/i-1") -> None:
-        """Let the head of a request arrive."""
-        lines = [
-            request + b" HTTP/1.1",
-            b"Host: broker",
-            b"Authorization: " + AUTHORIZATION,
-            b"X-Broker-API-Version: 2.17",
-            *headers,
-        ]
-        self.send(b"\r\n".join(lines) + b"\r\n\r\n")
-
-    def chunk(self, data: bytes) -> None:
-        """Let a chunk of a body arrive."""
-        self.send(b"%x\r\n%s\r\n" % (len(data), data))
-
-    def received(self) -> bytes:
-        """Return what the client received."""
-        written: bytes = self.transport.value()
-        return written
+from tests.stack import Stack, provision_body
+from tests.web.connection import Connection
 
 
 class BodyTests(SynchronousTestCase):
@@ -76,6 +23,7 @@ class BodyTests(SynchronousTestCase):
         head, _, body = self.connection.received().partition(b"\r\n\r\n")
         self.assertTrue(head.startswith(b"HTTP/1.1 413 "), head)
         self.assertIn(b"Content-Type: application/json", head)
+        self.assertIn(b"X-Content-Type-Options: nosniff", head)
         self.assertIn(b"1048576", json.loads(body)["description"].encode())
         self.assertTrue(self.connection.transport.write_closed)
         self.assertFalse(self.connection.transport.disconnected)
@@ -87,6 +35,14 @@ class BodyTests(SynchronousTestCase):
             self.connection = Connection(self.stack)
             self.connection.head(b"Content-Length: %d" % length)
             self.assert_refused()
+
+    def test_request_identity(self) -> None:
+        """A refused request, too, gets its identity back."""
+        self.connection.head(
+            b"X-Broker-API-Request-Identity: r-1", b"Content-Length: %d" % (LARGEST_BODY + 1)
+        )
+        self.assert_refused()
+        self.assertIn(b"\r\nX-Broker-API-Request-Identity: r-1\r\n", self.connection.received())
 
     def test_chunked(self) -> None:
         """A body of unknown length is refused as soon as it is over the limit."""

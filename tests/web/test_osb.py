@@ -5,7 +5,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from dockerbroker import errors
-from dockerbroker.web.osb import STATUS, check_identifier, failure
+from dockerbroker.web.osb import STATUS, failure
 
 
 class StatusTests(SynchronousTestCase):
@@ -22,18 +22,19 @@ class StatusTests(SynchronousTestCase):
             errors.Gone: 410,
             errors.UnsupportedVersion: 412,
             errors.TooLarge: 413,
+            errors.AsyncRequired: 422,
             errors.ConcurrencyError: 422,
             errors.MaintenanceInfoConflict: 422,
+            errors.UpdateRefused: 422,
             errors.NoCapacity: 503,
             errors.Unavailable: 503,
         }
+        coded = {errors.AsyncRequired, errors.ConcurrencyError, errors.MaintenanceInfoConflict}
         every: list[Any] = [found for found in vars(errors).values() if isinstance(found, type)]
         for kind in every:
             error = kind("It is so.", ended=True) if kind is errors.ExecutableOverrun else kind("It is so.")
-            status, body = failure(error)
-            self.assertEqual(status, expected.get(kind, 500), kind)
-            self.assertEqual(body["description"], "It is so.")
-            self.assertEqual(body.get("error"), kind.__name__ if status == 422 else None)
+            code = {"error": kind.__name__} if kind in coded else {}
+            self.assertEqual(failure(error), (expected.get(kind, 500), {"description": "It is so.", **code}))
 
     def test_order(self) -> None:
         """In the table a class stands before its bases, so that it is found."""
@@ -42,14 +43,16 @@ class StatusTests(SynchronousTestCase):
             for later in kinds[position + 1 :]:
                 self.assertFalse(issubclass(later, kind), (later, kind))
 
-
-class IdentifierTests(SynchronousTestCase):
-    """What an id of a platform may be."""
-
-    def test_bounds(self) -> None:
-        """From 1 to 255 characters are an id, whatever their size in bytes."""
-        for identifier in ("x", "x" * 255, "\U0001f600" * 255, " ", "..."):
-            self.assertEqual(check_identifier("instance id", identifier), identifier)
-        for identifier in ("", "x" * 256, ".", "..", "a/b", "\x00", "\x7f", "\x85", "a\n"):
-            error = self.assertRaises(errors.InvalidRequest, check_identifier, "binding id", identifier)
-            self.assertIn("The binding id must", error.description)
+    def test_consequences(self) -> None:
+        """What a failure means for the instance is told where it is known, and only there."""
+        for usable in (True, False, None):
+            for repeatable in (True, False, None):
+                error = errors.OperationFailed(
+                    "It failed.", instance_usable=usable, update_repeatable=repeatable
+                )
+                expected: dict[str, Any] = {"description": "It failed."}
+                if usable is not None:
+                    expected["instance_usable"] = usable
+                if repeatable is not None:
+                    expected["update_repeatable"] = repeatable
+                self.assertEqual(failure(error), (500, expected))

@@ -6,7 +6,7 @@ import time
 import sqlalchemy as sa
 from alembic import op
 
-from dockerbroker.persisters.columns import Identifier, document
+from dockerbroker.persisters.columns import Identifier, Number, document
 
 revision = "0001"
 down_revision = None
@@ -21,6 +21,7 @@ def upgrade() -> None:
     _create_instances()
     _create_bindings()
     _create_port_leases()
+    _create_conditions()
     _create_operations()
 
 
@@ -97,25 +98,56 @@ def _create_port_leases() -> None:
     op.create_index("port_leases_instance_id", "port_leases", ["instance_id"])
 
 
+def _create_conditions() -> None:
+    op.create_table(
+        "conditions",
+        sa.Column("instance_id", Identifier, nullable=False),
+        sa.Column("condition", document(), nullable=False),
+        sa.PrimaryKeyConstraint("instance_id", name="conditions_pk"),
+        _belongs_to_instance("conditions_instance_id_fk"),
+    )
+
+
 def _create_operations() -> None:
     op.create_table(
         "operations",
+        sa.Column("number", Number, autoincrement=True, nullable=False),
         sa.Column("id", Identifier, nullable=False),
         sa.Column("instance_id", Identifier, nullable=False),
+        sa.Column("binding_id", Identifier),
+        sa.Column("kept_for", Identifier),
         sa.Column("phase", Identifier, nullable=False),
+        sa.Column("is_over", sa.Boolean, nullable=False),
         sa.Column("epoch", sa.Integer, nullable=False),
         sa.Column("owner", Identifier),
         sa.Column("lease_until", sa.Double),
+        sa.Column("deadline", sa.Double, nullable=False),
+        sa.Column("is_cancelled", sa.Boolean, nullable=False, server_default=sa.false()),
+        sa.Column("finished_at", sa.Double),
         sa.Column("document", document(), nullable=False),
-        sa.PrimaryKeyConstraint("id", name="operations_pk"),
-        sa.CheckConstraint(
-            "(phase IN ('succeeded', 'failed')) = (lease_until IS NULL)",
-            name=op.f("operations_over_unleased"),
-        ),
-        sa.CheckConstraint("lease_until IS NOT NULL OR owner IS NULL", name=op.f("operations_over_unowned")),
+        *_operation_constraints(),
     )
     op.create_index("operations_lease_until", "operations", ["lease_until"])
     op.create_index("operations_owner", "operations", ["owner"])
+    op.create_index("operations_is_over", "operations", ["is_over", "number"])
+    op.create_index("operations_instance_id", "operations", ["instance_id", "binding_id", "number"])
+    op.create_index("operations_kept_for", "operations", ["kept_for", "finished_at", "number"])
+
+
+def _operation_constraints() -> list[sa.Constraint]:
+    return [
+        sa.PrimaryKeyConstraint("number", name="operations_pk"),
+        sa.UniqueConstraint("id", name="operations_id"),
+        sa.CheckConstraint(
+            "(phase IN ('succeeded', 'failed')) = is_over",
+            name=op.f("operations_over"),
+        ),
+        sa.CheckConstraint("(lease_until IS NULL) = is_over", name=op.f("operations_over_unleased")),
+        sa.CheckConstraint("lease_until IS NOT NULL OR owner IS NULL", name=op.f("operations_over_unowned")),
+        sa.ForeignKeyConstraint(
+            ["kept_for"], ["instances.id"], ondelete="SET NULL", name="operations_kept_for_fk"
+        ),
+    ]
 
 
 def _belongs_to_instance(name: str) -> sa.ForeignKeyConstraint:

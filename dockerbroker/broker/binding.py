@@ -1,0 +1,129 @@
+"""Bindings, as a platform asks for them."""
+
+from attrs import define, evolve
+
+from dockerbroker.broker.beginning import Beginning, Begun
+from dockerbroker.errors import InvalidRequest, OperationFailed
+from dockerbroker.model.catalog import chosen
+from dockerbroker.model.instances import BindingState, OperationKind, ServiceBinding, ServiceInstance
+from dockerbroker.model.requests import Accepted, BindRequest, Bound, DeleteRequest
+from dockerbroker.model.schemas import check_parameters
+from dockerbroker.model.transitions import (
+    Done,
+    Halt,
+    Join,
+    bind_decision,
+    check_predecessor,
+    require_asynchronous,
+    unbind_decision,
+)
+from dockerbroker.persisters.interfaces import IPersister
+
+
+@define(eq=False)
+class Bindings:
+    """Makes and removes bindings."""
+
+    persister: IPersister
+    beginning: Beginning
+
+    async def bind(self, request: BindRequest) -> Bound | Accepted:
+        """Make a binding, or return the one that is there with the same attributes."""
+        deadline = self.beginning.deadline()
+        instance = await self.persister.instance(request.instance_id)
+        if instance is None and request.predecessor_binding_id is None:
+            chosen(await self.persister.images(), request.service_id, request.plan_id)
+        # Cloud Controller refuses a binding that comes later and cannot be fetched.
+        asynchronous = request.accepts_incomplete and (
+            instance is not None and instance.definition.bindings_retrievable
+        )
+        settled = await self.beginning.settle(
+            lambda: self._bind(request, deadline, asynchronous=asynchronous), deadline
+        )
+        if isinstance(settled, Bound):
+            return settled
+        accepted = await self.beginning.outcome(settled, deadline, asynchronous=asynchronous)
+        if accepted is not None:
+            return accepted
+        made = await self.persister.binding(request.instance_id, request.binding_id)
+        if made is None:
+            raise OperationFailed("The binding was made, and removed at once by another request.")
+        return Bound(binding=made, created=True)
+
+    async def _bind(self, request: BindRequest, deadline: float, *, asynchronous: bool) -> Bound | Begun:
+        instance = await self.persister.instance(request.instance_id)
+        stored = await self.persister.binding(request.instance_id, request.binding_id)
+        match bind_decision(request, instance, stored, await self.beginning.running(instance)):
+            case Done():
+                assert stored is not None
+                return Bound(binding=stored, created=False)
+            case Join(operation_id):
+                return Begun(operation_id=operation_id, is_own=False)
+        assert instance is not None
+        binding = await self._wanted(request, instance)
+        require_asynchronous(instance.plan, accepts_incomplete=asynchronous)
+        within = self.beginning.within(
+            deadline, asynchronous=asynchronous, plan_seconds=instance.plan.maximum_polling_duration
+        )
+        work = await self.beginning.begin(OperationKind.BIND, instance, binding, within=within)
+        return self.beginning.launch(work, within)
+
+    async def _wanted(self, request: BindRequest, instance: ServiceInstance) -> ServiceBinding:
+        """Return the binding as it is to be; a rotation takes over what its predecessor has."""
+        wanted = ServiceBinding(
+            instance_id=request.instance_id,
+            id=request.binding_id,
+            app_guid=request.app_guid,
+            bind_resource=request.bind_resource,
+            parameters=request.parameters,
+            context=request.context,
+            created_at=self.beginning.wall(),
+        )
+        if request.predecessor_binding_id is None:
+            check_parameters(instance.plan, "bind", request.parameters.reveal())
+            return wanted
+        if request.predecessor_binding_id == request.binding_id:
+            raise InvalidRequest("A binding cannot be its own predecessor.")
+        predecessor = await self.persister.binding(instance.id, request.predecessor_binding_id)
+        check_predecessor(request, instance, predecessor, self.beginning.wall())
+        assert predecessor is not None
+        return evolve(
+            wanted,
+            predecessor_id=predecessor.id,
+            app_guid=predecessor.app_guid,
+            bind_resource=predecessor.bind_resource,
+            parameters=predecessor.parameters,
+            context={**predecessor.context, **request.context},
+        )
+
+    async def unbind(self, request: DeleteRequest) -> Accepted | None:
+        """Remove a binding; raises `Gone` when there is none."""
+        deadline = self.beginning.deadline()
+        settled = await self.beginning.settle(lambda: self._unbind(request, deadline), deadline)
+        return await self.beginning.outcome(settled, deadline, asynchronous=request.accepts_incomplete)
+
+    async def _unbind(self, request: DeleteRequest, deadline: float) -> Begun:
+        assert request.binding_id is not None
+        instance = await self.persister.instance(request.instance_id)
+        if instance is not None:
+            require_asynchronous(instance.plan, accepts_incomplete=request.accepts_incomplete)
+        stored = await self.persister.binding(request.instance_id, request.binding_id)
+        running = await self.beginning.running(instance)
+        decision = unbind_decision(request, instance, stored, running)
+        if isinstance(decision, Join):
+            return Begun(operation_id=decision.operation_id, is_own=False)
+        assert instance is not None
+        assert stored is not None
+        within = self.beginning.within(
+            deadline,
+            asynchronous=request.accepts_incomplete,
+            plan_seconds=instance.plan.maximum_polling_duration,
+        )
+        work = await self.beginning.begin(
+            OperationKind.UNBIND,
+            instance,
+            evolve(stored, state=BindingState.UNBINDING),
+            within=within,
+            halts=running if isinstance(decision, Halt) else None,
+        )
+        return self.beginning.launch(work, within)

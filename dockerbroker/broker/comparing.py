@@ -1,0 +1,217 @@
+"""Compares rows with Docker: starts what has stopped, notes what is wrong, removes what is left over."""
+
+from collections.abc import AsyncIterator, Callable, Iterable
+from typing import ClassVar
+
+from attrs import define, field
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import TimeoutError as DeadlinePassed
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import LoopingCall, deferLater
+from twisted.logger import Logger
+
+from dockerbroker.broker.observing import Observer
+from dockerbroker.broker.reaping import Reaped, Reaper
+from dockerbroker.broker.together import together
+from dockerbroker.engines.interfaces import Engines
+from dockerbroker.errors import BrokerError, EngineUnreachable, OutcomeUnknown
+from dockerbroker.model.instances import ServiceInstance
+from dockerbroker.model.orphans import Claims, claims_of, merged
+from dockerbroker.model.world import (
+    Action,
+    Note,
+    Place,
+    Standing,
+    Start,
+    World,
+    is_settled,
+    place_of,
+    plan_rows,
+)
+from dockerbroker.persisters.interfaces import IPersister
+
+#: Seconds between two passes, and the longest random pause before each.
+PERIOD = 30.0
+JITTER = 3.0
+#: A pass may take so much of a processor's time, as a share of what passes until the next one.
+SHARE = 0.05
+#: The longest time between two passes, in seconds, whatever they take.
+LONGEST = 3600.0
+#: A pass that takes longer hangs, and is given up; seconds.
+PASS_DEADLINE = 1800.0
+#: How long the record of an operation is kept after its end, in seconds: platforms poll so long at most.
+KEPT = 7 * 86400.0
+#: How many records are deleted in a pass.
+_MOST_FORGOTTEN = 1000
+#: How many instances are read at once.
+PAGE = 500
+#: How many unfinished operations are read; rows tell by themselves, too, that an operation holds them.
+_MOST_OPERATIONS = 10_000
+
+
+@define(eq=False, kw_only=True)
+class Comparer:
+    """Compares all rows with all hosts, periodically.
+
+    `wall` returns seconds since 1970; `spent` the seconds of a processor that this process has taken, so that
+    passes become rarer when they take long; `jitter` a random part of a pause.
+    """
+
+    _log: ClassVar[Logger] = Logger()
+
+    persister: IPersister
+    engines: Engines
+    clock: IReactorTime
+    wall: Callable[[], float]
+    spent: Callable[[], float]
+    jitter: Callable[[float], float]
+    observer: Observer = field(init=False)
+    reaper: Reaper = field(init=False)
+    _loop: LoopingCall = field(init=False)
+    _cluster_id: str | None = field(default=None, init=False)
+    _standings: dict[str, Standing] = field(factory=dict, init=False)
+    _not_before: float = field(default=0.0, init=False)
+    _passing: Deferred[None] | None = field(default=None, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Prepare the loop on the broker's own clock."""
+        self.observer = Observer(self.persister, self.engines, self.clock)
+        self.reaper = Reaper(self.persister, self.engines, self.clock)
+        self._loop = LoopingCall(self._turn)
+        self._loop.clock = self.clock
+
+    def start(self) -> None:
+        """Begin; the first pass comes after a period."""
+        self._loop.start(PERIOD, now=False)
+
+    def stop(self) -> None:
+        """End; what a pass has asked of Docker may still be done, and nothing else is asked."""
+        if self._loop.running:
+            self._loop.stop()
+        if self._passing is not None:
+            self._passing.cancel()
+
+    def _turn(self) -> Deferred[None] | None:
+        if self.clock.seconds() < self._not_before:
+            return None
+        self._passing = Deferred.fromCoroutine(self._pass())
+        return self._passing
+
+    async def _pass(self) -> None:
+        # One uncaught error would end the loop for ever.
+        before = self.spent()
+        try:
+            await deferLater(self.clock, self.jitter(JITTER))
+            await Deferred.fromCoroutine(self.compare()).addTimeout(PASS_DEADLINE, self.clock)
+        except CancelledError:
+            return
+        except DeadlinePassed:
+            self._fail("it took longer than any pass may")
+        except BrokerError as error:
+            self._fail(error.description)
+        except Exception:  # noqa: BLE001
+            self._fail("a defect")
+            self._log.failure("comparing")
+        pause = min((self.spent() - before) / SHARE, LONGEST)
+        self._not_before = self.clock.seconds() + pause
+
+    def _fail(self, why: str) -> None:
+        self.reaper.begin_again()
+        self._log.warn("comparing the database with the Docker hosts: {why}", why=why)
+
+    async def compare(self) -> Reaped:
+        """Do one pass; raises `Unavailable` when the database does not answer."""
+        cluster_id = await self._known_cluster()
+        # The world first, then the rows: a row is written before its container is made, so what has none
+        # when the rows are read is truly without.
+        world = await self.observer.look(cluster_id)
+        claims = await self._compare_rows(world)
+        reaped = await self.reaper.reap(world, claims, cluster_id)
+        await self.persister.forget(self.wall() - KEPT, _MOST_FORGOTTEN)
+        return reaped
+
+    async def _known_cluster(self) -> str:
+        found = await self.persister.cluster_id()
+        if self._cluster_id is None:
+            self._cluster_id = found
+        if found != self._cluster_id:
+            raise BrokerError("The database is not the one with which the broker was started.")
+        return found
+
+    async def _compare_rows(self, world: World) -> Claims:
+        busy = await busy_instances(self.persister)
+        conditions = await self.persister.conditions()
+        claims: list[Claims] = []
+        standings: dict[str, Standing] = {}
+        actions: list[Action] = []
+        async for page in pages(self.persister):
+            claims.append(claims_of(page, busy, world))
+            now = self.clock.seconds()
+            judgement = plan_rows(page, busy, world, self._standings, conditions, now)
+            standings.update(judgement.standings)
+            actions += judgement.actions
+        self._standings = standings
+        await self._act(actions)
+        return merged(claims)
+
+    async def _act(self, actions: Iterable[Action]) -> None:
+        starts: dict[Place, list[Start]] = {}
+        for action in actions:
+            match action:
+                case Note():
+                    await self._note(action)
+                case Start():
+                    starts.setdefault(place_of(action.host.key), []).append(action)
+        await together(self._start_all(one) for one in starts.values())
+
+    async def _note(self, note: Note) -> None:
+        self._log.info(
+            "{instance}: {condition}",
+            instance=note.instance_id,
+            condition=note.condition or "it is as it should be again.",
+        )
+        await self.persister.set_condition(note.instance_id, note.condition)
+
+    async def _start_all(self, starts: Iterable[Start]) -> None:
+        """Start the containers of one host, one after the other, until it does not answer."""
+        for start in starts:
+            try:
+                await self._start(start)
+            except (EngineUnreachable, OutcomeUnknown) as error:
+                self._log.warn(
+                    "starting {instance}: {why}", instance=start.instance_id, why=error.description
+                )
+                return
+            except BrokerError as error:
+                self._log.warn(
+                    "starting {instance}: {why}", instance=start.instance_id, why=error.description
+                )
+
+    async def _start(self, start: Start) -> None:
+        # An operation may have begun meanwhile, and what it has stopped must not be started.
+        instance = await self.persister.instance(start.instance_id)
+        if instance is None or not is_settled(instance, frozenset()):
+            return
+        if instance.container_id == start.container_id:
+            self._log.info("starting the stopped container of {instance}", instance=instance.id)
+            await self.engines(start.host).start(start.container_id)
+
+
+async def busy_instances(persister: IPersister) -> frozenset[str]:
+    """Return the ids of the instances on which operations are not over."""
+    operations = await persister.operations(unfinished=True, limit=_MOST_OPERATIONS)
+    return frozenset(operation.instance_id for operation in operations)
+
+
+async def pages(persister: IPersister) -> AsyncIterator[list[ServiceInstance]]:
+    """Yield all instances, a page at a time, so that neither the database nor the broker stops for long."""
+    after = ""
+    while page := await persister.instances(after, PAGE):
+        yield page
+        after = page[-1].id
+
+
+async def read_claims(persister: IPersister, world: World) -> Claims:
+    """Return what all rows lay claim to; the world was seen before."""
+    busy = await busy_instances(persister)
+    return merged([claims_of(page, busy, world) async for page in pages(persister)])

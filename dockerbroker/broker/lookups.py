@@ -1,0 +1,42 @@
+"""What a platform looks at: instances, bindings, and how operations stand."""
+
+from collections.abc import Callable
+
+from attrs import define
+
+from dockerbroker.errors import NotFound
+from dockerbroker.model.fetching import fetched_binding, fetched_instance
+from dockerbroker.model.instances import ServiceBinding, ServiceInstance
+from dockerbroker.model.polling import last_operation
+from dockerbroker.model.requests import FetchRequest, LastOperation, PollRequest
+from dockerbroker.persisters.interfaces import IPersister
+
+
+@define(eq=False)
+class Lookups:
+    """Answers questions and changes nothing; `wall` returns seconds since 1970."""
+
+    persister: IPersister
+    wall: Callable[[], float]
+
+    async def instance(self, request: FetchRequest) -> ServiceInstance:
+        """Return an instance that was made; raises `NotFound`, or `ConcurrencyError` while it changes."""
+        return fetched_instance(request, await self.persister.instance(request.instance_id))
+
+    async def binding(self, request: FetchRequest) -> ServiceBinding:
+        """Return a binding that was made; raises `NotFound`."""
+        assert request.binding_id is not None
+        instance = await self.persister.instance(request.instance_id)
+        binding = await self.persister.binding(request.instance_id, request.binding_id)
+        if instance is None or binding is None:
+            raise NotFound(f"The binding {request.binding_id!r} does not exist.")
+        return fetched_binding(instance, binding)
+
+    async def last_operation(self, request: PollRequest) -> LastOperation:
+        """Return how an operation stands, also of what is gone; raises `NotFound`."""
+        if request.operation_id is not None:
+            operation = await self.persister.operation(request.operation_id)
+        else:
+            operation = await self.persister.last_operation(request.instance_id, request.binding_id)
+        instance = await self.persister.instance(request.instance_id)
+        return last_operation(request, operation, instance, self.wall())

@@ -1,0 +1,104 @@
+"""Updates of service instances, as a platform asks for them."""
+
+from attrs import define, evolve
+
+from dockerbroker.broker.beginning import Beginning, Begun
+from dockerbroker.broker.placing import Placing, with_dashboard
+from dockerbroker.errors import EngineError, NoCapacity, OperationFailed
+from dockerbroker.model.catalog import ImageDefinition, chosen
+from dockerbroker.model.instances import InstanceState, OperationKind, ServiceInstance
+from dockerbroker.model.requests import Accepted, Updated, UpdateRequest
+from dockerbroker.model.schemas import check_parameters
+from dockerbroker.model.steps import forward_steps
+from dockerbroker.model.transitions import Done, Join, require_asynchronous
+from dockerbroker.model.updates import Record, check_request, successor, update_decision
+from dockerbroker.persisters.interfaces import IPersister
+
+
+@define(eq=False)
+class Updating:
+    """Moves instances to other plans, parameters and versions."""
+
+    persister: IPersister
+    placing: Placing
+    beginning: Beginning
+
+    async def update(self, request: UpdateRequest) -> Updated | Accepted:
+        """Change an instance, or return it when it is as asked for.
+
+        Raises `NotFound`, `InvalidRequest`, `UpdateRefused`, `MaintenanceInfoConflict`, `AsyncRequired` or
+        `ConcurrencyError` before anything is changed.
+        """
+        deadline = self.beginning.deadline()
+        settled = await self.beginning.settle(lambda: self._update(request, deadline), deadline)
+        if isinstance(settled, Updated):
+            return settled
+        accepted = await self.beginning.outcome(settled, deadline, asynchronous=request.accepts_incomplete)
+        if accepted is not None:
+            return accepted
+        return await self._updated(request)
+
+    async def _updated(self, request: UpdateRequest) -> Updated:
+        changed = await self.persister.instance(request.instance_id)
+        if changed is None:
+            raise OperationFailed("The service instance was updated, and removed at once by another request.")
+        return Updated(instance=changed)
+
+    async def _update(self, request: UpdateRequest, deadline: float) -> Updated | Begun:
+        instance = check_request(request, await self.persister.instance(request.instance_id))
+        running = await self.beginning.running(instance)
+        wanted = successor(request, instance, await self._offered(request, instance))
+        if parameters := request.parameters.reveal():
+            check_parameters(wanted.plan, "update", parameters)
+        match update_decision(request, instance, wanted, running):
+            case Done():
+                return Updated(instance=instance)
+            case Record():
+                await self.beginning.record(evolve(instance, successor=wanted))
+                return await self._updated(request)
+            case Join(operation_id):
+                return Begun(operation_id=operation_id, is_own=False, instance=instance.successor)
+        require_asynchronous(wanted.plan, accepts_incomplete=request.accepts_incomplete)
+        return await self._begin(request, instance, wanted, deadline)
+
+    async def _offered(self, request: UpdateRequest, instance: ServiceInstance) -> ImageDefinition | None:
+        """Return what the catalog offers now under the plan that the instance is to have.
+
+        Raises `InvalidRequest` for another plan that is not offered; the present one may have been removed.
+        """
+        images = await self.persister.images()
+        plan_id = request.plan_id or instance.plan.id
+        if plan_id != instance.plan.id:
+            return chosen(images, request.service_id, plan_id)
+        of_service = (image for image in images if image.service_id == request.service_id)
+        return next((found for image in of_service if (found := image.narrowed(plan_id))), None)
+
+    async def _begin(
+        self, request: UpdateRequest, instance: ServiceInstance, wanted: ServiceInstance, deadline: float
+    ) -> Updated | Begun:
+        replaces = wanted.generation != instance.generation
+        wanted = await self._refitted(wanted) if replaces else with_dashboard(wanted)
+        changing = evolve(
+            instance,
+            state=InstanceState.UPDATING,
+            successor=wanted,
+            # Volumes that only the successor has are the instance's from now on, to be removed with it.
+            volumes={**instance.volumes, **wanted.volumes},
+        )
+        if not forward_steps(OperationKind.UPDATE, changing):
+            await self.beginning.record(changing)
+            return Updated(instance=wanted)
+        within = self.beginning.within(
+            deadline,
+            asynchronous=request.accepts_incomplete,
+            plan_seconds=wanted.plan.maximum_polling_duration,
+        )
+        work = await self.beginning.begin(OperationKind.UPDATE, changing, None, within=within)
+        begun = self.beginning.launch(work, within)
+        return evolve(begun, instance=wanted)
+
+    async def _refitted(self, wanted: ServiceInstance) -> ServiceInstance:
+        try:
+            return await self.placing.refit(wanted, within=self.beginning.limits.place)
+        except (EngineError, NoCapacity) as error:
+            raise NoCapacity(f"The service instance cannot be updated now: {error.description}") from error

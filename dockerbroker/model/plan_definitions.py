@@ -1,0 +1,189 @@
+"""The plans of image definitions, as their JSON has them."""
+
+import posixpath
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from dockerbroker.model.members import Members, shown
+from dockerbroker.model.plans import RESTARTS, ContainerOptions, MaintenanceInfo, Plan
+
+#: Docker refuses a smaller limit (6 MiB).
+LEAST_MEMORY: Final = 6 * 1024 * 1024
+_MOST_MEMORY: Final = 2**50
+_LEAST_CPUS: Final = 0.01
+_MOST_CPUS: Final = 1024
+#: The most that a Linux kernel counts.
+_MOST_PIDS: Final = 4_194_304
+_LONGEST_POLLING: Final = 2**31 - 1
+
+#: As `docker run --memory` reads it: 256m, 1g, 1.5GiB.
+_MEMORY: Final = re.compile(r"(\d{1,15}(?:\.\d{1,6})?) ?(?:([kmgt])(?:i?b)?|b)?\Z", re.ASCII | re.IGNORECASE)
+_UNITS: Final = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3, "t": 1024**4}
+_VOLUME_NAME: Final = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,63}\Z")
+_KERNEL_FOLDERS: Final = ("/proc", "/sys", "/dev")
+_LONGEST_PATH: Final = 1024
+_OPTIONS: Final = ("environment", "command", "memory", "cpus", "pids", "restart", "volumes")
+
+
+def read_plan(members: Members, image_name: str, *, exists: bool) -> Plan:
+    """Read a plan from folded members; complaints are left in them.
+
+    `exists` says that the container is there already, so that nothing can be asked of it.
+    """
+    name = members.short_text("name", required=True)
+    return Plan(
+        id=members.short_text("id") or f"{image_name}_{name}",
+        name=name,
+        description=members.text_or_none("description"),
+        free=members.truth("free", default=True),
+        metadata=members.object("metadata"),
+        schemas=members.object("schemas"),
+        maintenance=_read_maintenance(members),
+        maximum_polling_duration=members.integer("maximumpollingduration", 0, least=1, most=_LONGEST_POLLING)
+        or None,
+        bindable=_truth_or_none(members, "bindable"),
+        updateable=_truth_or_none(members, "planupdateable"),
+        binding_rotatable=members.truth("bindingrotatable", default=False),
+        asynchronous_only=members.truth("asynchronousonly", default=False),
+        options=_read_options(members, exists=exists),
+    )
+
+
+def encode_plan(plan: Plan, image_name: str) -> dict[str, Any]:
+    """Encode a plan; what is absent, or as it would be anyway, is left out."""
+    usual = Plan(id=f"{image_name}_{plan.name}", name=plan.name)
+    document = {
+        "Id": plan.id,
+        "Description": plan.description,
+        "Free": plan.free,
+        "Metadata": dict(plan.metadata),
+        "Schemas": dict(plan.schemas),
+        "Maximumpollingduration": plan.maximum_polling_duration,
+        "Bindable": plan.bindable,
+        "Planupdateable": plan.updateable,
+        "Bindingrotatable": plan.binding_rotatable,
+        "Asynchronousonly": plan.asynchronous_only,
+    }
+    defaults = {
+        "Id": usual.id,
+        "Free": True,
+        "Metadata": {},
+        "Schemas": {},
+        "Bindingrotatable": False,
+        "Asynchronousonly": False,
+    }
+    changed = {key: value for key, value in document.items() if value != defaults.get(key)}
+    return {"Name": plan.name, **changed, **_encode_maintenance(plan), **_encode_options(plan.options)}
+
+
+def _truth_or_none(members: Members, key: str) -> bool | None:
+    return members.truth(key, default=False) if members.has(key) else None
+
+
+def _read_maintenance(members: Members) -> MaintenanceInfo | None:
+    if not members.has("maintenanceinfo"):
+        return None
+    info = members.section("maintenanceinfo")
+    return MaintenanceInfo(
+        version=info.text("version", required=True), description=info.text_or_none("description")
+    )
+
+
+def _encode_maintenance(plan: Plan) -> dict[str, Any]:
+    if plan.maintenance is None:
+        return {}
+    document = {"Version": plan.maintenance.version}
+    if plan.maintenance.description is not None:
+        document["Description"] = plan.maintenance.description
+    return {"Maintenanceinfo": document}
+
+
+def _read_options(members: Members, *, exists: bool) -> ContainerOptions:
+    if exists:
+        for key in _OPTIONS:
+            if members.has(key):
+                members.complain(key, "is not possible with containername, whose container exists already")
+        return ContainerOptions()
+    return ContainerOptions(
+        environment=_read_environment(members),
+        command=_read_command(members),
+        memory=_read_memory(members),
+        cpus=members.number("cpus", 0, least=_LEAST_CPUS, most=_MOST_CPUS) or None,
+        pids=members.integer("pids", 0, least=1, most=_MOST_PIDS) or None,
+        restart=_read_restart(members),
+        volumes=_read_volumes(members),
+    )
+
+
+def _encode_options(options: ContainerOptions) -> dict[str, Any]:
+    usual = ContainerOptions()
+    document: dict[str, Any] = {
+        "Environment": dict(options.environment) or None,
+        "Command": list(options.command) or None,
+        "Memory": options.memory,
+        "Cpus": options.cpus,
+        "Pids": options.pids,
+        "Restart": options.restart if options.restart != usual.restart else None,
+        "Volumes": dict(options.volumes) or None,
+    }
+    return {key: value for key, value in document.items() if value is not None}
+
+
+def _read_environment(members: Members) -> Mapping[str, str]:
+    environment = members.text_object("environment")
+    for name in environment:
+        if not name or "=" in name or not name.isprintable():
+            members.complain("environment", f"{shown(name)} is not the name of a variable")
+    return environment
+
+
+def _read_command(members: Members) -> tuple[str, ...]:
+    command = members.texts("command")
+    if command and not command[0]:
+        members.complain("command", "must begin with a program")
+    return command
+
+
+def _read_memory(members: Members) -> int | None:
+    if not members.has("memory"):
+        return None
+    value = members.document["memory"]
+    if isinstance(value, str) and (match := _MEMORY.match(value)):
+        value = int(float(match[1]) * _UNITS[(match[2] or "").lower()])
+    if isinstance(value, bool) or not isinstance(value, int) or not LEAST_MEMORY <= value <= _MOST_MEMORY:
+        members.complain("memory", "must be bytes, or such as 256m or 1g; at least 6m, as Docker wants")
+        return None
+    return value
+
+
+def _read_restart(members: Members) -> str:
+    restart = members.text("restart", RESTARTS[0])
+    if restart not in RESTARTS:
+        members.complain("restart", f"must be {', '.join(RESTARTS[:-1])} or {RESTARTS[-1]}")
+    return restart
+
+
+def _read_volumes(members: Members) -> Mapping[str, str]:
+    volumes = members.text_object("volumes")
+    paths: set[str] = set()
+    for name, path in volumes.items():
+        if not _VOLUME_NAME.match(name):
+            sentence = "must have letters, digits, '_', '.' and '-' alone (64 at most), the first two first"
+            members.complain("volumes", f"the name {shown(name)} {sentence}")
+        if (wrong := _wrong_path(path)) is not None:
+            members.complain("volumes", f"the path of {shown(name)} {wrong}")
+        elif path in paths:
+            members.complain("volumes", f"the path of {shown(name)} is that of another volume")
+        paths.add(path)
+    return volumes
+
+
+def _wrong_path(path: str) -> str | None:
+    """Return what is wrong with the place of a volume in a container, or None."""
+    plain = path.startswith("/") and not path.startswith("//") and posixpath.normpath(path) == path
+    if not plain or ":" in path or not path.isprintable() or len(path) > _LONGEST_PATH:
+        return "must be absolute, without '..', '.', '//', ':' and a slash at its end"
+    if path == "/" or any(path == folder or path.startswith(f"{folder}/") for folder in _KERNEL_FOLDERS):
+        return f"must not be / and not in {', '.join(_KERNEL_FOLDERS)}"
+    return None

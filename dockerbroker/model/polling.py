@@ -1,0 +1,45 @@
+"""What a platform that polls is told (OSB section Polling Last Operation)."""
+
+from dockerbroker.errors import NotFound
+from dockerbroker.model.instances import Operation, Phase, ServiceInstance
+from dockerbroker.model.progress import sentence
+from dockerbroker.model.requests import LastOperation, PollRequest
+
+#: When to poll again, in seconds. Cloud Controller never polls more often than once a minute.
+RETRY_AFTER = 5
+_STATES = {
+    Phase.FORWARD: "in progress",
+    Phase.FAILING: "in progress",
+    Phase.SUCCEEDED: "succeeded",
+    Phase.FAILED: "failed",
+}
+
+
+def is_waiting(operation: Operation) -> bool:
+    """Whether the operation has failed, and waits for a host to become reachable to be undone."""
+    return operation.phase is Phase.FAILING and operation.owner is None
+
+
+def last_operation(
+    request: PollRequest, operation: Operation | None, instance: ServiceInstance | None, now: float
+) -> LastOperation:
+    """Return the answer to a poll about that operation; `now` is in seconds since 1970.
+
+    An operation that failed and cannot be undone now is told as failed: it will be cleaned up. Raises
+    `NotFound` when the instance or binding has no such operation; never anything that Cloud Controller takes
+    for a final answer.
+    """
+    asked = (request.instance_id, request.binding_id)
+    if operation is None or (operation.instance_id, operation.binding_id) != asked:
+        what = "binding" if request.binding_id is not None else "service instance"
+        raise NotFound(f"The {what} {request.binding_id or request.instance_id!r} has no such operation.")
+    if is_waiting(operation):
+        return LastOperation(state="failed", description=operation.description)
+    state = _STATES[operation.phase]
+    return LastOperation(
+        state=state,
+        description=sentence(operation, instance, now),
+        retry_after=RETRY_AFTER if state == "in progress" else None,
+        instance_usable=operation.instance_usable if state == "failed" else None,
+        update_repeatable=operation.update_repeatable if state == "failed" else None,
+    )

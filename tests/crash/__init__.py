@@ -1,0 +1,1 @@
+"""Brokers that die at named points, and everything that must hold afterwards."""

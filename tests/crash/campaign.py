@@ -1,0 +1,169 @@
+"""Many trials: in each a broker dies where few have died so far, and then all that must hold is looked at."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from random import Random
+from typing import Any, Final
+
+from attrs import define, evolve, field
+from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent, globalLogPublisher
+from zope.interface import provider
+
+from dockerbroker.crashpoints import names, without_place
+from dockerbroker.engines.interfaces import IEngine, IExecutor
+from dockerbroker.persisters.interfaces import IPersister
+from tests.crash.databases import forget_templates
+from tests.crash.trial import Outcome, Trial, run
+from tests.crash.world import Death
+
+#: All points, without places.
+POINTS: Final = frozenset(
+    [*names(IPersister, "persister"), *names(IEngine, "engine"), *names(IExecutor, "executor")]
+)
+#: More failures than these tell nothing new.
+_MOST_FAILURES: Final = 20
+#: How many trials each scenario gets, and which scenarios are played on a file of SQLite.
+DEATHS: Final = 5
+SQLITE_EVERY: Final = 4
+
+
+@define
+class Tally:
+    """What a campaign has seen so far: how often brokers died at each point, and what was wrong."""
+
+    trials: int = 0
+    deaths: Counter[str] = field(factory=Counter)
+    reached: Counter[str] = field(factory=Counter)
+    failures: list[str] = field(factory=list)
+
+    def add(self, outcome: Outcome) -> None:
+        """Count a trial."""
+        self.trials += 1
+        self.deaths.update(outcome.died_at)
+        for reached in outcome.reached:
+            self.reached.update(reached)
+        if outcome.complaints:
+            self.failures.append(outcome.report())
+
+    def merge(self, other: Tally) -> None:
+        """Count what another process has seen."""
+        self.trials += other.trials
+        self.deaths.update(other.deaths)
+        self.reached.update(other.reached)
+        self.failures += other.failures
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it for another process."""
+        return {
+            "trials": self.trials,
+            "deaths": self.deaths,
+            "reached": self.reached,
+            "failures": self.failures[:_MOST_FAILURES],
+        }
+
+    @classmethod
+    def from_json(cls, document: dict[str, Any]) -> Tally:
+        """Return what another process has seen."""
+        return cls(
+            trials=document["trials"],
+            deaths=Counter(document["deaths"]),
+            reached=Counter(document["reached"]),
+            failures=document["failures"],
+        )
+
+    def calls(self) -> Counter[str]:
+        """Return how often brokers died at each point, whatever the place."""
+        total: Counter[str] = Counter()
+        for name, count in self.deaths.items():
+            total[without_place(name)] += count
+        return total
+
+    def coverage(self) -> str:
+        """Return a table of all points that were reached."""
+        lines = [f"{self.deaths[name]:6}  {name}" for name in sorted(self.reached)]
+        hit = sum(1 for name in self.reached if self.deaths[name])
+        return "\n".join(
+            [*lines, f"{self.trials} trials, {self.deaths.total()} deaths, {hit} of {len(lines)} points"]
+        )
+
+
+@define
+class Campaign:
+    """What is to be tried: `trials` trials, a few for each scenario, which are of the seeds from `seed` on.
+
+    `point` is a point at which brokers die, by its name with or without a place; without it that point of a
+    scenario is taken at which the fewest brokers have died. With `double` the broker that takes over dies,
+    too. Without `database` most trials are in memory, where they are quick.
+    """
+
+    seed: int
+    trials: int
+    double: bool = False
+    point: str | None = None
+    database: str | None = None
+    tally: Tally = field(factory=Tally)
+
+    def run(self) -> Tally:
+        """Run all trials."""
+        seed = self.seed
+        try:
+            while self.tally.trials < self.trials and len(self.tally.failures) < _MOST_FAILURES:
+                self._scenario(seed)
+                seed += 1
+        finally:
+            forget_templates()
+        return self.tally
+
+    def _scenario(self, seed: int) -> None:
+        undisturbed = observed(Trial(seed=seed))
+        if undisturbed.complaints:
+            self.tally.add(undisturbed)
+            return
+        for number in range(min(DEATHS, self.trials - self.tally.trials)):
+            chance = Random(f"{seed} {number}")  # noqa: S311 - it must be repeatable
+            database = self.database or ("sqlite" if seed % SQLITE_EVERY == 0 else "memory")
+            self._deaths(Trial(seed=seed, database=database), undisturbed, chance)
+
+    def _deaths(self, trial: Trial, undisturbed: Outcome, chance: Random) -> None:
+        first = self._death(undisturbed.reached[0], chance)
+        outcome = observed(evolve(trial, deaths=first))
+        if self.double and first and not outcome.complaints and len(outcome.reached) > 1:
+            second = self._death(outcome.reached[1], chance)
+            outcome = observed(evolve(trial, deaths=first + second))
+        self.tally.add(outcome)
+
+    def _death(self, reached: Counter[str], chance: Random) -> tuple[Death, ...]:
+        candidates = [name for name in sorted(reached) if self.point in {None, name, without_place(name)}]
+        if not candidates:
+            return ()
+        chance.shuffle(candidates)
+        name = min(candidates, key=lambda one: self.tally.deaths[one])
+        return (Death(name, chance.randint(1, reached[name])),)
+
+
+def observed(trial: Trial) -> Outcome:
+    """Run a trial; what is logged as an error is a complaint."""
+    with _errors() as logged:
+        outcome = run(trial)
+    outcome.complaints += logged
+    return outcome
+
+
+@contextmanager
+def _errors() -> Iterator[list[str]]:
+    found: list[str] = []
+
+    @provider(ILogObserver)
+    def observe(event: LogEvent) -> None:
+        if event.get("log_level") in {LogLevel.error, LogLevel.critical}:
+            trace = event["log_failure"].getTraceback() if "log_failure" in event else ""
+            found.append(f"logged: {formatEvent(event)} {trace}")
+
+    globalLogPublisher.addObserver(observe)
+    try:
+        yield found
+    finally:
+        globalLogPublisher.removeObserver(observe)

@@ -1,0 +1,204 @@
+"""A private dockerd of the tests, that can be stopped in its tracks, killed and started again."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import ctypes
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import docker
+from attrs import define, field
+from docker.errors import DockerException
+
+from tests.engine_images import SEARCH_PATH, EngineUnavailableError
+from tests.engine_transport import ThrowawayAuthority, write_material
+from tests.polling import comes_true, free_port
+
+FOLDER_PREFIX = "dockerbroker-engine-"
+START_SECONDS = 60
+STOP_SECONDS = 30
+_LAZY_UNMOUNT = 2
+
+
+@define(eq=False)
+class PrivateDockerd:
+    """A dockerd with a folder of its own; it ends with the process that started it, if not before."""
+
+    folder: Path
+    authority: ThrowawayAuthority
+    tls_port: int
+    command: list[str]
+    owner: int = field(factory=os.getpid)
+    process: subprocess.Popen[bytes] = field(init=False)
+
+    @classmethod
+    def start(cls) -> PrivateDockerd:
+        """Start one and wait until it answers; raises EngineUnavailableError where that is not possible."""
+        if os.geteuid() != 0:
+            message = "no Docker Engine answers, and only root can start a private one"
+            raise EngineUnavailableError(message)
+        if shutil.which("dockerd", path=SEARCH_PATH) is None:
+            message = "no Docker Engine answers, and dockerd is not installed"
+            raise EngineUnavailableError(message)
+        _sweep()
+        authority = ThrowawayAuthority()
+        folder = Path(tempfile.mkdtemp(prefix=f"{FOLDER_PREFIX}{os.getpid()}-"))
+        paths = write_material(authority.server(), folder / "tls")
+        tls_port = free_port()
+        dockerd = cls(folder, authority, tls_port, _command(folder, tls_port, paths))
+        atexit.register(dockerd.stop)
+        dockerd.run()
+        return dockerd
+
+    @property
+    def unix_url(self) -> str:
+        """Where it listens without TLS."""
+        return f"unix://{self.folder}/docker.sock"
+
+    def run(self) -> None:
+        """Run it and wait until it answers: at first, or again after `kill`."""
+        # A session of its own: an interrupt must reach the tests alone, which then stop the engine.
+        with (self.folder / "dockerd.log").open("ab") as log:
+            environment = {**os.environ, "PATH": SEARCH_PATH}
+            self.process = subprocess.Popen(
+                self.command, stdout=log, stderr=log, env=environment, start_new_session=True
+            )
+        comes_true(lambda: self.process.poll() is not None or answers(self.unix_url), START_SECONDS)
+        if self.process.poll() is not None or not answers(self.unix_url):
+            lines = (self.folder / "dockerd.log").read_text(errors="replace").splitlines()[-3:]
+            message = f"the private dockerd did not start: {' / '.join(lines)}"
+            raise EngineUnavailableError(message)
+
+    def freeze(self) -> None:
+        """Let it do nothing any more, while the kernel goes on accepting its connections."""
+        self.process.send_signal(signal.SIGSTOP)
+        # A thread that takes the signal late lets the others go on until then.
+        comes_true(lambda: {_state(task) for task in _threads(self.process.pid)} <= {"T", ""}, STOP_SECONDS)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        self.process.send_signal(signal.SIGCONT)
+
+    def kill(self) -> None:
+        """Kill it and, as the kernel does then, its containerd, but no container.
+
+        A zombie that a pid file names would keep their successors from starting: dockerd is reaped here,
+        containerd may have nobody who does.
+        """
+        self.process.kill()
+        self.process.wait()
+        remembered = self.folder / "exec" / "containerd" / "containerd.pid"
+        with contextlib.suppress(OSError, ValueError):
+            pid = int(remembered.read_text())
+            comes_true(lambda: _state(Path(f"/proc/{pid}")) in {"", "Z"}, STOP_SECONDS)
+            remembered.unlink()
+
+    def stop(self) -> None:
+        """Remove its containers, end it, and remove all that it has left."""
+        if os.getpid() != self.owner or not self.folder.exists():
+            return  # a forked child leaves the engine to its parent
+        self.thaw()
+        with contextlib.suppress(DockerException, OSError):
+            client = docker.APIClient(base_url=self.unix_url, timeout=20)
+            for container in client.containers(all=True):
+                client.remove_container(container["Id"], force=True, v=True)
+            client.close()
+        self.process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(STOP_SECONDS)
+        self.kill()
+        _remove(self.folder)
+
+
+def _command(folder: Path, tls_port: int, tls: dict[str, Path]) -> list[str]:
+    # Engines side by side share docker0 (naming another bridge would remove it): each takes its own slice.
+    slice_of_own = random.SystemRandom().randint(64, 250)
+    command = [
+        "dockerd",
+        f"--host=unix://{folder}/docker.sock",
+        f"--host=tcp://127.0.0.1:{tls_port}",
+        "--tlsverify",
+        f"--tlscacert={tls['ca']}",
+        f"--tlscert={tls['cert']}",
+        f"--tlskey={tls['key']}",
+        f"--data-root={folder}/data",
+        f"--exec-root={folder}/exec",
+        f"--pidfile={folder}/dockerd.pid",
+        f"--default-address-pool=base=10.{slice_of_own}.0.0/16,size=24",
+        "--iptables=false",
+        "--ip-forward=false",
+        "--ip-masq=false",
+    ]
+    if not Path("/sys/class/net/docker0").exists() or _docker0_is_default():
+        command.append(f"--fixed-cidr=172.17.{slice_of_own}.0/24")
+    return command
+
+
+def _threads(pid: int) -> Iterator[Path]:
+    return Path(f"/proc/{pid}/task").iterdir()
+
+
+def _state(process: Path) -> str:
+    """Return the letter for the state of a process or thread, or nothing when there is none."""
+    try:
+        return (process / "stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return ""
+
+
+def _docker0_is_default() -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as owner:
+        try:
+            owner.bind(("172.17.0.1", 0))
+        except OSError:
+            return False
+    return True
+
+
+def answers(url: str) -> bool:
+    """Whether a Docker Engine answers there."""
+    try:
+        with contextlib.closing(docker.APIClient(base_url=url, timeout=5)) as client:
+            return bool(client.ping())
+    except (DockerException, OSError):
+        return False
+
+
+def _sweep() -> None:
+    """Remove what test processes left that were killed before they could stop their engine."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{FOLDER_PREFIX}*-*"):
+        owner = int(folder.name.removeprefix(FOLDER_PREFIX).split("-")[0])
+        if not Path(f"/proc/{owner}").exists():
+            with contextlib.suppress(OSError, ValueError):
+                pid = int((folder / "dockerd.pid").read_text())
+                if pid in _processes_of(folder):
+                    os.kill(pid, signal.SIGTERM)
+                    comes_true(lambda: not Path(f"/proc/{pid}").exists(), STOP_SECONDS)  # noqa: B023
+            _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    for pid in _processes_of(folder):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    library = ctypes.CDLL(None)
+    points = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    for point in sorted((p for p in points if p.startswith(f"{folder}/")), reverse=True):
+        library.umount2(point.encode(), _LAZY_UNMOUNT)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _processes_of(folder: Path) -> Iterator[int]:
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if os.fsencode(folder) + b"/" in (entry / "cmdline").read_bytes():
+                yield int(entry.name)

@@ -1,0 +1,130 @@
+"""The tables of the persister in memory, and the rules by which they change."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from attrs import define, evolve, field
+
+from dockerbroker.errors import AlreadyExists, Busy, LostLease, NotFound, PortLeased
+from dockerbroker.model.hosts import HostKey
+from dockerbroker.model.instances import Change, Operation, OperationKind, Phase
+from dockerbroker.persisters import records
+
+Row = dict[str, Any]
+
+
+@define(eq=False)
+class Tables:
+    """What several memory persisters share, as several brokers share a database.
+
+    `operations` are in the order in which they were begun.
+    """
+
+    cluster_id: str = "0123456789abcdef0123456789abcdef"
+    seeded: bool = False
+    images: dict[str, Row] = field(factory=dict)
+    hosts: dict[HostKey, Row] = field(factory=dict)
+    instances: dict[str, Row] = field(factory=dict)
+    bindings: dict[tuple[str, str], Row] = field(factory=dict)
+    leases: dict[tuple[HostKey, int], str] = field(factory=dict)
+    operations: dict[str, Row] = field(factory=dict)
+    conditions: dict[str, str] = field(factory=dict)
+
+    def held(self, operation: Operation) -> Row:
+        """Return the row of an operation that is not over, by whoever has its epoch; raises `LostLease`."""
+        row = self.operations.get(operation.id)
+        if row is None or row["lease_until"] is None or row["epoch"] != operation.epoch:
+            raise LostLease(f"The operation {operation.id} is not held any more.")
+        return row
+
+    def known(self, operation_id: str) -> Operation:
+        """Return the operation; raises `NotFound`."""
+        if operation_id not in self.operations:
+            raise NotFound(f"The operation {operation_id} does not exist.")
+        return records.read_operation(self.operations[operation_id])
+
+    def last_operation(self, instance_id: str, binding_id: str | None) -> Row | None:
+        """Return the row of the operation on the instance itself, or on the binding, begun last."""
+        rows = self.operations.values()
+        found = [row for row in rows if (row["instance_id"], row["binding_id"]) == (instance_id, binding_id)]
+        return found[-1] if found else None
+
+    def is_kept(self, row: Row) -> bool:
+        """Whether the operation of the row is the last one on an instance that exists."""
+        exists = row["instance_id"] in self.instances
+        return exists and row is self.last_operation(row["instance_id"], None)
+
+    def supersede(self, operation_id: str, now: float) -> None:
+        """End an operation that another one replaces; `now` is in seconds since 1970."""
+        row = self.operations[operation_id]
+        failed = records.read_operation(row).over(Phase.FAILED, now)
+        failed = evolve(failed, description="The creation was ended by a deletion.")
+        row.update(records.operation_row(failed))
+        row.update(epoch=failed.epoch + 1, owner=None, lease_until=None)
+
+    def check_begin(self, change: Change) -> None:
+        """Raise what stands in the way of beginning the change's operation."""
+        operation = change.operation
+        if operation.kind is not OperationKind.PROVISION:
+            self._check_free(change)
+        elif operation.instance_id in self.instances:
+            raise AlreadyExists(f"The service instance {operation.instance_id!r} exists already.")
+        has_binding = (operation.instance_id, operation.binding_id) in self.bindings
+        if operation.kind is OperationKind.BIND and has_binding:
+            raise AlreadyExists(f"The binding {operation.binding_id!r} exists already.")
+        if operation.kind is OperationKind.UNBIND and not has_binding:
+            raise Busy(f"The binding {operation.binding_id!r} is gone.")
+        if operation.id in self.operations:
+            raise AlreadyExists(f"The operation {operation.id} exists already.")
+
+    def _check_free(self, change: Change) -> None:
+        instance_id = change.operation.instance_id
+        stored = self.instances.get(instance_id)
+        if stored is None or stored["operation_id"] != change.supersedes:
+            raise Busy(f"The service instance {instance_id!r} is held or gone.")
+        if change.supersedes is not None and self.operations[change.supersedes]["is_over"]:
+            raise Busy(f"The operation {change.supersedes} is over.")
+        if change.instance and change.instance.last_operation_id != stored["last_operation_id"]:
+            raise Busy(f"The service instance {instance_id!r} was held meanwhile.")
+
+    def check_ports(self, change: Change) -> None:
+        """Raise `PortLeased` when another instance has one of the ports."""
+        if change.instance is None or change.remove_instance:
+            return
+        for lease in records.leased_ports_of(change.instance):
+            holder = self.leases.get((change.instance.host, lease["port"]), change.instance.id)
+            if holder != change.instance.id:
+                raise PortLeased(f"The port {lease['port']} is leased to another service instance.")
+
+    def write(self, change: Change) -> None:
+        """Write the records of the change."""
+        operation, instance, binding = change.operation, change.instance, change.binding
+        if change.remove_instance:
+            self._remove(operation.instance_id)
+            return
+        if instance is not None:
+            new = {"operation_id": operation.id, "last_operation_id": operation.id}
+            before = self.instances.get(instance.id, new)
+            self.instances[instance.id] = before | records.instance_row(instance)
+            self._forget_leases(instance.id)
+            for lease in records.leased_ports_of(instance):
+                self.leases[instance.host, lease["port"]] = instance.id
+        if binding is not None:
+            self.bindings[binding.instance_id, binding.id] = records.binding_row(binding)
+        if change.remove_binding is not None:
+            self.bindings.pop((operation.instance_id, change.remove_binding), None)
+        held = self.instances.get(operation.instance_id)
+        if operation.is_over and held is not None and held["operation_id"] == operation.id:
+            held["operation_id"] = None
+
+    def _remove(self, instance_id: str) -> None:
+        self.instances.pop(instance_id, None)
+        self.conditions.pop(instance_id, None)
+        for key in [key for key in self.bindings if key[0] == instance_id]:
+            del self.bindings[key]
+        self._forget_leases(instance_id)
+
+    def _forget_leases(self, instance_id: str) -> None:
+        for key in [key for key, holder in self.leases.items() if holder == instance_id]:
+            del self.leases[key]

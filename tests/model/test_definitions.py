@@ -1,0 +1,427 @@
+"""Image definitions as JSON: the README's format, and what has come to it."""
+
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from dockerbroker.errors import InvalidRequest
+from dockerbroker.model.catalog import ImageDefinition
+from dockerbroker.model.definitions import decode_image, encode_image
+from dockerbroker.model.plans import RESTARTS, ContainerOptions, MaintenanceInfo, Plan
+from dockerbroker.model.schema_rules import DRAFT_4
+from dockerbroker.model.secrets import Secret
+from tests.model.values import definition as definition_of
+from tests.model.values import documents, in_other_case, objects, unhurried
+
+#: The bodies of a PUT as the README of the original has them.
+PLAIN = {"Name": "mysql", "Plan": "100", "Numinstances": 1}
+DASHBOARD = {"dashboard_url": "mysql://admin:admin@127.0.0.1:3306/myDB"}
+CREDENTIALS = {
+    "database": "mysqlDB",
+    "uri": "mysql://admin:admin@127.0.0.1:3306/myDB",
+    "host": "127.0.0.1",
+    "port": "1234",
+    "username": "admin",
+    "password": "admin",
+}
+STATIC = {**PLAIN, "DashBoardUrl": DASHBOARD, "Credentials": CREDENTIALS}
+EXISTING_CONTAINER = {**STATIC, "Numinstances": 0, "Containername": "MyExistingContainerID"}
+
+names = st.from_regex(r"[a-z0-9]{1,8}([._/-][a-z0-9]{1,8}){0,3}", fullmatch=True)
+words = st.text("abcäß -_.:/$'\"", min_size=1, max_size=12).filter(str.strip)
+schemas = st.just(
+    {"service_instance": {"create": {"parameters": {"$schema": DRAFT_4, "properties": {"aB": {}}}}}}
+)
+options = st.builds(
+    ContainerOptions,
+    environment=st.dictionaries(st.from_regex(r"[A-Za-z_]{1,9}", fullmatch=True), words, max_size=2),
+    command=st.lists(words, max_size=2).map(tuple),
+    memory=st.none() | st.integers(6 * 1024**2, 2**50),
+    cpus=st.none() | st.floats(0.01, 1024),
+    pids=st.none() | st.integers(1, 4_194_304),
+    restart=st.sampled_from(RESTARTS),
+    volumes=st.sampled_from([{}, {"data": "/data"}, {"Data.1": "/var/lib/x", "b": "/devices"}]),
+)
+
+
+@st.composite
+def plans(draw: st.DrawFn, exists: bool) -> tuple[Plan, ...]:
+    """Some plans whose names and ids differ."""
+    names = draw(st.lists(words, min_size=1, max_size=3, unique=True))
+    return tuple(
+        Plan(
+            id=draw(st.just(f"service_{name}") | st.just(f"id-{name}")),
+            name=name,
+            description=draw(st.none() | words),
+            free=draw(st.booleans()),
+            metadata=draw(objects),
+            schemas=draw(st.just({}) | schemas),
+            maintenance=draw(
+                st.none() | st.builds(MaintenanceInfo, version=versions, description=st.none() | words)
+            ),
+            maximum_polling_duration=draw(st.none() | st.integers(1, 2**31 - 1)),
+            bindable=draw(st.none() | st.booleans()),
+            updateable=draw(st.none() | st.booleans()),
+            binding_rotatable=draw(st.booleans()),
+            asynchronous_only=draw(st.booleans()),
+            options=ContainerOptions() if exists else draw(options),
+        )
+        for name in names
+    )
+
+
+versions = st.sampled_from(["0.0.0", "1.2.3", "1.0.0-rc.1+build.7"])
+clients = st.fixed_dictionaries({"id": words, "secret": words, "redirect_uri": words}).map(Secret)
+
+
+@st.composite
+def definitions(draw: st.DrawFn) -> ImageDefinition:
+    """Any definition that can be written down."""
+    exists = draw(st.booleans())
+    return ImageDefinition(
+        name="service",
+        image=draw(st.just("service") | names),
+        plans=draw(plans(exists)),
+        id=draw(st.none() | words),
+        description=draw(st.none() | words),
+        bindable=draw(st.booleans()),
+        tags=tuple(draw(st.just(["docker"]) | st.lists(words, max_size=2))),
+        requires=tuple(draw(st.sampled_from([[], ["syslog_drain"], ["volume_mount", "route_forwarding"]]))),
+        metadata=draw(objects.filter(lambda found: "shareable" not in found)),
+        dashboard_client=draw(st.none() | clients),
+        plan_updateable=draw(st.booleans()),
+        instances_retrievable=draw(st.booleans()),
+        bindings_retrievable=True,
+        allow_context_updates=draw(st.booleans()),
+        dashboard_url=draw(st.none() | st.just("http://$HOST:$PORT_80")),
+        credentials=draw(st.none() | objects.filter(bool).map(Secret)),
+        numinstances=0 if exists else 1,
+        container_name="mine" if exists else None,
+        legacy_arguments=draw(st.booleans()),
+    )
+
+
+_KEYS = (
+    "name",
+    "Plan",
+    "numinstances",
+    "image",
+    "Credentials",
+    "plans",
+    "tags",
+    "requires",
+    "metadata",
+    "dashboardclient",
+    "dashboardurl",
+    "id",
+    "description",
+)
+
+
+class ReadmeTests(SynchronousTestCase):
+    """The bodies of the README."""
+
+    def test_plain(self) -> None:
+        """A name and a plan are enough; the Docker image is the name."""
+        expected = definition_of("mysql", "100")
+        self.assertEqual(decode_image(PLAIN, "mysql"), expected)
+
+    def test_static(self) -> None:
+        """A dashboard or credentials make the service static."""
+        definition = decode_image(STATIC, "mysql")
+        self.assertEqual(definition.dashboard_url, DASHBOARD["dashboard_url"])
+        self.assertEqual(definition.credentials, Secret(CREDENTIALS))
+        for key in ("DashBoardUrl", "Credentials"):
+            self.assertTrue(decode_image({**PLAIN, key: STATIC[key]}, "mysql").is_static)
+        self.assertFalse(decode_image(PLAIN, "mysql").is_static)
+
+    def test_existing_container(self) -> None:
+        """No instances and a container's name mean that this container is used."""
+        definition = decode_image(EXISTING_CONTAINER, "mysql")
+        self.assertEqual(definition.numinstances, 0)
+        self.assertEqual(definition.container_name, "MyExistingContainerID")
+
+    def test_casing_of_the_answer(self) -> None:
+        """What was put is shown with the README's own keys."""
+        for document in (PLAIN, STATIC, EXISTING_CONTAINER):
+            self.assertEqual(encode_image(decode_image(document, "mysql")), document)
+
+    def test_keys_in_any_case(self) -> None:
+        """The case of a key never matters; that of the members of the credentials does."""
+        for case in ("lower", "upper", "title"):
+            other = in_other_case(EXISTING_CONTAINER, case)
+            self.assertEqual(decode_image(other, "mysql"), decode_image(EXISTING_CONTAINER, "mysql"))
+        definition = decode_image({**PLAIN, "credentials": {"URI": "a", "uri": "b"}}, "mysql")
+        self.assertEqual(definition.credentials, Secret({"URI": "a", "uri": "b"}))
+
+    def test_both_spellings_of_numinstances(self) -> None:
+        """`numinstance` and `numinstances` are one key, which occurs once."""
+        for key in ("numinstance", "numInstances"):
+            document = {"containername": "mine", "plan": "100", key: 0}
+            self.assertEqual(decode_image(document, "mysql").numinstances, 0)
+        both = {**PLAIN, "numinstance": 1}
+        error = self.assertRaises(InvalidRequest, decode_image, both, "mysql")
+        self.assertIn("same key", error.description)
+
+    def test_dashboard_as_text(self) -> None:
+        """The dashboard may also be given as plain text, and an empty one is none."""
+        self.assertEqual(
+            decode_image({**PLAIN, "dashboardurl": "http://x"}, "mysql").dashboard_url, "http://x"
+        )
+        for empty in ("", None, {}, {"dashboard_url": ""}):
+            self.assertIsNone(decode_image({**PLAIN, "dashboardurl": empty}, "mysql").dashboard_url)
+
+
+class RefusalTests(SynchronousTestCase):
+    """Definitions that nothing could be made from."""
+
+    def refused(self, document: dict[str, Any], name: str = "mysql") -> str:
+        """Return the description of the refusal that the body must meet."""
+        description: str = self.assertRaises(InvalidRequest, decode_image, document, name).description
+        return description
+
+    def test_all_complaints_at_once(self) -> None:
+        """Every wrong member is named in one refusal."""
+        description = self.refused(
+            {
+                "Name": 5,
+                "Plan": "",
+                "Numinstances": 2,
+                "Credentials": [],
+                "DashBoardUrl": {"dashboard_url": 1},
+                "legacyarguments": "maybe",
+            }
+        )
+        for key in (
+            "name",
+            "plan",
+            "numinstances",
+            "credentials",
+            "dashboardurl.dashboard_url",
+            "legacyarguments",
+        ):
+            self.assertIn(f"{key}: ", description)
+
+    def test_another_name_in_the_body(self) -> None:
+        """A body that names another image than the path is refused."""
+        self.assertIn("the name in the path", self.refused({"name": "redis", "plan": "100"}))
+
+    def test_number_of_instances_and_container(self) -> None:
+        """A container's name goes with no instances, and no instances with a container's name."""
+        self.assertIn("containername", self.refused({**PLAIN, "Numinstances": 0}))
+        self.assertIn("must be 0", self.refused({**PLAIN, "containername": "mine"}))
+        for count in (2, -1, 1.5, True, "many"):
+            self.assertIn("numinstances", self.refused({**PLAIN, "Numinstances": count}))
+
+    def test_names_of_containers(self) -> None:
+        """What Docker would not take for the name of a container is refused."""
+        for name in ("x", "-x", "a b", "a/b", "$(id)", "x" * 256):
+            document = {"plan": "1", "numinstances": 0, "containername": name}
+            self.assertIn("containername", self.refused(document))
+
+    def test_names_of_images(self) -> None:
+        """What Docker would not take for a reference of an image is refused, unless a container is named."""
+        for name in (
+            "Upper",
+            "a b",
+            "-a",
+            "a:",
+            "a@sha256:1",
+            "a" * 256,
+            "a\nb",
+            "$(id)",
+            "../a",
+            "a..b",
+            "a//b",
+            "/a",
+            "a/",
+        ):
+            self.refused({"plan": "100"}, name)
+        for name in ("a", "a:1.0", "host.example:5000/a/b:tag", "a@sha256:" + "0" * 64):
+            self.assertEqual(decode_image({"plan": "100"}, name).image, name)
+        decode_image({"plan": "1", "numinstances": 0, "containername": "mine"}, "Any name")
+
+    def test_the_image_of_its_own(self) -> None:
+        """`image` is the Docker image when it is not the name, and is the one complained about."""
+        self.assertEqual(decode_image({"plan": "1", "image": "a/b:1"}, "Any name").image, "a/b:1")
+        self.assertIn("image: ", self.refused({"plan": "1", "image": "A B"}))
+
+    @unhurried
+    @given(st.dictionaries(st.sampled_from(_KEYS), documents))
+    def test_any_object_is_read_or_invalid(self, document: dict[str, Any]) -> None:
+        """Whatever the members are, nothing but `InvalidRequest` is raised."""
+        try:
+            decode_image(document, "mysql")
+        except InvalidRequest as error:
+            self.assertTrue(error.description)
+
+    @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+    @given(definitions())
+    def test_what_is_shown_can_be_put(self, definition: ImageDefinition) -> None:
+        """The document that shows a definition makes the same definition."""
+        self.assertEqual(decode_image(encode_image(definition), definition.name), definition)
+
+
+class PlansTests(SynchronousTestCase):
+    """What has come to the README's format."""
+
+    def one(self, **members: Any) -> Plan:
+        """Return the plan that these members make."""
+        return decode_image({"plans": [{"name": "small", **members}]}, "redis").plan
+
+    def refused(self, **members: Any) -> str:
+        """Return the description of the refusal that a plan with these members must meet."""
+        error = self.assertRaises(InvalidRequest, self.one, **members)
+        description: str = error.description
+        self.assertIn("plans[0].", description)
+        return description
+
+    def test_defaults(self) -> None:
+        """A plan needs a name only; its id is made as the README's."""
+        self.assertEqual(self.one(), Plan(id="redis_small", name="small"))
+        self.assertEqual(self.one(id="x").id, "x")
+
+    def test_plan_or_plans(self) -> None:
+        """Either `plan` or `plans` is given, and one plan at least."""
+        for document, said in (
+            ({}, "plan: is missing"),
+            ({"plan": "a", "plans": [{"name": "a"}]}, "plans: cannot be given beside plan"),
+            ({"plans": []}, "plans: is empty"),
+            ({"plans": [7]}, "plans[0]: must be an object"),
+            ({"plans": {}}, "plans: must be an array"),
+        ):
+            error = self.assertRaises(InvalidRequest, decode_image, document, "redis")
+            self.assertIn(said, error.description)
+
+    def test_case_of_keys(self) -> None:
+        """Keys count without their case at each level that is ours; inside what is not, the case is kept."""
+        document = {
+            "PLANS": [
+                {
+                    "NAME": "small",
+                    "MaintenanceInfo": {"VERSION": "1.0.0"},
+                    "Metadata": {"displayName": "S"},
+                    "Environment": {"Ab": "c"},
+                }
+            ],
+            "DashboardClient": {"ID": "a", "Secret": "b", "Redirect_URI": "c"},
+        }
+        found = decode_image(document, "redis")
+        self.assertEqual(found.plan.maintenance, MaintenanceInfo(version="1.0.0"))
+        self.assertEqual(found.plan.metadata, {"displayName": "S"})
+        self.assertEqual(found.plan.options.environment, {"Ab": "c"})
+        self.assertEqual(found.dashboard_client, Secret({"id": "a", "secret": "b", "redirect_uri": "c"}))
+        twice = {"plans": [{"name": "a", "NAME": "b"}]}
+        error = self.assertRaises(InvalidRequest, decode_image, twice, "redis")
+        self.assertIn("plans[0].name: occurs twice", error.description)
+
+    def test_memory(self) -> None:
+        """Memory is bytes, or what `docker run` takes, and not less than Docker takes."""
+        for text, expected in (
+            (6291456, 6291456),
+            ("6m", 6291456),
+            ("256m", 256 * 1024**2),
+            ("1g", 1024**3),
+            ("1.5 GiB", 3 * 1024**3 // 2),
+            ("7000kb", 7000 * 1024),
+            ("8388608b", 8388608),
+        ):
+            self.assertEqual(self.one(memory=text).options.memory, expected)
+        wrong: Any
+        for wrong in (6291455, "5m", "1x", "-1g", "", "g", True, 1e9, "9999999t", [], "1" * 5000):
+            self.assertIn("memory: must be", self.refused(memory=wrong))
+
+    def test_numbers(self) -> None:
+        """Processors and processes have bounds."""
+        plan = self.one(cpus="0.5", pids=100, maximumpollingduration=3600)
+        self.assertEqual((plan.options.cpus, plan.options.pids), (0.5, 100))
+        self.assertEqual(plan.maximum_polling_duration, 3600)
+        wrongs: tuple[tuple[str, Any], ...] = (
+            ("cpus", 0),
+            ("pids", 0),
+            ("pids", 1.5),
+            ("maximumpollingduration", 0),
+        )
+        for key, wrong in wrongs:
+            self.assertIn(f"{key}: must be", self.refused(**{key: wrong}))
+
+    def test_options(self) -> None:
+        """The environment, the command and the restart policy have the form that Docker takes."""
+        wrongs: tuple[tuple[str, Any], ...] = (
+            ("environment", {"A": 1}),
+            ("environment", {"A=B": "c"}),
+            ("environment", {"": "c"}),
+            ("command", "redis-server"),
+            ("command", ["", "x"]),
+            ("command", [1]),
+            ("restart", "sometimes"),
+        )
+        for key, wrong in wrongs:
+            self.assertIn(f"{key}: ", self.refused(**{key: wrong}))
+
+    def test_volumes(self) -> None:
+        """A volume has a plain name and a place of its own that is not the system's."""
+        self.assertEqual(self.one(volumes={"data": "/data"}).options.volumes, {"data": "/data"})
+        for path in (
+            "data",
+            "",
+            "/",
+            "//data",
+            "/a/../b",
+            "/a/./b",
+            "/a/",
+            "/a:ro",
+            "/proc",
+            "/sys/fs",
+            "/dev",
+            "/a\n",
+            "/" + "a" * 1024,
+        ):
+            self.assertIn("volumes: the path of data", self.refused(volumes={"data": path}))
+        for name in ("", "../x", "a/b", "-a", "a" * 65):
+            self.assertIn("volumes: the name", self.refused(volumes={name: "/data"}))
+        self.assertIn("that of another volume", self.refused(volumes={"a": "/x", "b": "/x"}))
+
+    def test_existing_container(self) -> None:
+        """Nothing can be asked of a container that exists already."""
+        existing = {"containername": "mine", "plans": [{"name": "a", "memory": "1g", "pids": 5}]}
+        error = self.assertRaises(InvalidRequest, decode_image, existing, "redis")
+        self.assertIn("plans[0].memory: is not possible with containername", error.description)
+        self.assertIn("plans[0].pids: ", error.description)
+
+    def test_rules_are_told_with_keys(self) -> None:
+        """What Cloud Controller would refuse is told with its key, beside what cannot be read."""
+        document = {
+            "tags": ["x" * 2049],
+            "requires": ["magic"],
+            "dashboardclient": {"id": "a"},
+            "metadata": {"shareable": "yes"},
+            "numinstances": 7,
+            "plans": [
+                {"name": "a", "maintenanceinfo": {"version": "1.0"}},
+                {"name": "a", "schemas": {"service_instance": {"create": {"parameters": {}}}}},
+            ],
+        }
+        error = self.assertRaises(InvalidRequest, decode_image, document, "redis")
+        for key in (
+            "tags",
+            "requires",
+            "dashboardclient.secret",
+            "dashboardclient.redirect_uri",
+            "metadata.shareable",
+            "numinstances",
+            "plans[0].maintenanceinfo.version",
+            "plans[1].id",
+            "plans[1].name",
+            "plans[1].schemas.service_instance.create.parameters",
+        ):
+            self.assertIn(f"{key}: ", error.description)
+
+    def test_secret_does_not_print(self) -> None:
+        """The secret of the dashboard's client is shown to administrators, and by no printing."""
+        document = {"plan": "1", "dashboardclient": {"id": "a", "secret": "hunter22", "redirect_uri": "b"}}
+        found = decode_image(document, "redis")
+        self.assertNotIn("hunter22", repr(found))
+        self.assertEqual(encode_image(found)["Dashboardclient"], document["dashboardclient"])
