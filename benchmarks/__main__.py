@@ -1,66 +1,138 @@
-"""Runs every measurement, prints a table and writes JSON: `python -m benchmarks [--output FILE]`."""
+"""Measures the broker beside a baseline, prints a table and writes JSON: `python -m benchmarks --help`."""
 
 import argparse
 import json
 import platform
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-from benchmarks import catalog, provisioning
-from benchmarks.processes import resident_mebibytes
-from tests.real_engine import engine
+from attrs import define
+
+from benchmarks import catalog, operations, passes, provisioning, starting, success
+from benchmarks.sides import HEADER
+from tests.real_engine import RealEngine, engine
 from tests.running import RunningBroker
 
-REQUESTS_BEFORE_MEMORY = 1000
+CATALOG_ROUNDS = 3
+REQUESTS_OF_A_ROUND = 1000
+
+Row = tuple[str, ...]
 
 
 def main() -> None:
     """Measure and report."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks")
     parser.add_argument("--output", type=Path, default=Path("benchmark-results.json"))
-    parser.add_argument("--rounds", type=int, default=10, help="rounds of provisions, one at a time")
+    parser.add_argument("--rounds", type=int, default=10, help="of provisions, one at a time")
+    parser.add_argument(
+        "--only", nargs="+", choices=list(FIGURES), default=list(FIGURES), help="what to measure"
+    )
     arguments = parser.parse_args()
-    rows = _measure(arguments.rounds)
-    widths = [max(len(row[column]) for row in rows) for column in range(5)]
+    bench = Bench(arguments.rounds)
+    rows: list[Row] = [HEADER]
+    for name, measure in FIGURES.items():
+        if name in arguments.only:
+            rows += measure(bench)
+    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADER))]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-    results = [dict(zip(rows[0], row, strict=True)) for row in rows[1:]]
+    results = [dict(zip(HEADER, row, strict=True)) for row in rows[1:]]
     report = {"python": platform.python_version(), "machine": platform.machine(), "results": results}
     arguments.output.write_text(json.dumps(report, indent=2) + "\n", "utf-8")
 
 
-def _measure(rounds: int) -> list[list[str]]:
+@define(eq=False)
+class Bench:
+    """What is measured, each by a method that returns lines of the table."""
+
+    rounds: int
+
+    @property
+    def few_rounds(self) -> int:
+        """The rounds of what takes longer than a provision."""
+        return max(2, self.rounds // 2)
+
+    def provision(self) -> list[Row]:
+        """Measure provisions through the broker and by Docker alone."""
+        rows = []
+        with _broker() as (docker_engine, running):
+            for concurrency, aim in ((1, "<= 1.15"), (4, "<= 1.25")):
+                rounds = max(2, self.rounds // concurrency)
+                sides = provisioning.measure(docker_engine, running, concurrency, rounds)
+                rows.append(sides.row(f"provision of a Redis, {concurrency} at once (s)", aim))
+        return rows
+
+    def success(self) -> list[Row]:
+        """Measure the time until Cloud Foundry shows success."""
+        with _broker() as (docker_engine, running):
+            sides = success.measure(docker_engine, running, self.few_rounds)
+        return [sides.row("until Cloud Foundry shows success (s)", "< 1.5 s")]
+
+    def catalog(self) -> list[Row]:
+        """Measure catalog requests, and the memory after them."""
+        with _broker() as (_, running):
+            measured = catalog.measure(running, CATALOG_ROUNDS, REQUESTS_OF_A_ROUND)
+        requests = CATALOG_ROUNDS * REQUESTS_OF_A_ROUND
+        return [
+            measured.requests.row("catalog requests per CPU-second", digits=0),
+            measured.memory.row(f"memory after {requests} requests (MiB)", "< 90 MiB", digits=1),
+        ]
+
+    def operations(self) -> list[Row]:
+        """Measure how many operations there are in a second, and whether memory grows by them."""
+        rates = operations.measure_rates(self.few_rounds)
+        several = f"{operations.CONCURRENCY} at once"
+        return [
+            rates.operations.row(f"operations per second, {several}", digits=1),
+            rates.memory.row("memory after all rounds, and after one (MiB)", digits=1),
+        ]
+
+    def sizes(self) -> list[Row]:
+        """Measure an operation in databases of several sizes."""
+        rows = []
+        for cost in operations.measure_costs(self.few_rounds)[1:]:
+            where = f"with {cost.instances} instances"
+            rows.append(cost.processor.row(f"operation {where} (CPU s)", "<= 1.3", digits=4))
+            rows.append(cost.wall.row(f"operation {where} (s)", "<= 1.3", digits=4))
+        return rows
+
+    def passes(self) -> list[Row]:
+        """Measure the comparison of rows with Docker."""
+        return [
+            passes.measure(self.few_rounds).row(f"comparing {passes.INSTANCES} instances (CPU s)", digits=2)
+        ]
+
+    def starting(self) -> list[Row]:
+        """Measure the loading of the program."""
+        measured = starting.measure(self.rounds)
+        return [
+            measured.processor.row("loading the program (CPU s)"),
+            measured.memory.row("memory after loading (MiB)", digits=1),
+        ]
+
+
+#: What can be measured, by the names for `--only`; some need a Docker Engine.
+FIGURES: dict[str, Callable[[Bench], list[Row]]] = {
+    "provision": Bench.provision,
+    "success": Bench.success,
+    "catalog": Bench.catalog,
+    "operations": Bench.operations,
+    "sizes": Bench.sizes,
+    "passes": Bench.passes,
+    "starting": Bench.starting,
+}
+
+
+@contextmanager
+def _broker() -> Iterator[tuple[RealEngine, RunningBroker]]:
     docker_engine = engine()
     docker_engine.build_services()
     running = RunningBroker([provisioning.SERVICE], docker_engine.unix_url).start()
     try:
-        return _rows(docker_engine, running, rounds)
+        yield docker_engine, running
     finally:
         running.stop()
-
-
-def _rows(docker_engine: Any, running: RunningBroker, rounds: int) -> list[list[str]]:
-    assert running.broker is not None
-    rows = [["figure", "broker", "baseline", "ratio", "aim"]]
-    for concurrency, aim in ((1, "<= 1.15"), (4, "<= 1.25")):
-        measured = provisioning.measure(docker_engine, running, concurrency, max(2, rounds // concurrency))
-        rows.append(
-            [
-                f"provision, {concurrency} at once (s)",
-                f"{measured.broker:.3f}",
-                f"{measured.raw:.3f}",
-                f"{measured.ratio:.2f}",
-                aim,
-            ]
-        )
-    requests = catalog.measure(running, rounds=3, requests=REQUESTS_BEFORE_MEMORY)
-    figures = [f"{requests.broker:.0f}", f"{requests.bare:.0f}", f"{requests.ratio:.2f}"]
-    rows.append(["catalog requests per CPU-second", *figures, ""])
-    memory = resident_mebibytes(running.broker.pid)
-    rows.append(
-        [f"memory after {3 * REQUESTS_BEFORE_MEMORY} requests (MiB)", f"{memory:.1f}", "", "", "< 90"]
-    )
-    return rows
 
 
 if __name__ == "__main__":

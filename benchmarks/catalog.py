@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from statistics import median
 from time import monotonic, sleep
 
 from attrs import frozen
 
-from benchmarks.processes import cpu_seconds
+from benchmarks.processes import cpu_seconds, resident_mebibytes
+from benchmarks.sides import Sides
 from tests.polling import free_port
 from tests.running import PASSWORD, USER, RunningBroker
 
@@ -22,15 +22,10 @@ CONNECTIONS = 4
 
 @frozen
 class Catalog:
-    """Requests per second of processor time, the medians of the rounds."""
+    """Requests per second of processor time, and MiB of memory after all of them."""
 
-    broker: float
-    bare: float
-
-    @property
-    def ratio(self) -> float:
-        """The broker's figure in units of the bare server's."""
-        return self.broker / self.bare
+    requests: Sides
+    memory: Sides
 
 
 def measure(running: RunningBroker, rounds: int, requests: int) -> Catalog:
@@ -46,7 +41,8 @@ def measure(running: RunningBroker, rounds: int, requests: int) -> Catalog:
             )
             for _ in range(rounds)
         ]
-    return Catalog(median(figure[0] for figure in figures), median(figure[1] for figure in figures))
+        memory = Sides([resident_mebibytes(running.broker.pid)], [resident_mebibytes(pid)])
+    return Catalog(Sides([figure[0] for figure in figures], [figure[1] for figure in figures]), memory)
 
 
 @contextmanager

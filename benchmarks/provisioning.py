@@ -8,8 +8,8 @@ from typing import Any
 from uuid import uuid4
 
 import docker
-from attrs import frozen
 
+from benchmarks.sides import Sides
 from tests.polling import free_port
 from tests.real_engine import RealEngine
 from tests.running import RunningBroker
@@ -17,22 +17,11 @@ from tests.running import RunningBroker
 SERVICE: dict[str, Any] = {"name": "redis", "plan": "100", "image": "dockerbroker/redis", "numinstances": 1}
 
 
-@frozen
-class Provisioning:
-    """Seconds per provision, the medians of the rounds: through the broker and by Docker alone."""
+def measure(engine: RealEngine, running: RunningBroker, concurrency: int, rounds: int) -> Sides:
+    """Measure seconds per provision, the medians of rounds in which both are measured in turn.
 
-    concurrency: int
-    broker: float
-    raw: float
-
-    @property
-    def ratio(self) -> float:
-        """The broker's time in units of Docker's."""
-        return self.broker / self.raw
-
-
-def measure(engine: RealEngine, running: RunningBroker, concurrency: int, rounds: int) -> Provisioning:
-    """Measure both in turn; what was made is removed outside the measured time."""
+    What was made is removed outside the measured time.
+    """
     raw: list[float] = []
     broker: list[float] = []
     for number in range(rounds + 1):
@@ -42,8 +31,8 @@ def measure(engine: RealEngine, running: RunningBroker, concurrency: int, rounds
             taken = _at_once(concurrency, side.make)
             side.remove()
             if number:  # the first round warms both up
-                times.extend(taken)
-    return Provisioning(concurrency, median(broker), median(raw))
+                times.append(median(taken))
+    return Sides(broker, raw)
 
 
 def _at_once(concurrency: int, make: Callable[[], None]) -> Sequence[float]:

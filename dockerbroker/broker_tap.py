@@ -120,6 +120,7 @@ class Parts:
     worker: Worker
     reconciler: Reconciler
     comparer: Comparer
+    administration: Administration
     site: GuardedSite
 
 
@@ -159,9 +160,9 @@ class Program:
             self._log.info(
                 "The catalog is new, with {count} images from the configuration", count=len(images)
             )
-        await Administration(persister, self.configuration.services.catalog).check_catalog()
         engines = DockerEngines(self.reactor, self.docker_threads, per_host=self.configuration.per_host)
         self._parts = make_parts(self.reactor, self.configuration, persister, engines, owner)
+        await self._parts.administration.check_catalog()
 
     async def close(self) -> None:
         """Close the connections to the Docker hosts and to the database."""
@@ -228,6 +229,7 @@ def make_parts(
 
     seams = make_seams(persister, engines, executors, reach)
     worker = make_worker(reactor, limits, seams, reach, owner)
+    administration = Administration(seams.persister, configuration.services.catalog)
     beginning = Beginning(seams.persister, worker, limits, reactor, _new_id, time.time)
     broker = make_broker(seams.persister, make_placing(reactor, configuration, seams), beginning)
     return Parts(
@@ -236,7 +238,8 @@ def make_parts(
         worker=worker,
         reconciler=Reconciler(seams.persister, worker, reactor),
         comparer=make_comparer(reactor, seams),
-        site=make_web(reactor, configuration, seams, broker),
+        administration=administration,
+        site=make_web(reactor, configuration, seams, broker, administration),
     )
 
 
@@ -287,14 +290,18 @@ def make_placing(reactor: Any, configuration: BrokerConfiguration, seams: Seams)
 
 
 def make_web(
-    reactor: Any, configuration: BrokerConfiguration, seams: Seams, broker: ServiceBroker
+    reactor: Any,
+    configuration: BrokerConfiguration,
+    seams: Seams,
+    broker: ServiceBroker,
+    administration: Administration,
 ) -> GuardedSite:
     """Wire what listens."""
     services = configuration.services
     return make_site(
         reactor,
         broker,
-        Administration(seams.persister, services.catalog),
+        administration,
         seams.persister,
         Credentials(user=services.user, password=services.password),
     )

@@ -82,6 +82,11 @@ class RunningBroker:
         self.broker.kill()
         self.broker.wait(PATIENCE)
 
+    def restart_broker(self) -> None:
+        """Start the broker again on the same port, with the settings as they are now."""
+        self._write("broker.config", self._broker_config())
+        self.start_broker()
+
     def request(
         self, method: str, path: str, body: Any = None, *, raw: bytes | None = None, **headers: str
     ) -> Answer:
@@ -100,7 +105,7 @@ class RunningBroker:
             connection.close()
 
     def provision(self, instance_id: str, service: str, **more: Any) -> Answer:
-        """Provision an instance of the service's only plan."""
+        """Provision an instance of the service's first plan."""
         body = {"service_id": service, "plan_id": self._plan_id(service), **more}
         body = {"organization_guid": "org", "space_guid": "space", **body}
         return self.request("PUT", f"/v2/service_instances/{quote(instance_id, safe='')}", body)
@@ -124,7 +129,8 @@ class RunningBroker:
         return (self.folder / "broker.log").read_text("utf-8", "replace")
 
     def _plan_id(self, service: str) -> str:
-        plans = [image["plan"] for image in self.images if image["name"] == service]
+        found = [image for image in self.images if image["name"] == service]
+        plans = [image["plan"] if "plan" in image else image["plans"][0]["name"] for image in found]
         return f"{service}_{plans[0] if plans else '100'}"
 
     def _query(self, service: str) -> str:

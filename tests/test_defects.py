@@ -213,9 +213,10 @@ class DeletionTests(SynchronousTestCase):
         for error in errors:
             stack = Stack()
             stack.provision("i-1")
-            stack.engine.fail_next("remove", error)
+            stack.engine.fail_next("remove", error, times=1000)
             self.assertEqual(stack.deprovision("i-1").status, 500)
             self.assertEqual((len(stack.engine.world), len(stack.persister.tables.instances)), (1, 1))
+            stack.engine.faults.clear()
             self.assertEqual(stack.deprovision("i-1").status, 200)
             self.assertEqual((stack.engine.world, stack.persister.tables.instances), ({}, {}))
 

@@ -1,6 +1,7 @@
 """How a request becomes an operation, and how it waits for that."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import TypeVar
 
 from attrs import define, evolve, frozen
@@ -8,7 +9,15 @@ from twisted.internet.interfaces import IReactorTime
 
 from dockerbroker.broker.limits import LEASE, Limits
 from dockerbroker.broker.worker import Worker
-from dockerbroker.errors import AlreadyExists, Busy, ConcurrencyError, OperationFailed, PortLeased
+from dockerbroker.errors import (
+    AlreadyExists,
+    Busy,
+    ConcurrencyError,
+    Conflict,
+    NotFound,
+    OperationFailed,
+    PortLeased,
+)
 from dockerbroker.model.instances import (
     Change,
     Operation,
@@ -17,6 +26,7 @@ from dockerbroker.model.instances import (
     ServiceBinding,
     ServiceInstance,
 )
+from dockerbroker.model.polling import is_parked
 from dockerbroker.model.requests import Accepted
 from dockerbroker.model.steps import forward_steps
 from dockerbroker.model.work import Work, ending
@@ -30,10 +40,14 @@ RACES = 10
 
 @frozen(kw_only=True)
 class Begun:
-    """An operation that a request waits for: its own, or that of an equal request."""
+    """An operation that a request waits for: its own, or that of an equal request.
+
+    `attempt` is that of an operation which was parked when the request came: it is about to be tried again.
+    """
 
     operation_id: str
     is_own: bool
+    attempt: int = 0
     instance: ServiceInstance | None = None
 
 
@@ -131,6 +145,16 @@ class Beginning:
         self.worker.launch(work, self.clock.seconds() + within)
         return Begun(operation_id=work.operation.id, is_own=True, instance=work.instance)
 
+    async def join(self, running: Operation | None, instance: ServiceInstance | None = None) -> Begun:
+        """Wait for the operation of an equal request; one that is parked is tried again at once."""
+        assert running is not None, "a request joins an operation that runs"
+        attempt = 0
+        if is_parked(running):
+            attempt = running.attempt
+            with suppress(Conflict, NotFound):
+                await self.persister.hasten(running.id)
+        return Begun(operation_id=running.id, is_own=False, attempt=attempt, instance=instance)
+
     def within(self, deadline: float, *, asynchronous: bool, plan_seconds: int | None) -> float:
         """Return how long an operation that begins now may go forward, in seconds."""
         if asynchronous:
@@ -148,8 +172,8 @@ class Beginning:
             if not begun.is_own or self.limits.answer <= 0:
                 return accepted
             deadline = min(deadline, self.clock.seconds() + self.limits.answer)
-        operation = await self.worker.outcome(begun.operation_id, deadline)
-        if operation is None and asynchronous:
+        operation = await self.worker.outcome(begun.operation_id, deadline, attempt=begun.attempt)
+        if asynchronous and (operation is None or _goes_on(operation)):
             return accepted
         if operation is None:
             raise self._too_late(begun)
@@ -162,12 +186,19 @@ class Beginning:
             return ConcurrencyError("An equal request is still being carried out; try again later.")
         return OperationFailed(
             f"The operation was not finished within {self.limits.request:g} s; "
-            "the broker undoes it, or ends it if it is a deletion."
+            "the broker undoes it, or finishes what cannot be undone."
         )
+
+
+def _goes_on(operation: Operation) -> bool:
+    """Whether the operation is not undone, but tried again later."""
+    return operation.phase is Phase.FORWARD and is_parked(operation)
 
 
 def _failed(operation: Operation) -> OperationFailed:
     suffix = "" if operation.is_over else " What it made could not be removed yet; the broker goes on."
+    if _goes_on(operation):
+        suffix = " The broker goes on trying."
     return OperationFailed(
         operation.description + suffix,
         instance_usable=operation.instance_usable,

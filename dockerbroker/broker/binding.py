@@ -3,7 +3,7 @@
 from attrs import define, evolve
 
 from dockerbroker.broker.beginning import Beginning, Begun
-from dockerbroker.errors import InvalidRequest, OperationFailed
+from dockerbroker.errors import Busy, InvalidRequest, OperationFailed
 from dockerbroker.model.catalog import chosen
 from dockerbroker.model.instances import BindingState, OperationKind, ServiceBinding, ServiceInstance
 from dockerbroker.model.requests import Accepted, BindRequest, Bound, DeleteRequest
@@ -53,12 +53,14 @@ class Bindings:
     async def _bind(self, request: BindRequest, deadline: float, *, asynchronous: bool) -> Bound | Begun:
         instance = await self.persister.instance(request.instance_id)
         stored = await self.persister.binding(request.instance_id, request.binding_id)
-        match bind_decision(request, instance, stored, await self.beginning.running(instance)):
+        _require_steady(instance, stored)
+        running = await self.beginning.running(instance)
+        match bind_decision(request, instance, stored, running):
             case Done():
                 assert stored is not None
                 return Bound(binding=stored, created=False)
-            case Join(operation_id):
-                return Begun(operation_id=operation_id, is_own=False)
+            case Join():
+                return await self.beginning.join(running)
         assert instance is not None
         binding = await self._wanted(request, instance)
         require_asynchronous(instance.plan, accepts_incomplete=asynchronous)
@@ -111,7 +113,7 @@ class Bindings:
         running = await self.beginning.running(instance)
         decision = unbind_decision(request, instance, stored, running)
         if isinstance(decision, Join):
-            return Begun(operation_id=decision.operation_id, is_own=False)
+            return await self.beginning.join(running)
         assert instance is not None
         assert stored is not None
         within = self.beginning.within(
@@ -127,3 +129,10 @@ class Bindings:
             halts=running if isinstance(decision, Halt) else None,
         )
         return self.beginning.launch(work, within)
+
+
+def _require_steady(instance: ServiceInstance | None, stored: ServiceBinding | None) -> None:
+    """Raise `Busy` when the binding is of a later moment than the instance, which nothing held yet."""
+    is_free = instance is not None and instance.operation_id is None
+    if is_free and stored is not None and stored.state in {BindingState.BINDING, BindingState.UNBINDING}:
+        raise Busy(f"An operation on the binding {stored.id!r} has just begun.")

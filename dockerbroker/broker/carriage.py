@@ -10,6 +10,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
+from dockerbroker.broker.recording import Recording
 from dockerbroker.broker.steps import Steps
 from dockerbroker.errors import (
     BrokerError,
@@ -23,16 +24,20 @@ from dockerbroker.errors import (
     Unavailable,
 )
 from dockerbroker.model.instances import Change, Operation, OperationKind, Phase, Step
-from dockerbroker.model.steps import MOST_ATTEMPTS, cancelled, failing, is_final, next_step, remainder
+from dockerbroker.model.steps import (
+    MOST_ATTEMPTS,
+    cancelled,
+    failing,
+    is_deletion,
+    is_final,
+    next_step,
+    remainder,
+)
 from dockerbroker.model.work import Work, ending, progress
 from dockerbroker.persisters.interfaces import IPersister
 
 #: How long one step may take that undoes, or that is not undone any more, in seconds.
 UNDO_WITHIN = 60.0
-#: The longest pause before an undoing that failed is tried again, in seconds.
-LONGEST_DELAY = 60.0
-#: The longest pause between two tries to write to a database that does not answer, in seconds.
-LONGEST_WRITE_PAUSE = 5.0
 #: The pause before a step is tried again: the first at most, and the longest, in seconds.
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 30.0
 #: What may be otherwise the next time. All else that Docker or an executable says is an answer.
@@ -60,10 +65,15 @@ class Carriage:
     until: float
     holder: str
     done: Deferred[None] = field(factory=Deferred, init=False)
+    _record: Recording = field(init=False)
     _doing: Deferred[Any] | None = field(default=None, init=False)
     _is_pausing: bool = field(default=False, init=False)
     _stop: str = field(default="", init=False)
     _is_halted: bool = field(default=False, init=False)
+
+    @_record.default
+    def _of_this(self) -> Recording:
+        return Recording(self.persister, self.reactor)
 
     async def carry(self) -> None:
         """Do step after step until the operation is over, is parked, or somebody else has it."""
@@ -119,7 +129,9 @@ class Carriage:
     def _remaining(self, operation: Operation) -> float:
         if operation.phase is Phase.FAILING or is_final(operation):
             return UNDO_WITHIN
-        return self.until - self.reactor.seconds()
+        remaining = self.until - self.reactor.seconds()
+        # What is to be deleted is deleted, however late: nobody may ask for it a second time.
+        return UNDO_WITHIN if remaining <= 0 and is_deletion(operation.kind) else remaining
 
     async def _within(self, remaining: float, work: Work) -> Work:
         operation = work.operation
@@ -146,7 +158,7 @@ class Carriage:
     async def _left(self, work: Work, text: str) -> NoReturn:
         """Raise what it means that a step was left while it was being done."""
         operation = work.operation
-        if operation.step is Step.CREATE:
+        if operation.step in {Step.CREATE, Step.REMOVE}:
             raise OutcomeUnknown(text)
         if operation.step is Step.EXECUTE:
             try:
@@ -166,26 +178,25 @@ class Carriage:
         else:
             return await self._end(work, ending(work, self.wall()))
         operation = evolve(operation, step_at=self.wall())
-        await self._write(progress(work, operation))
+        await self._record.write(progress(work, operation))
         return evolve(work, operation=operation, back_to=None)
 
     async def _failed(self, work: Work, error: BrokerError) -> Work:
         operation = work.operation
         if operation.phase is Phase.FAILING:
             return await self._undoing_failed(work, error)
-        if is_final(operation):
-            self._log.warn("{id} waits: {why}", id=operation.id, why=error.description)
-            await self._park(operation)
         if operation.step is Step.CREATE and isinstance(error, OutcomeUnknown):
             work = evolve(work, operation=evolve(operation, may_create=True))
         if self._may_help(operation, error):
             return await self._again(work, error)
+        if is_final(operation) or (is_deletion(operation.kind) and _may_pass(operation, error)):
+            await self._wait(operation, error)
         is_unended = isinstance(error, ExecutableOverrun) and not error.ended
         undone = failing(work.operation, work.instance, error.description, is_unended=is_unended)
         if undone is None:
             return await self._not_undone(work, error, is_unended=is_unended)
         undone = evolve(undone, step_at=self.wall())
-        await self._write(Change(operation=undone))
+        await self._record.write(Change(operation=undone))
         return evolve(work, operation=undone)
 
     async def _not_undone(self, work: Work, error: BrokerError, *, is_unended: bool) -> Work:
@@ -205,11 +216,11 @@ class Carriage:
         operation = work.operation
         self._log.info("{id} tries again: {why}", id=operation.id, why=error.description)
         if operation.step is Step.EXECUTE:
-            stored = await self._stored(operation)
+            stored = await self._record.stored(operation)
             operation = evolve(operation.again(operation.step), exec_id=stored.exec_id)
         else:
             operation = operation.again(operation.step)
-        await self._write(progress(work, operation))
+        await self._record.write(progress(work, operation))
         self._is_pausing = True
         self._doing = deferLater(self.reactor, self.jitter(_pause(operation.attempt - 1)))
         try:
@@ -220,57 +231,31 @@ class Carriage:
             self._doing, self._is_pausing = None, False
         return evolve(work, operation=operation)
 
-    async def _stored(self, operation: Operation) -> Operation:
-        pause = 0.1
-        while True:
-            try:
-                return await self.persister.operation(operation.id) or operation
-            except Unavailable as error:
-                self._log.warn("reading {id}: {why}", id=operation.id, why=error.description)
-                await deferLater(self.reactor, pause)
-                pause = min(pause * 2, LONGEST_WRITE_PAUSE)
-
     async def _undoing_failed(self, work: Work, error: BrokerError) -> Work:
         """Park what cannot be removed now; tell of what an executable could not clean up."""
         self._log.warn("undoing {id}: {why}", id=work.operation.id, why=error.description)
         if work.operation.step in {Step.REMOVE, Step.DISCARD} or _is_undone_later(work.operation, error):
-            await self._park(work.operation)
+            await self._record.park(work.operation)
         following = next_step(work.operation, work.instance)
         if work.operation.step is Step.UNDO and work.instance.owns_container and following is not None:
             # An own container takes with it whatever its executable failed to clean up.
             operation = evolve(work.operation.at(following), step_at=self.wall())
-            await self._write(Change(operation=operation))
+            await self._record.write(Change(operation=operation))
             return evolve(work, operation=operation)
         text = f"{work.operation.description} Cleaning up failed as well: {error.description}"
         work = evolve(work, operation=evolve(work.operation, description=text))
         return await self._end(work, ending(work, self.wall(), clean=False))
 
-    async def _park(self, operation: Operation) -> NoReturn:
-        """Leave the operation, which is recorded as it is, to whoever takes it over after a while."""
-        delay = min(2.0 ** min(operation.attempt, 10), LONGEST_DELAY)
-        try:
-            await self.persister.release(operation, delay=delay)
-        except Unavailable as error:
-            # Its lease lapses by itself.
-            self._log.warn("parking {id}: {why}", id=operation.id, why=error.description)
-        raise LostLease("It waits to be tried again.")
+    async def _wait(self, operation: Operation, error: BrokerError) -> NoReturn:
+        """Leave the operation, which only goes forward, for a while, and record why."""
+        self._log.warn("{id} waits: {why}", id=operation.id, why=error.description)
+        waiting = evolve(operation, description=error.description)
+        await self._record.write(Change(operation=waiting))
+        await self._record.park(waiting)
 
     async def _end(self, work: Work, change: Change) -> Work:
-        await self._write(change)
+        await self._record.write(change)
         return evolve(work, operation=change.operation)
-
-    async def _write(self, change: Change) -> None:
-        """Write, however long the database takes to answer again: what was done must be recorded."""
-        pause = 0.1
-        while True:
-            try:
-                await self.persister.commit(change)
-            except Unavailable as error:
-                self._log.warn("recording {id}: {why}", id=change.operation.id, why=error.description)
-                await deferLater(self.reactor, pause)
-                pause = min(pause * 2, LONGEST_WRITE_PAUSE)
-            else:
-                return
 
 
 def _may_pass(operation: Operation, error: BrokerError) -> bool:

@@ -19,7 +19,7 @@ from dockerbroker.persisters.interfaces import IPersister
 #: How long a host gets to tell of its containers and volumes, in seconds.
 HOST_DEADLINE = 25.0
 #: How many hosts are looked at together: their answers are large.
-_TOGETHER = 50
+_TOGETHER = 16
 
 
 @define(eq=False)

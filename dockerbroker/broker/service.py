@@ -87,12 +87,13 @@ class ServiceBroker:
             # An unknown plan is told before a conflict, but an instance may have outlived its plan.
             definition = chosen(await self.persister.images(), request.service_id, request.plan_id)
             check_parameters(definition.plan, "create", request.parameters.reveal())
-        match provision_decision(request, stored, await self.beginning.running(stored)):
+        running = await self.beginning.running(stored)
+        match provision_decision(request, stored, running):
             case Done():
                 assert stored is not None
                 return Provisioned(instance=stored, created=False)
-            case Join(operation_id):
-                return Begun(operation_id=operation_id, is_own=False, instance=stored)
+            case Join():
+                return await self.beginning.join(running, stored)
         assert definition is not None
         return await self._begin_provision(definition, request, deadline)
 
@@ -137,7 +138,7 @@ class ServiceBroker:
         running = await self.beginning.running(stored)
         decision = deprovision_decision(request, stored, running)
         if isinstance(decision, Join):
-            return Begun(operation_id=decision.operation_id, is_own=False)
+            return await self.beginning.join(running)
         assert stored is not None
         within = self.beginning.within(
             deadline,

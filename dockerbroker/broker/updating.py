@@ -56,8 +56,8 @@ class Updating:
             case Record():
                 await self.beginning.record(evolve(instance, successor=wanted))
                 return await self._updated(request)
-            case Join(operation_id):
-                return Begun(operation_id=operation_id, is_own=False, instance=instance.successor)
+            case Join():
+                return await self.beginning.join(running, instance.successor)
         require_asynchronous(wanted.plan, accepts_incomplete=request.accepts_incomplete)
         return await self._begin(request, instance, wanted, deadline)
 

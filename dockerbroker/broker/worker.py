@@ -13,7 +13,7 @@ from dockerbroker.broker.carriage import Carriage
 from dockerbroker.broker.steps import Steps
 from dockerbroker.errors import Unavailable
 from dockerbroker.model.instances import Operation
-from dockerbroker.model.polling import is_waiting
+from dockerbroker.model.polling import is_parked
 from dockerbroker.model.work import Work
 from dockerbroker.persisters.interfaces import IPersister
 
@@ -87,10 +87,10 @@ class Worker:
             if (carriage := self._running.get(operation_id)) is not None:
                 carriage.cancel()
 
-    async def outcome(self, operation_id: str, deadline: float) -> Operation | None:
-        """Return the operation when it is over or waits to be undone; None when that takes too long.
+    async def outcome(self, operation_id: str, deadline: float, *, attempt: int = 0) -> Operation | None:
+        """Return the operation when it is over or is parked; None when that takes too long.
 
-        `deadline` is by the reactor's clock.
+        `deadline` is by the reactor's clock; that the operation was parked after that attempt is known.
 
         Whoever carries it, the record tells; a local wake-up only makes it sooner.
         """
@@ -106,7 +106,11 @@ class Worker:
                 self._log.warn("looking at {id}: {why}", id=operation_id, why=error.description)
                 running = False
             else:
-                if operation is None or operation.is_over or is_waiting(operation):
+                if (
+                    operation is None
+                    or operation.is_over
+                    or (is_parked(operation) and operation.attempt > attempt)
+                ):
                     return operation
             remaining = deadline - self.reactor.seconds()
             if remaining <= 0:

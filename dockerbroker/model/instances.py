@@ -194,8 +194,9 @@ class Operation:
         return evolve(self, step=step, exec_id=None, attempt=self.attempt + 1)
 
     def over(self, phase: Phase, now: float) -> "Operation":
-        """Return the operation with its final outcome."""
-        return evolve(self, phase=phase, finished_at=now, exec_id=None)
+        """Return the operation with its final outcome; a success has no more to tell."""
+        description = self.description if phase is Phase.FAILED else ""
+        return evolve(self, phase=phase, finished_at=now, exec_id=None, description=description)
 
 
 @frozen(kw_only=True)

@@ -15,9 +15,14 @@ _STATES = {
 }
 
 
+def is_parked(operation: Operation) -> bool:
+    """Whether nobody carries the operation now, since something has failed that may pass."""
+    return not operation.is_over and operation.owner is None
+
+
 def is_waiting(operation: Operation) -> bool:
     """Whether the operation has failed, and waits for a host to become reachable to be undone."""
-    return operation.phase is Phase.FAILING and operation.owner is None
+    return operation.phase is Phase.FAILING and is_parked(operation)
 
 
 def last_operation(

@@ -44,4 +44,4 @@ def sentence(operation: Operation, instance: ServiceInstance | None, now: float)
     text = f"{doing} ({since}{tries})"
     if operation.phase is Phase.FAILING:
         return f"{operation.description} Undoing it: {text}"
-    return text
+    return f"{text}: {operation.description}" if operation.description else text

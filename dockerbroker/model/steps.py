@@ -29,6 +29,11 @@ def is_final(operation: Operation) -> bool:
     return operation.kind is OperationKind.UPDATE and operation.step in _FINAL
 
 
+def is_deletion(kind: OperationKind) -> bool:
+    """Whether the operation removes something: it is not undone, but goes on."""
+    return kind in {OperationKind.UNBIND, OperationKind.DEPROVISION}
+
+
 def forward_steps(kind: OperationKind, instance: ServiceInstance) -> tuple[Step, ...]:
     """Return what an operation on the instance does, in order; an update may have nothing to do."""
     owns = instance.owns_container

@@ -52,7 +52,8 @@ class ComparerCase(SynchronousTestCase):
 
     def condition(self, stack: Stack, instance_id: str = "i-1") -> str | None:
         """Return what is on record of the instance."""
-        return value(stack.persister.conditions()).get(instance_id)
+        conditions: dict[str, str] = value(stack.persister.conditions())
+        return conditions.get(instance_id)
 
 
 def value(coroutine: Any) -> Any:
@@ -70,7 +71,6 @@ def orphan(stack: Stack, instance_id: str) -> str:
     ]
     stack.deprovision(instance_id)
     made: str = value(stack.engine.create(spec))
-    value(stack.engine.start(made))
     return made
 
 
@@ -256,7 +256,7 @@ class LoopTests(ComparerCase):
         self.assertEqual(stack.engine.calls, before)
 
     def test_costly_passes_are_rare(self) -> None:
-        """The more of a processor a pass took, the longer is the pause after it: it gets a twentieth at most."""
+        """The more of a processor passes take, the rarer they are: they get a twentieth at most."""
         stack = self.stack("i-1")
         spent = iter(range(0, 100_000, 10))
         stack.comparer.spent = lambda: float(next(spent))

@@ -80,11 +80,23 @@ class DeprovisionTests(SynchronousTestCase):
         """A removal that keeps failing keeps the row and its ports; a DELETE goes on from there."""
         self.stack.engine.fail_next("remove", EngineError("Docker cannot remove it."), times=50)
         answer = self.stack.deprovision("i-1")
-        self.assertEqual((answer.status, answer.description), (500, "Docker cannot remove it."))
+        sentence = "Docker cannot remove it. The broker goes on trying."
+        self.assertEqual((answer.status, answer.description), (500, sentence))
         self.assertEqual(len(self.stack.persister.tables.leases), 1)
         self.stack.engine.faults.clear()
         self.assertEqual(self.stack.deprovision("i-1").status, 200)
         self.assert_nothing_left()
+
+    def test_removal_that_succeeds_later(self) -> None:
+        """Nobody has to ask again: what could not be removed is removed when it can be, however late."""
+        self.stack.engine.fail_next("remove", EngineError("Docker cannot remove it."), times=50)
+        self.assertEqual(self.stack.deprovision("i-1").status, 500)
+        self.stack.advance(600)
+        self.assertEqual(len(self.stack.engine.world), 1)
+        self.stack.engine.faults.clear()
+        self.stack.advance(120)
+        self.assert_nothing_left()
+        self.assertEqual(complaints(self.stack), [])
 
     def test_container_that_was_stopped_or_removed(self) -> None:
         """Of a container that does not run, or is gone, nothing is asked any more."""

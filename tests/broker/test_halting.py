@@ -5,16 +5,18 @@ Source: OSB sections Deprovisioning and Unbinding; Cloud Controller deletes what
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from itertools import product
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from dockerbroker.broker.removals import LATE_CREATE
-from dockerbroker.errors import BrokerError, OperationFailed
-from dockerbroker.model.instances import Phase
+from dockerbroker.errors import BrokerError, ConcurrencyError, Gone, OperationFailed
+from dockerbroker.model.instances import BindingState, Phase
 from tests.broker.calls import Platform, platforms, stack_with_plans
-from tests.broker.ledger import Ledger, complaints, never
+from tests.broker.ledger import Ledger, complaints, never, stack_binding
 from tests.memory_faults import Hang
+from tests.memory_world import Printed
 from tests.stack import Stack
 
 #: Who deletes: a platform that waits or one that does not, of the same broker or of another one.
@@ -47,24 +49,40 @@ def hang_at(stack: Stack, calls: list[str], position: int, *, reply: bool) -> Ha
     return (stack.engine.hang_reply if reply else stack.engine.hang_next)(method)
 
 
-class ProvisionTests(SynchronousTestCase):
-    """A deprovision while the instance is being made."""
+def watch(stack: Stack, path: str, other: str) -> list[bool]:
+    """Return what tells of each run of an executable to come whether the other one was at work then."""
+    at_work: list[bool] = []
+    script = stack.image.scripts[path]
 
-    def everywhere(self, name: str, *before: str) -> Iterator[tuple[Stack, Ledger, Hang, Who]]:
-        """Yield a broker that hangs in a request, for each call of it, before and after that is done."""
+    def watched(stdin: bytes, environment: Mapping[str, str]) -> Printed | Awaitable[Printed]:
+        others = [one for one in stack.engine.execs.values() if one.command == (other,)]
+        at_work.append(any(one.running for one in others))
+        return script(stdin, environment)
+
+    stack.image.scripts[path] = watched
+    return at_work
+
+
+class HaltingCase(SynchronousTestCase):
+    """A request that hangs, and a deletion of what it makes."""
+
+    def everywhere(self, name: str, *before: str) -> Iterator[tuple[Stack, Ledger, str, Hang, Who]]:
+        """Yield a broker of which each call in a request hangs, before and after it is done."""
         calls = calls_of(before, name)
-        for position in range(len(calls)):
-            for reply in (False, True):
-                for who in WHO:
-                    stack, ledger = stack_with_plans()
-                    for earlier in before:
-                        getattr(Platform(stack), earlier)().result()
-                    yield stack, ledger, hang_at(stack, calls, position, reply=reply), who
+        for position, reply, who in product(range(len(calls)), (False, True), WHO):
+            stack, ledger = stack_with_plans()
+            for earlier in before:
+                getattr(Platform(stack), earlier)().result()
+            yield stack, ledger, calls[position], hang_at(stack, calls, position, reply=reply), who
+
+
+class ProvisionTests(HaltingCase):
+    """A deprovision while the instance is being made."""
 
     def test_at_every_call(self) -> None:
         """Wherever the provision is, it fails, the deletion succeeds, and nothing is left of either."""
         halted = 0
-        for stack, ledger, hang, who in self.everywhere("provision"):
+        for stack, ledger, _, hang, who in self.everywhere("provision"):
             making = Platform(stack).provision()
             self.assertTrue(hang.reached)
             is_begun = bool(stack.persister.tables.instances)
@@ -103,20 +121,11 @@ class ProvisionTests(SynchronousTestCase):
         """A `/provision` that is at work is ended before `/deprovision` is run, on whichever broker."""
         for who in WHO:
             stack, ledger = stack_with_plans()
-            ended: list[str] = []
+            at_work = watch(stack, "/deprovision", "/provision")
             stack.image.scripts["/provision"] = never
-
-            def deprovision(
-                stdin: bytes, environment: object, stack: Stack = stack, good: object = good
-            ) -> object:
-                running = [one for one in stack.engine.execs.values() if one.command == ("/provision",)]
-                ended.append("at work" if any(one.running for one in running) else "ended")
-                return good(stdin, environment)  # type: ignore[operator]
-
-            stack.image.scripts["/deprovision"] = deprovision  # type: ignore[assignment]
             making = platforms(stack)[1].provision()
             who(stack).deprovision().result()
-            self.assertEqual((ended, ledger.actions()), (["ended"], ["deprovision"]))
+            self.assertEqual((at_work, ledger.actions()), ([False], ["deprovision"]))
             self.assertIsInstance(making.error(), OperationFailed)
             self.assertEqual((stack.engine.world, complaints(stack)), ({}, []))
 
@@ -147,32 +156,79 @@ class ProvisionTests(SynchronousTestCase):
         self.assertEqual(complaints(stack, ledger), [])
 
     def test_deletion_that_fails(self) -> None:
-        """When the deletion fails too, another one goes on."""
+        """A deletion that cannot be done in time goes on by itself."""
         stack, _ = stack_with_plans()
         patient, platform = platforms(stack)
         stack.image.scripts["healthy"] = never
         platform.provision()
         stack.engine.hang_next("remove")
         self.assertIsInstance(patient.deprovision().error(within=45), BrokerError)
-        stack.advance(60)
-        patient.deprovision().result()
+        stack.advance(120)
+        self.assertIsInstance(patient.deprovision().error(within=45), Gone)
         self.assertEqual((stack.engine.world, complaints(stack)), ({}, []))
 
 
-class BindTests(ProvisionTests):
+class BindTests(HaltingCase):
     """An unbind while the binding is being made."""
 
     def test_at_every_call(self) -> None:
         """Wherever the bind is, it fails, the unbind succeeds, and no user is left."""
-        for stack, ledger, hang, who in self.everywhere("bind", "provision"):
+        for stack, ledger, call, hang, who in self.everywhere("bind", "provision"):
             making = Platform(stack).bind()
             self.assertTrue(hang.reached)
+            is_late = call == "start_exec" and who in NEIGHBOURS and not ledger.users
+            if is_late:
+                # Nobody can hinder a Docker that hangs from starting later what another broker asked for.
+                hang.release()
             deletion = who(stack).unbind()
             stack.advance(1)
-            hang.release()
-            self.assertIsInstance(making.error(within=45), OperationFailed)
+            if is_late:
+                making.result()
+            else:
+                hang.release()
+                self.assertIsInstance(making.error(within=45), OperationFailed)
             deletion.result()
             stack.advance(30)
             self.assertEqual((stack.persister.tables.bindings, ledger.users), ({}, set()))
             self.assertEqual(complaints(stack, ledger), [])
             Platform(stack).bind().result()
+
+    def test_executable_at_work(self) -> None:
+        """A `/bind` that is at work is ended before `/unbind` is run, on whichever broker."""
+        for who in WHO:
+            stack, ledger = stack_with_plans()
+            Platform(stack).provision().result()
+            at_work = watch(stack, "/unbind", "/bind")
+            stack.image.scripts["/bind"] = never
+            making = platforms(stack)[1].bind()
+            who(stack).unbind().result()
+            self.assertEqual((at_work, ledger.actions()), ([False], ["provision", "unbind"]))
+            self.assertIsInstance(making.error(), OperationFailed)
+            self.assertEqual(complaints(stack, ledger), [])
+
+    def test_executable_that_cannot_be_ended(self) -> None:
+        """What cannot be ended keeps the binding, dirty, until an unbind finds it ended."""
+        stack, ledger = stack_with_plans()
+        patient, platform = platforms(stack)
+        patient.provision().result()
+        stack.image.scripts["/bind"] = never
+        stack.image.shell = False
+        platform.bind()
+        self.assertIn("may still run", patient.unbind().error().description)
+        self.assertIs(stack_binding(stack, "i-1", "b-1").state, BindingState.DIRTY)
+        patient.unbind().result()
+        self.assertEqual(complaints(stack, ledger), [])
+
+    def test_another_binding(self) -> None:
+        """The unbind of another binding has to wait for the bind that holds the instance."""
+        stack, ledger = stack_with_plans()
+        patient, platform = platforms(stack)
+        patient.provision().result()
+        patient.bind("b-2").result()
+        hang = stack.engine.hang_next("start_exec")
+        making = platform.bind("b-1")
+        self.assertIsInstance(patient.unbind("b-2").error(), ConcurrencyError)
+        self.assertIsInstance(patient.deprovision().error(), ConcurrencyError)
+        hang.release()
+        making.result()
+        self.assertEqual(complaints(stack, ledger), [])

@@ -132,7 +132,7 @@ class RetiringTests(UpdateCase):
 
     def test_repeated(self) -> None:
         """The update is not undone any more: the removal is tried until it succeeds."""
-        self.stack.engine.fail_next("remove", EngineError("Docker cannot remove it."), times=4)
+        self.stack.engine.fail_next("remove", EngineError("Docker cannot remove it."), times=8)
         accepted = Platform(self.stack, asynchronous=True).update("large").accepted()
         self.assertEqual(len(self.stack.engine.world), 2)
         answer = self.platform.poll(accepted.operation_id)

@@ -21,8 +21,12 @@ class RotationTests(SynchronousTestCase):
         self.stack, self.ledger = stack_with_plans()
         self.platform, self.other = platforms(self.stack)
         self.platform.provision().result()
-        asked = {"app_guid": "app-1", "bind_resource": {"app_guid": "app-1"}, "context": {"a": 1, "b": 1}}
-        self.platform.bind(parameters={"role": "reader"}, **asked).result()
+        self.platform.bind(
+            parameters={"role": "reader"},
+            app_guid="app-1",
+            bind_resource={"app_guid": "app-1"},
+            context={"a": 1, "b": 1},
+        ).result()
 
     def binding(self, name: str) -> ServiceBinding:
         """Return a binding as it is stored."""

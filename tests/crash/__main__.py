@@ -9,7 +9,7 @@ import secrets
 import sys
 
 from tests.crash.campaign import Campaign, Tally, observed
-from tests.crash.databases import DATABASES
+from tests.crash.databases import DATABASES, Databases
 from tests.crash.processes import run_in_processes
 from tests.crash.trial import Trial
 from tests.crash.world import Death
@@ -27,7 +27,7 @@ def _options() -> argparse.Namespace:
         metavar="NAME[#COUNT]",
         help="where brokers die; with a count exactly there, one broker after the other",
     )
-    parser.add_argument("--database", choices=sorted(DATABASES))
+    parser.add_argument("--database", choices=DATABASES)
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
     return parser.parse_args()
@@ -39,7 +39,11 @@ def _exact(options: argparse.Namespace) -> Tally:
         Death(name, int(count)) for name, _, count in (one.partition("#") for one in options.point)
     )
     tally = Tally()
-    outcome = observed(Trial(seed=options.seed, deaths=deaths, database=options.database or "memory"))
+    databases = Databases()
+    outcome = observed(
+        Trial(seed=options.seed, deaths=deaths, database=options.database or "memory"), databases
+    )
+    databases.close()
     tally.add(outcome)
     print("\n".join(outcome.history))
     return tally
@@ -50,10 +54,6 @@ def main() -> int:
     options = _options()
     if options.point and all("#" in point for point in options.point):
         tally = _exact(options)
-    elif options.processes > 1:
-        tally = run_in_processes(
-            options.seed, options.trials, double=options.double, processes=options.processes
-        )
     else:
         campaign = Campaign(
             seed=options.seed,
@@ -62,7 +62,8 @@ def main() -> int:
             point=options.point[0] if options.point else None,
             database=options.database,
         )
-        tally = campaign.run()
+        in_one = options.processes == 1
+        tally = campaign.run() if in_one else run_in_processes(campaign, options.processes)
     if options.json:
         print(json.dumps(tally.as_json()))
         return 0

@@ -15,7 +15,7 @@ from zope.interface import provider
 from dockerbroker.crashpoints import names, without_place
 from dockerbroker.engines.interfaces import IEngine, IExecutor
 from dockerbroker.persisters.interfaces import IPersister
-from tests.crash.databases import forget_templates
+from tests.crash.databases import Databases
 from tests.crash.trial import Outcome, Trial, run
 from tests.crash.world import Death
 
@@ -28,6 +28,8 @@ _MOST_FAILURES: Final = 20
 #: How many trials each scenario gets, and which scenarios are played on a file of SQLite.
 DEATHS: Final = 5
 SQLITE_EVERY: Final = 4
+#: How often brokers die at least at each point, in whatever places.
+OFTEN: Final = 20
 
 
 @define
@@ -105,6 +107,7 @@ class Campaign:
     point: str | None = None
     database: str | None = None
     tally: Tally = field(factory=Tally)
+    _databases: Databases = field(factory=Databases, init=False)
 
     def run(self) -> Tally:
         """Run all trials."""
@@ -114,11 +117,11 @@ class Campaign:
                 self._scenario(seed)
                 seed += 1
         finally:
-            forget_templates()
+            self._databases.close()
         return self.tally
 
     def _scenario(self, seed: int) -> None:
-        undisturbed = observed(Trial(seed=seed))
+        undisturbed = observed(Trial(seed=seed), self._databases)
         if undisturbed.complaints:
             self.tally.add(undisturbed)
             return
@@ -129,10 +132,10 @@ class Campaign:
 
     def _deaths(self, trial: Trial, undisturbed: Outcome, chance: Random) -> None:
         first = self._death(undisturbed.reached[0], chance)
-        outcome = observed(evolve(trial, deaths=first))
+        outcome = observed(evolve(trial, deaths=first), self._databases)
         if self.double and first and not outcome.complaints and len(outcome.reached) > 1:
             second = self._death(outcome.reached[1], chance)
-            outcome = observed(evolve(trial, deaths=first + second))
+            outcome = observed(evolve(trial, deaths=first + second), self._databases)
         self.tally.add(outcome)
 
     def _death(self, reached: Counter[str], chance: Random) -> tuple[Death, ...]:
@@ -140,14 +143,16 @@ class Campaign:
         if not candidates:
             return ()
         chance.shuffle(candidates)
-        name = min(candidates, key=lambda one: self.tally.deaths[one])
+        calls = self.tally.calls()
+        # First every call often enough, then every call in every place.
+        name = min(candidates, key=lambda one: (calls[without_place(one)] // OFTEN, self.tally.deaths[one]))
         return (Death(name, chance.randint(1, reached[name])),)
 
 
-def observed(trial: Trial) -> Outcome:
+def observed(trial: Trial, databases: Databases) -> Outcome:
     """Run a trial; what is logged as an error is a complaint."""
     with _errors() as logged:
-        outcome = run(trial)
+        outcome = run(trial, databases)
     outcome.complaints += logged
     return outcome
 

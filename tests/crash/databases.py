@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+import sqlite3
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 from attrs import define, field
+from sqlalchemy import Engine
+from twisted.internet.defer import execute
 
 from dockerbroker.persisters.opening import check
-from dockerbroker.persisters.sqlite import sqlite_url
+from dockerbroker.persisters.sql import SqlPersister
+from dockerbroker.persisters.sqlite import SqliteDatabase, sqlite_engine, sqlite_url
 from tests.memory_persister import MemoryPersister, Tables
-from tests.persisters.files import open_here
 
+#: What the campaign runs on.
+DATABASES: Final = ("memory", "sqlite")
 _FAST: Final = Path("/dev/shm")
 
 
@@ -23,9 +29,6 @@ class Database(Protocol):
 
     def persister(self) -> Any:
         """Return a persister of its own for one more broker."""
-
-    def close(self) -> None:
-        """Forget everything."""
 
 
 @define(eq=False)
@@ -39,58 +42,50 @@ class MemoryDatabase:
         """Return a persister on the same tables."""
         return MemoryPersister(self.seconds, self.tables)
 
-    def close(self) -> None:
-        """Nothing is left of it anyway."""
+
+@define(eq=False)
+class FileDatabase:
+    """A file of SQLite; the calls are made at once."""
+
+    seconds: Callable[[], float]
+    engine: Engine
+
+    def persister(self) -> SqlPersister:
+        """Return a persister on the same file."""
+        return SqlPersister(SqliteDatabase(self.engine, self.seconds), execute)
 
 
 @define(eq=False)
-class SqliteDatabase:
-    """A new file, with connections of its own for every broker; the calls are made at once."""
+class Databases:
+    """Makes new databases; the one file is emptied for each, since a new one takes longer than a trial."""
 
-    seconds: Callable[[], float]
-    _folder: Path = field(init=False)
-    _opened: list[Any] = field(factory=list, init=False)
+    _folder: Path | None = None
+    _engine: Engine | None = None
 
-    def __attrs_post_init__(self) -> None:
-        """Copy an empty database: migrating takes longer than a whole trial."""
-        self._folder = _new_folder()
-        shutil.copyfile(_template(), self._folder / "broker.db")
+    def new(self, name: str, seconds: Callable[[], float]) -> Database:
+        """Return an empty database of that kind, on that clock; the one before is not used any more."""
+        if name == "memory":
+            return MemoryDatabase(seconds)
+        return FileDatabase(seconds, self._empty_file())
 
-    def persister(self) -> Any:
-        """Return a persister on the same file."""
-        opened = open_here(self._folder / "broker.db", self.seconds)
-        self._opened.append(opened)
-        return opened
+    def _empty_file(self) -> Engine:
+        if self._folder is None:
+            folder = _FAST if _FAST.is_dir() else None
+            self._folder = Path(tempfile.mkdtemp(prefix="dockerbroker-crash-", dir=folder))
+            check(sqlite_url(self._folder / "empty.db"))
+            self._engine = sqlite_engine(self._folder / "broker.db", connections=2)
+        assert self._engine is not None
+        with (
+            contextlib.closing(sqlite3.connect(self._folder / "empty.db")) as empty,
+            contextlib.closing(sqlite3.connect(self._folder / "broker.db")) as file,
+        ):
+            empty.backup(file)
+        return self._engine
 
     def close(self) -> None:
-        """Close all connections and remove the file."""
-        while self._opened:
-            self._opened.pop().database.close()
-        shutil.rmtree(self._folder)
-
-
-#: What the campaign runs on, by name.
-DATABASES: Final[Mapping[str, Callable[[Callable[[], float]], Database]]] = {
-    "memory": MemoryDatabase,
-    "sqlite": SqliteDatabase,
-}
-
-_templates: Final[list[Path]] = []
-
-
-def _new_folder() -> Path:
-    return Path(tempfile.mkdtemp(prefix="dockerbroker-crash-", dir=_FAST if _FAST.is_dir() else None))
-
-
-def _template() -> Path:
-    if not _templates:
-        folder = _new_folder()
-        check(sqlite_url(folder / "empty.db"))
-        _templates.append(folder / "empty.db")
-    return _templates[0]
-
-
-def forget_templates() -> None:
-    """Remove what was kept for the next trial."""
-    while _templates:
-        shutil.rmtree(_templates.pop().parent)
+        """Remove the file."""
+        if self._engine is not None:
+            self._engine.dispose()
+        if self._folder is not None:
+            shutil.rmtree(self._folder)
+        self._engine = self._folder = None

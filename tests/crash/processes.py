@@ -9,18 +9,19 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from tests.crash.campaign import Tally
+from tests.crash.campaign import Campaign, Tally
 
 _ROOT: Final = Path(__file__).parents[2]
 
 
-def run_in_processes(seed: int, trials: int, *, double: bool, processes: int) -> Tally:
-    """Run the trials of the seeds from `seed`, an equal share in each process; returns what all have seen."""
-    shares = [trials // processes + (number < trials % processes) for number in range(processes)]
+def run_in_processes(campaign: Campaign, processes: int) -> Tally:
+    """Run the campaign, an equal share in each process; returns what all have seen."""
+    trials, seed = campaign.trials, campaign.seed
     started = []
     try:
-        for share in shares:
-            started.append(_start(seed, share, double=double))
+        for number in range(processes):
+            share = trials // processes + (number < trials % processes)
+            started.append(_start(campaign, seed, share))
             # No process needs more seeds than trials.
             seed += share
         tally = Tally()
@@ -36,9 +37,10 @@ def run_in_processes(seed: int, trials: int, *, double: bool, processes: int) ->
     return tally
 
 
-def _start(seed: int, trials: int, *, double: bool) -> subprocess.Popen[str]:
+def _start(campaign: Campaign, seed: int, trials: int) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "tests.crash", "--json", "--seed", str(seed), "--trials", str(trials)]
-    if double:
-        command.append("--double")
+    command += ["--double"] if campaign.double else []
+    command += ["--point", campaign.point] if campaign.point is not None else []
+    command += ["--database", campaign.database] if campaign.database is not None else []
     environment = {**os.environ, "PYTHONPATH": str(_ROOT)}
     return subprocess.Popen(command, cwd=_ROOT, env=environment, stdout=subprocess.PIPE, text=True)

@@ -27,6 +27,15 @@ _NEXT: Final = {
     False: ("bind", "bind", "bind", "parameters", "plan", "deprovision"),
     True: ("unbind", "unbind", "bind", "parameters", "plan", "deprovision"),
 }
+#: Steps after which nothing can be undone, or something is being undone, while the host is lost.
+_LEAVES: Final = (
+    "provision.remove",
+    "provision.undo",
+    "update.discard",
+    "update.restore",
+    "update.retire",
+    "deprovision.remove",
+)
 
 
 @frozen(kw_only=True)
@@ -50,7 +59,8 @@ class Scenario:
     """The requests, and how service and host behave.
 
     `slow` and `failing` are those of the executables; `ends` is the exit status of containers that end at
-    once; `away` is when the host cannot be reached: from, how long; `brokers` is how many live at once.
+    once; `away` is when the host cannot be reached: from, how long; `leaves` is the place of a broker's step
+    at which it is lost for a while; `brokers` is how many live at once.
     """
 
     acts: tuple[Act, ...]
@@ -59,12 +69,14 @@ class Scenario:
     ends: int | None = None
     taken_ports: bool = False
     away: tuple[float, float] | None = None
+    leaves: str | None = None
     brokers: int = 1
 
     @property
     def is_calm(self) -> bool:
         """Whether nothing stands in the way of success but the death of a broker."""
-        return not self.failing and self.ends is None and self.away is None and self.is_sequential
+        is_sound = not self.failing and self.ends is None
+        return is_sound and self.away is None and self.leaves is None and self.is_sequential
 
     def has_time(self, act: Act) -> bool:
         """Whether a broker may die in the act, and another still end it in the time of the request."""
@@ -84,12 +96,14 @@ def scenario(random: Random) -> Scenario:
     if random.random() < 0.35:
         acts = _disturbed(random, acts)
     trouble = random.random()
+    kinds = sorted({act.kind for act in acts})
     return Scenario(
         acts=tuple(acts),
         slow={action: random.choice((0.5, 3.0, 12.0)) for action in _some(random, 0.25)},
-        failing=dict.fromkeys(_some(random, 0.2), random.choice((1, 1, 3))) if trouble < 0.3 else {},
+        failing={random.choice(kinds): random.choice((1, 1, 3))} if trouble < 0.3 else {},
         ends=1 if 0.3 <= trouble < 0.36 else None,
         away=(random.uniform(0, 20), random.choice((3.0, 30.0, 90.0))) if 0.36 <= trouble < 0.46 else None,
+        leaves=random.choice(_LEAVES) if trouble < 0.15 or trouble > 0.95 else None,
         taken_ports=random.random() < 0.1,
         brokers=random.choice((1, 1, 2)),
     )

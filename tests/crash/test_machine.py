@@ -217,7 +217,6 @@ class Life(RuleBasedStateMachine):
             assert self.world.wait(ended, _PATIENCE)
         self.world.advance(150)
         assert empty_complaints(self.world) == [], self.history()
-        self.world.database.close()
 
 
 class LifeTests(SynchronousTestCase):
@@ -229,7 +228,7 @@ class LifeTests(SynchronousTestCase):
         run_state_machine_as_test(
             Life,
             settings=settings(
-                max_examples=max(int(40 * scale), 1),
+                max_examples=max(int(400 * scale), 1),
                 stateful_step_count=20,
                 deadline=None,
                 database=None,

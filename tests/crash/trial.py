@@ -12,7 +12,7 @@ from twisted.internet.task import Clock
 
 from dockerbroker.broker.limits import LEASE
 from dockerbroker.broker.reconcile import PERIOD
-from tests.crash.databases import DATABASES
+from tests.crash.databases import Databases
 from tests.crash.invariants import empty_complaints, settled_complaints
 from tests.crash.platform import Deed, Platform
 from tests.crash.scenarios import Act, Scenario, scenario
@@ -22,6 +22,8 @@ from tests.crash.world import Death, World, result
 _PATIENCE: Final = 4000.0
 #: What is parked is tried again within a minute, by whoever looks; seconds.
 _SETTLING: Final = 600.0
+#: How long a host is lost that leaves in the middle of a step; seconds.
+_ABSENCE: Final = 40.0
 
 
 @frozen(kw_only=True)
@@ -54,6 +56,22 @@ class Outcome:
         """Return what a person needs to understand it."""
         lines = [*self.complaints, "", *self.history, "", self.trial.command()]
         return "\n".join(lines)
+
+
+@define(eq=False)
+class _Leaving:
+    """Lets the host be lost for a while when a broker begins to talk to it in a place."""
+
+    world: World
+    place: str
+    _is_gone: bool = False
+
+    async def __call__(self, name: str) -> None:
+        """Leave, once."""
+        if not self._is_gone and name.startswith(f"{self.place}/engine."):
+            self._is_gone = True
+            self.world.engine.reachable = False
+            self.world.clock.callLater(_ABSENCE, setattr, self.world.engine, "reachable", True)
 
 
 @define(eq=False)
@@ -98,6 +116,8 @@ class _Run:
             start, duration = self.scenario.away
             world.clock.callLater(start, setattr, engine, "reachable", False)
             world.clock.callLater(start + duration, setattr, engine, "reachable", True)
+        if self.scenario.leaves is not None:
+            world.also = _Leaving(world, self.scenario.leaves)
 
     def _wait_for(self, deeds: list[Deferred[Deed]]) -> None:
         for deed in deeds:
@@ -131,23 +151,19 @@ class _Run:
         return empty_complaints(self.world)
 
 
-def run(trial: Trial) -> Outcome:
+def run(trial: Trial, databases: Databases) -> Outcome:
     """Run a trial in a world of its own."""
     clock = Clock()
-    database = DATABASES[trial.database](clock.seconds)
+    world = World(databases.new(trial.database, clock.seconds), clock, list(trial.deaths))
+    chance = Random(trial.seed)  # noqa: S311 - it must be repeatable
+    played = _Run(trial, scenario(chance), world, Platform(world))
     outcome = Outcome(trial)
     try:
-        world = World(database, clock, list(trial.deaths))
-        platform = Platform(world)
-        chance = Random(trial.seed)  # noqa: S311 - it must be repeatable
-        played = _Run(trial, scenario(chance), world, platform)
-        try:
-            outcome.complaints = played.play()
-        except AssertionError as error:
-            outcome.complaints = [str(error)]
-        outcome.reached = [life.counts for life in world.lives]
-        outcome.died_at = [life.died_at for life in world.lives if life.died_at is not None]
-        outcome.history = [repr(played.scenario), *map(str, platform.deeds), f"died at: {outcome.died_at}"]
-    finally:
-        database.close()
+        outcome.complaints = played.play()
+    except AssertionError as error:
+        outcome.complaints = [str(error)]
+    outcome.reached = [life.counts for life in world.lives]
+    outcome.died_at = [life.died_at for life in world.lives if life.died_at is not None]
+    deeds = map(str, played.platform.deeds)
+    outcome.history = [repr(played.scenario), *deeds, f"died at: {outcome.died_at}"]
     return outcome

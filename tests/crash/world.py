@@ -129,7 +129,7 @@ class World:
 
     def begin(self) -> Broker:
         """Start another broker, which will die the next death that was given."""
-        life = Life(self._seen, self.deaths.pop(0) if self.deaths else None, self.also)
+        life = Life(self._seen, self.deaths.pop(0) if self.deaths else None, self._first)
         self.lives.append(life)
         clock = Clock()
         clock.advance(self.clock.seconds())
@@ -143,6 +143,10 @@ class World:
         broker = Broker(stack, life)
         self.living.append(broker)
         return broker
+
+    async def _first(self, name: str) -> None:
+        if self.also is not None:
+            await self.also(name)
 
     def _seen(self, name: str) -> None:
         self.reached[name] += 1

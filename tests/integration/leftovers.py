@@ -1,6 +1,7 @@
 """Looks for what a deployment has left on its engine and in its database."""
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,17 @@ def unfinished(database: Path) -> int:
     """Return how many operations are neither succeeded nor failed."""
     query = "SELECT count(*) FROM operations WHERE phase NOT IN ('succeeded', 'failed')"
     return int(_rows(database, query)[0][0])
+
+
+def taken_over(database: Path) -> int:
+    """Return how many operations another broker than the one that began them has carried, or the same again."""
+    return int(_rows(database, "SELECT count(*) FROM operations WHERE epoch > 1")[0][0])
+
+
+def prolong_leases(database: Path, seconds: float) -> None:
+    """Let the leases of all operations last longer than those who hold them have asked for."""
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("UPDATE operations SET lease_until = lease_until + ?", (seconds,))
 
 
 def containers(client: docker.APIClient, database: Path) -> list[str]:

@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from dockerbroker.errors import NotFound
 from dockerbroker.model.instances import Operation, OperationKind, Phase
-from dockerbroker.model.polling import RETRY_AFTER, is_waiting, last_operation
+from dockerbroker.model.polling import RETRY_AFTER, is_parked, is_waiting, last_operation
 from dockerbroker.model.requests import LastOperation, PollRequest
 from tests.model.values import instance, operation
 
@@ -64,6 +64,7 @@ class AnswerTests(SynchronousTestCase):
             found = of(kind, phase=phase, owner=owner, description="It failed.")
             waits = phase is Phase.FAILING and owner is None
             self.assertEqual(is_waiting(found), waits)
+            self.assertEqual(is_parked(found), owner is None and not found.is_over)
             if waits:
                 self.assertEqual(polled(found), LastOperation(state="failed", description="It failed."))
 

@@ -56,6 +56,11 @@ class SentenceTests(SynchronousTestCase):
         """It tells of later attempts which one it is."""
         self.assertIn("(12 s, attempt 3)", self.said(OperationKind.BIND, attempt=3))
 
+    def test_waiting(self) -> None:
+        """Of what goes forward and waits to be tried again it tells why."""
+        found = self.said(OperationKind.DEPROVISION, step=Step.REMOVE, description="Docker is away.")
+        self.assertEqual(found, "removing the container of redis on 10.0.0.1 (12 s): Docker is away.")
+
     def test_since(self) -> None:
         """A record without the time of its step counts from its beginning; nothing is negative."""
         self.assertIn("(72 s)", self.said(OperationKind.BIND, step_at=0.0))

@@ -120,6 +120,12 @@ class EndingTests(SynchronousTestCase):
         for phase in (Phase.SUCCEEDED, Phase.FAILED):
             self.assertIsNone(operation(exec_id="e-1").over(phase, 1.0).exec_id)
 
+    def test_description_of_an_operation_that_is_over(self) -> None:
+        """A failure keeps why; a success has nothing more to tell of what went wrong on its way."""
+        for phase, expected in ((Phase.SUCCEEDED, ""), (Phase.FAILED, "Docker is away.")):
+            found = operation(description="Docker is away.").over(phase, 1.0)
+            self.assertEqual(found.description, expected)
+
     def test_progress(self) -> None:
         """Progress is written with the records as they are."""
         work = Work(operation=operation(), instance=instance(), binding=binding())

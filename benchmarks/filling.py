@@ -1,0 +1,103 @@
+"""Databases as full as after years, by rows that are inserted in bulk: nothing was ever provisioned."""
+
+import hashlib
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from random import Random
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import insert, update
+
+from dockerbroker.model.hosts import DockerHost, HostKey
+from dockerbroker.model.instances import InstanceState, Operation, OperationKind, Phase, ServiceInstance, Step
+from dockerbroker.persisters import records
+from dockerbroker.persisters.databases import PATIENCE
+from dockerbroker.persisters.opening import check
+from dockerbroker.persisters.sqlite import SqliteDatabase, boot_id, boot_time, sqlite_engine, sqlite_url
+from dockerbroker.persisters.tables import deployment, hosts, instances, operations, port_leases
+from tests.asking import REDIS
+
+#: How many Docker hosts each database has, however many instances: their number has a cost of its own.
+HOSTS = 100
+_ROWS_AT_ONCE = 10_000
+
+
+def fill(path: Path, count: int) -> None:
+    """Make a database with so many instances, each with its last operation and a port, on `HOSTS` hosts."""
+    check(sqlite_url(path))
+    database = SqliteDatabase(sqlite_engine(path, connections=1))
+    with closing(database):
+        database.write(lambda connection: _fill(connection, count), deadline=boot_time() + PATIENCE)
+
+
+def docker_hosts() -> list[DockerHost]:
+    """Return the hosts, which need no second ping."""
+    names = [f"10.1.0.{number}" for number in range(HOSTS)]
+    keys = [HostKey(service_host=name, docker_host=name, docker_port=2375) for name in names]
+    return [DockerHost(key=key, keep_alive=86400) for key in keys]
+
+
+def _fill(connection: Any, count: int) -> None:
+    # Of another boot the pings would count for nothing.
+    connection.execute(update(deployment).values(boot_id=boot_id()))
+    pinged = [{**records.host_row(host), "pinged_at": boot_time()} for host in docker_hosts()]
+    connection.execute(insert(hosts), pinged)
+    made = _instances(count)
+    for start in range(0, count, _ROWS_AT_ONCE):
+        some = [next(made) for _ in range(min(_ROWS_AT_ONCE, count - start))]
+        connection.execute(insert(instances), [_instance_row(one) for one in some])
+        leases = [lease for one in some for lease in records.leased_ports_of(one)]
+        connection.execute(insert(port_leases), leases)
+        connection.execute(insert(operations), [_operation_row(one) for one in some])
+
+
+def _instances(count: int) -> Iterator[ServiceInstance]:
+    # Ids at random, as platforms have them, so that each finds its place anywhere in the indexes.
+    random = Random(1)  # noqa: S311
+    keys = [host.key for host in docker_hosts()]
+    for number in range(count):
+        instance_id = str(UUID(int=random.getrandbits(128), version=4))
+        yield ServiceInstance(
+            id=instance_id,
+            definition=REDIS,
+            organization_guid=str(UUID(int=random.getrandbits(128), version=4)),
+            space_guid=str(UUID(int=random.getrandbits(128), version=4)),
+            host=keys[number % HOSTS],
+            context={"platform": "cloudfoundry", "instance_name": f"redis-{number}"},
+            ports={"6379/tcp": 20000 + number // HOSTS},
+            container_id=hashlib.sha256(instance_id.encode()).hexdigest(),
+            state=InstanceState.READY,
+            last_operation_id=hashlib.sha256(instance_id.encode()).hexdigest()[:32],
+            created_at=time.time(),
+        )
+
+
+def provision_of(instance: ServiceInstance) -> Operation:
+    """Return the operation that made the instance."""
+    assert instance.last_operation_id is not None, "every instance was made by an operation"
+    operation = Operation(
+        id=instance.last_operation_id,
+        kind=OperationKind.PROVISION,
+        instance_id=instance.id,
+        step=Step.KEEP,
+        created_at=instance.created_at,
+        step_at=instance.created_at,
+    )
+    return operation.over(Phase.SUCCEEDED, instance.created_at)
+
+
+def _instance_row(instance: ServiceInstance) -> dict[str, Any]:
+    return records.instance_row(instance) | {"last_operation_id": instance.last_operation_id}
+
+
+def _operation_row(instance: ServiceInstance) -> dict[str, Any]:
+    operation = provision_of(instance)
+    return records.operation_row(operation) | {
+        "epoch": operation.epoch,
+        "deadline": operation.deadline,
+        "is_cancelled": operation.is_cancelled,
+        "kept_for": instance.id,
+    }

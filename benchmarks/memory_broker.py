@@ -1,0 +1,110 @@
+"""The broker with its web and its database, but with Docker Engines in memory.
+
+`python -m benchmarks.memory_broker CONFIG` serves until it is killed. Rows are not compared with Docker:
+that is measured for itself, in `benchmarks.passes`.
+"""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from json import dumps
+from pathlib import Path
+from subprocess import Popen
+from typing import Any, cast
+
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+
+from benchmarks.filling import fill
+from dockerbroker.broker_tap import make_parts
+from dockerbroker.config import BrokerConfiguration, load_broker
+from dockerbroker.lifetime import use_monotonic_clock
+from dockerbroker.persisters.opening import open_persister
+from dockerbroker.persisters.sql import SqlPersister
+from dockerbroker.persisters.sqlite import sqlite_url
+from dockerbroker.threads import DaemonThreadPool
+from tests.asking import REDIS
+from tests.memory_engine import MemoryEngines
+from tests.polling import poll
+from tests.running import PASSWORD, USER, RunningBroker
+from tests.stack import add_service
+
+_THREADS = 8
+
+
+@contextmanager
+def filled_broker(instances: int) -> Iterator[RunningBroker]:
+    """Run a broker on a database with so many instances, and on Docker Engines in memory."""
+    image = {"name": REDIS.name, "plan": REDIS.plan.name, "image": REDIS.image}
+    running = RunningBroker([image], "")
+    try:
+        fill(running.folder / "broker.db", instances)
+        config = write_configuration(running)
+        running.broker = Popen([sys.executable, "-m", "benchmarks.memory_broker", str(config)])
+        poll(lambda: _answers(running), lambda: "the broker on engines in memory does not answer")
+        yield running
+    finally:
+        running.stop()
+
+
+def write_configuration(running: RunningBroker) -> Path:
+    """Write the configuration of a broker in memory into the folder; return its file."""
+    path = running.folder / "broker.config"
+    services = {"user": USER, "password": PASSWORD, "catalog": "docker", "images": running.images}
+    document = {
+        "listenIP": "127.0.0.1",
+        "port": running.port,
+        "persister": {"driver": "sqlite", "database": "broker.db"},
+        "services": services,
+    }
+    path.write_text(dumps(document), "utf-8")
+    path.chmod(0o600)
+    return path
+
+
+async def open_filled(configuration: BrokerConfiguration) -> tuple[SqlPersister, MemoryEngines]:
+    """Open the database, with an engine for each of its hosts that has the service's image."""
+    threads = DaemonThreadPool("database", _THREADS)
+    threads.start()
+    url = sqlite_url(configuration.persister.database)
+    loop = cast("Any", reactor)
+    persister = await open_persister(loop, url, threads, broker=f"benchmark-{os.getpid()}")
+    await persister.seed_images(configuration.services.images)
+    engines = MemoryEngines(loop)
+    executables = {"/bind": lambda _stdin, _environment: (0, b'{"credentials":{}}', b"")}
+    for report in await persister.hosts():
+        add_service(engines(report.host), scripts=executables)
+    return persister, engines
+
+
+async def _serve(configuration: BrokerConfiguration) -> None:
+    loop = cast("Any", reactor)
+    use_monotonic_clock(loop)
+    persister, engines = await open_filled(configuration)
+    parts = make_parts(loop, configuration, persister, cast("Any", engines), f"benchmark-{os.getpid()}")
+    parts.reconciler.start()
+    loop.listenTCP(configuration.port, parts.site, interface=configuration.listen_ip)
+
+
+def _answers(running: RunningBroker) -> bool:
+    assert running.broker is not None
+    assert running.broker.poll() is None, "the broker on engines in memory has ended"
+    try:
+        return running.request("GET", "/v2/catalog").status == 200
+    except OSError:
+        return False
+
+
+def main() -> None:
+    """Serve until killed."""
+    loop = cast("Any", reactor)
+    configuration = load_broker(Path(sys.argv[1]), {})
+    serving = Deferred.fromCoroutine(_serve(configuration))
+    # Whoever started this sees that it has ended.
+    serving.addErrback(lambda failure: (failure.printTraceback(), os._exit(1)))
+    loop.run()
+
+
+if __name__ == "__main__":
+    main()

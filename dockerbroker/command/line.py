@@ -1,0 +1,171 @@
+"""The command line: what may be said, and what is done then."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from dockerbroker.command import operations as doing
+from dockerbroker.command import worlds
+from dockerbroker.command.deployment import Deployment, Run, Work
+from dockerbroker.config.images import load_images
+from dockerbroker.errors import BrokerError
+from dockerbroker.invariants import read_history
+from dockerbroker.lifetime.program import own_version
+from dockerbroker.model.catalog_rules import complaints, lint
+
+_Made = TypeVar("_Made")
+_Decorated = Callable[..., Any]
+
+configured: Callable[[_Decorated], _Decorated] = click.option(
+    "-c",
+    "--config",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="The broker's configuration file.",
+)
+_lines = click.File("r", encoding="utf-8", errors="replace")
+_operation = click.argument("operation_id", metavar="ID")
+
+
+class Refusal(click.ClickException):
+    """What stands in the way, as one sentence on standard error; the exit status is 1."""
+
+    def show(self, file: Any = None) -> None:
+        """Say it."""
+        sentence = "".join(one if one.isprintable() else " " for one in self.message)
+        click.echo(f"dockerbroker: {sentence}", file=file, err=True)
+
+
+def _or_refuse(make: Callable[[], _Made]) -> _Made:
+    try:
+        return make()
+    except BrokerError as error:
+        raise Refusal(error.description) from None
+
+
+def _do(context: click.Context, config: Path, work: Work) -> None:
+    run: Run = context.obj
+    context.exit(_or_refuse(lambda: run(config, work)))
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(own_version(), message="%(prog)s %(version)s")
+def command() -> None:
+    """Look after a Docker broker for Cloud Foundry.
+
+    Results go to standard output: tables on a terminal, and elsewhere lines with tabs. The exit status is 1
+    when something is wrong, and 2 when the command line is.
+    """
+
+
+@command.command("check-world")
+@configured
+@click.option("--history", type=_lines, help="What a platform asked and was told, as lines of JSON.")
+@click.option("--log", type=_lines, help="The broker's log, as lines of JSON.")
+@click.option(
+    "--settle",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    metavar="SECONDS",
+    help="Look again after so long, and show only what is still wrong.",
+)
+@click.pass_context
+def check_world(context: click.Context, config: Path, history: Any, log: Any, settle: float) -> None:
+    """Compare the database with all Docker hosts, and show every breach of an invariant on a line."""
+    events = _or_refuse(lambda: read_history(history or ()))
+    lines = [line.rstrip("\n") for line in log or ()]
+    _do(
+        context,
+        config,
+        lambda deployment: worlds.check_world(deployment, history=events, log=lines, settle=settle),
+    )
+
+
+@command.command()
+@configured
+@click.option(
+    "--dry-run", is_flag=True, help="Remove nothing; show what has no owner, and why it would stay."
+)
+@click.option("--force", is_flag=True, help="Remove also what is too much, or unknown to the database.")
+@click.pass_context
+def reap(context: click.Context, config: Path, *, dry_run: bool, force: bool) -> None:
+    """Remove containers and volumes without an owner, once; brokers do that by themselves.
+
+    With --force this is the operator's word that the database is right, which a broker waits for when much
+    has no owner at once, or the database does not know how that came to be.
+    """
+    if dry_run and force:
+        raise click.UsageError("--dry-run and --force exclude each other.")
+
+    async def work(deployment: Deployment) -> int:
+        if dry_run:
+            return await worlds.show_orphans(deployment)
+        return await worlds.reap(deployment, forced=force)
+
+    _do(context, config, work)
+
+
+@command.group()
+def operations() -> None:
+    """Show operations, and help those that wait."""
+
+
+@operations.command("list")
+@configured
+@click.option("--all", "also_ended", is_flag=True, help="Also those that are over, as far as they are kept.")
+@click.pass_context
+def list_operations(context: click.Context, config: Path, *, also_ended: bool) -> None:
+    """List operations that are not over, those begun last first."""
+    _do(context, config, lambda it: doing.list_operations(it, unfinished=not also_ended))
+
+
+@operations.command("show")
+@configured
+@_operation
+@click.pass_context
+def show_operation(context: click.Context, config: Path, operation_id: str) -> None:
+    """Show all of an operation."""
+    _do(context, config, lambda it: doing.show_operation(it, operation_id))
+
+
+@operations.command("retry")
+@configured
+@_operation
+@click.pass_context
+def retry_operation(context: click.Context, config: Path, operation_id: str) -> None:
+    """Let an operation that waits be tried again at once."""
+    _do(context, config, lambda it: doing.retry_operation(it, operation_id))
+
+
+@operations.command("cancel")
+@configured
+@_operation
+@click.pass_context
+def cancel_operation(context: click.Context, config: Path, operation_id: str) -> None:
+    """Let an operation be undone; deletions cannot be."""
+    _do(context, config, lambda it: doing.cancel_operation(it, operation_id))
+
+
+@command.group()
+def catalog() -> None:
+    """Look at catalogs before brokers use them."""
+
+
+@catalog.command("lint")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE...")
+@click.pass_context
+def lint_catalog(context: click.Context, files: tuple[Path, ...]) -> None:
+    """Show all for which Cloud Foundry would refuse the services of these files, and advice after it.
+
+    A file is a broker's configuration, or one definition as it is PUT by REST. The exit status is 1 when
+    something would be refused.
+    """
+    is_refused = False
+    for path in files:
+        loaded = _or_refuse(lambda path=path: load_images(path))  # type: ignore[misc]
+        is_refused = is_refused or bool(complaints(loaded.images))
+        for sentence in (*loaded.warnings, *(f"{path}: {one}" for one in lint(loaded.images))):
+            click.echo(sentence)
+    context.exit(1 if is_refused else 0)

@@ -1,0 +1,71 @@
+"""The command as a program, on a database of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from dockerbroker.persisters.opening import check
+from dockerbroker.persisters.sqlite import sqlite_url
+from tests.configurations import broker_document, written
+from tests.polling import PATIENCE
+from tests.programs import environment
+
+_MAIN = "from dockerbroker.command import main; main()"
+
+
+class ProgramTests(SynchronousTestCase):
+    """Real processes."""
+
+    def setUp(self) -> None:
+        """Make a folder with a configuration."""
+        self.folder = Path(self.mktemp()).absolute()
+        self.folder.mkdir()
+        self.config = written(self.folder, broker_document())
+
+    def run_command(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run the command until it ends."""
+        return subprocess.run(
+            [sys.executable, "-c", _MAIN, *words],
+            cwd=self.folder,
+            env=environment(),
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+
+    def test_well(self) -> None:
+        """On an empty database all is well."""
+        check(sqlite_url(self.folder / "broker.db"))
+        done = self.run_command("check-world", "-c", str(self.config))
+        self.assertEqual((done.returncode, done.stdout), (0, ""), done)
+        self.assertEqual(done.stderr, "All is well: 0 service instances, 0 containers.\n")
+        for words in (("reap",), ("operations", "list"), ("reap", "--dry-run")):
+            self.assertEqual(self.run_command(*words, "-c", str(self.config)).returncode, 0, words)
+
+    def test_no_database(self) -> None:
+        """A database that does not exist is not made, but told."""
+        done = self.run_command("operations", "list", "-c", str(self.config))
+        self.assertEqual((done.returncode, done.stdout), (1, ""), done)
+        self.assertEqual(done.stderr.count("\n"), 1)
+        self.assertIn("does not exist", done.stderr)
+        self.assertFalse((self.folder / "broker.db").exists())
+
+    def test_no_operation(self) -> None:
+        """What is said about a database that was opened is one sentence as well."""
+        check(sqlite_url(self.folder / "broker.db"))
+        done = self.run_command("operations", "cancel", "o-1", "-c", str(self.config))
+        self.assertEqual((done.returncode, done.stdout, done.stderr.count("\n")), (1, "", 1), done)
+
+    def test_usage(self) -> None:
+        """What is not understood ends with 2."""
+        self.assertEqual(self.run_command("operations").returncode, 2)
+
+    def test_version(self) -> None:
+        """The command tells its version."""
+        done = self.run_command("--version")
+        self.assertEqual((done.returncode, done.stdout.split()[0]), (0, "dockerbroker"))

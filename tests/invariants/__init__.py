@@ -1,0 +1,1 @@
+"""Tests of the invariants, and of brokers that are broken on purpose."""

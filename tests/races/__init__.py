@@ -1,0 +1,1 @@
+"""Many requests at once for one id, to several brokers on one database and one Docker host."""
