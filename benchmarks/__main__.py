@@ -91,7 +91,7 @@ class Bench:
     def sizes(self) -> list[Row]:
         """Measure an operation in databases of several sizes."""
         rows = []
-        for cost in operations.measure_costs(self.few_rounds)[1:]:
+        for cost in operations.measure_costs(self.rounds)[1:]:
             where = f"with {cost.instances} instances"
             rows.append(cost.processor.row(f"operation {where} (CPU s)", "<= 1.3", digits=4))
             rows.append(cost.wall.row(f"operation {where} (s)", "<= 1.3", digits=4))
@@ -128,9 +128,9 @@ FIGURES: dict[str, Callable[[Bench], list[Row]]] = {
 def _broker() -> Iterator[tuple[RealEngine, RunningBroker]]:
     docker_engine = engine()
     docker_engine.build_services()
-    running = RunningBroker([provisioning.SERVICE], docker_engine.unix_url).start()
+    running = RunningBroker([provisioning.SERVICE], docker_engine.unix_url)
     try:
-        yield docker_engine, running
+        yield docker_engine, running.start()
     finally:
         running.stop()
 

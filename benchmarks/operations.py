@@ -21,7 +21,7 @@ SIZES = (100, 10_000, 100_000)
 CONCURRENCY = 4
 #: How often something is provisioned and deprovisioned in a round.
 _PAIRS = 40
-_PAIRS_OF_A_SIZE = 10
+_PAIRS_OF_A_SIZE = 5
 
 #: The least that an operation writes which survives a crash: what it is about to do, and what came of it.
 _INTENT = "INSERT INTO operations VALUES (?, ?)"

@@ -1,14 +1,16 @@
 """What the kernel tells of a process: processor time and resident memory."""
 
-import os
+import time
 from pathlib import Path
+
+#: The clock of all threads of a process, by which Linux has its processor time in nanoseconds.
+_SCHEDULED = 2
 
 
 def cpu_seconds(pid: int) -> float:
     """Return the processor time that the process has used, in seconds, in user and kernel mode."""
-    fields = Path(f"/proc/{pid}/stat").read_text("ascii", "replace").rpartition(")")[2].split()
-    ticks = int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
+    # The number of another process's clock, as clock_getcpuclockid(3) makes it.
+    return time.clock_gettime((~pid << 3) | _SCHEDULED)
 
 
 def resident_mebibytes(pid: int) -> float:

@@ -46,9 +46,9 @@ def measure(engine: RealEngine, running: RunningBroker, rounds: int) -> Sides:
 
 @contextmanager
 def _at_once(engine: RealEngine) -> Iterator[RunningBroker]:
-    other = RunningBroker([SERVICE], engine.unix_url, settings=AT_ONCE).start()
+    other = RunningBroker([SERVICE], engine.unix_url, settings=AT_ONCE)
     try:
-        yield other
+        yield other.start()
     finally:
         other.stop()
 

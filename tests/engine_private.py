@@ -133,6 +133,8 @@ def _command(folder: Path, tls_port: int, tls: dict[str, Path]) -> list[str]:
         f"--data-root={folder}/data",
         f"--exec-root={folder}/exec",
         f"--pidfile={folder}/dockerd.pid",
+        # docker0, if there is none yet, gets the first of the pools, of which the slices are taken below.
+        "--default-address-pool=base=172.17.0.0/16,size=16",
         f"--default-address-pool=base=10.{slice_of_own}.0.0/16,size=24",
         "--iptables=false",
         "--ip-forward=false",

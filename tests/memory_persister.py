@@ -115,6 +115,12 @@ class MemoryPersister:
                 for _, row in sorted(self.tables.hosts.items())
             ]
 
+    async def host(self, key: HostKey) -> DockerHost | None:
+        """Return the host."""
+        with self._call("host"):
+            row = self.tables.hosts.get(key)
+            return None if row is None else records.read_host(row)
+
     def forget_pings(self) -> None:
         """Make every ping infinitely old."""
         for row in self.tables.hosts.values():

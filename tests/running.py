@@ -42,7 +42,8 @@ class Answer:
 class RunningBroker:
     """Programs in a folder of their own; `stop` ends them and removes the folder.
 
-    `images` is the catalog; `docker_host` is where the agent says that Docker is.
+    `images` is the catalog; `docker_host` is where the agent says that Docker is. `name` is that of the
+    broker's configuration and log.
     """
 
     images: list[dict[str, Any]]
@@ -51,21 +52,21 @@ class RunningBroker:
     agent_settings: dict[str, Any] = field(factory=dict)
     folder: Path = field(factory=lambda: Path(tempfile.mkdtemp(prefix="dockerbroker-")))
     port: int = field(factory=free_port)
+    name: str = "broker"
     broker: subprocess.Popen[bytes] | None = None
     agent: subprocess.Popen[bytes] | None = None
 
     def start(self) -> RunningBroker:
         """Start both programs and wait until the host has registered."""
-        self._write("broker.config", self._broker_config())
         self._write("agent.config", self._agent_config())
-        self.start_broker()
+        self.restart_broker()
         self.agent = self._program("dockeragent", "agent")
         self._wait_for_host()
         return self
 
     def start_broker(self) -> None:
         """Start the broker and wait until it answers."""
-        self.broker = self._program("dockerbroker", "broker")
+        self.broker = self._program("dockerbroker", self.name)
         poll(self._is_listening, lambda: f"the broker does not answer: {self.log()}")
 
     def stop(self) -> None:
@@ -83,9 +84,15 @@ class RunningBroker:
         self.broker.wait(PATIENCE)
 
     def restart_broker(self) -> None:
-        """Start the broker again on the same port, with the settings as they are now."""
-        self._write("broker.config", self._broker_config())
+        """Start the broker on the same port, with the settings as they are now."""
+        self._write(f"{self.name}.config", self._broker_config())
         self.start_broker()
+
+    def neighbour(self, name: str) -> RunningBroker:
+        """Start another broker on the same database; it has no agent of its own."""
+        another = RunningBroker(self.images, self.docker_host, self.settings, folder=self.folder, name=name)
+        another.restart_broker()
+        return another
 
     def request(
         self, method: str, path: str, body: Any = None, *, raw: bytes | None = None, **headers: str
@@ -124,9 +131,25 @@ class RunningBroker:
         path = f"/v2/service_instances/{quote(instance_id, safe='')}"
         return self.request("DELETE", path + self._query(service))
 
+    def check_world(self, *options: str) -> str:
+        """Return what the command `dockerbroker check-world` finds to be wrong: nothing, if all is well."""
+        main = "from dockerbroker.command import main; main()"
+        words = ("check-world", "-c", str(self.folder / f"{self.name}.config"), *options)
+        done = subprocess.run(
+            [sys.executable, "-c", main, *words],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+        if "All is well" in done.stderr and done.returncode == 0:
+            return done.stdout
+        return f"{done.stdout}{done.stderr}"
+
     def log(self) -> str:
         """Return what the broker has logged."""
-        return (self.folder / "broker.log").read_text("utf-8", "replace")
+        return (self.folder / f"{self.name}.log").read_text("utf-8", "replace")
 
     def _plan_id(self, service: str) -> str:
         found = [image for image in self.images if image["name"] == service]

@@ -7,7 +7,10 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from dockerbroker.config import load_agent, load_broker
+from dockerbroker.model.catalog_rules import complaints
+from dockerbroker.model.definitions import decode_image
 
+DOCS = Path(__file__).parent.parent / "docs"
 ETC = Path(__file__).parent.parent / "etc"
 README_BROKER_KEYS = {"dispatcher", "listenIP", "port", "persister", "services"}
 README_AGENT_KEYS = {
@@ -56,6 +59,20 @@ class EtcTests(SynchronousTestCase):
         agent = json.loads((ETC / "agent.config").read_text(encoding="utf-8"))
         self.assertLessEqual(README_BROKER_KEYS, set(broker))
         self.assertEqual(set(agent["serviceagent"]), README_AGENT_KEYS)
+
+    def test_several_plans(self) -> None:
+        """The broker's example shows how a service has several plans, between which its users may change."""
+        redis = load_broker(ETC / "broker.config", {}).services.images[0]
+        self.assertEqual([plan.id for plan in redis.plans], ["redis-docker_100", "redis-docker_500"])
+        self.assertTrue(redis.is_updateable(redis.plans[0]))
+
+    def test_documented_definition(self) -> None:
+        """The definition in the documentation of the configuration is one that Cloud Controller takes."""
+        text = (DOCS / "configuration.md").read_text(encoding="utf-8")
+        document = json.loads(text.partition("```json\n")[2].partition("```")[0])
+        definition = decode_image(document, document["name"])
+        self.assertEqual(complaints([definition]), [])
+        self.assertEqual([plan.options.cpus for plan in definition.plans], [None, 2])
 
     def test_units(self) -> None:
         """The systemd units start the two programs in the foreground and without a pid file."""

@@ -278,9 +278,8 @@ class Steps:
 
 async def known_host(persister: IPersister, key: HostKey) -> DockerHost:
     """Return the host with that key, alive or not; raises `EngineUnreachable` when it is not known."""
-    for report in await persister.hosts():
-        if report.host.key == key:
-            return report.host
+    if (host := await persister.host(key)) is not None:
+        return host
     raise EngineUnreachable(
         f"The Docker host {key.service_host} of the service instance is not known to the broker: "
         "start its agent with the same servicehost, dockerhost and dockerport as before."

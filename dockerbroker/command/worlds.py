@@ -25,7 +25,8 @@ async def check_world(
 ) -> int:
     """Show every breach of an invariant; returns 1 when there is any.
 
-    With `settle` a breach counts only if it is still there so many seconds later.
+    What is found is looked at once more, `settle` seconds later, and counts only if it is still there: hosts
+    and rows are not seen at the same moment.
     """
 
     async def look() -> tuple[Snapshot, list[str]]:
@@ -34,20 +35,28 @@ async def check_world(
         return world, breaches(world)
 
     world, found = await look()
-    if found and settle:
-        tell(f"Looking again in {settle:g} s.")
+    if found:
+        if settle:
+            tell(f"Looking again in {settle:g} s.")
         await deferLater(deployment.clock, settle)
         world, again = await look()
         found = [breach for breach in again if breach in found]
-    for view in world.hosts:
-        if view.complaint is not None:
-            tell(f"{view.host.key.service_host} was not looked at: {view.complaint}")
+    _tell_of(world)
     for breach in found:
         click.echo(breach)
     if not found:
         containers = sum(len(view.containers) for view in world.hosts)
         tell(f"All is well: {len(world.instances)} service instances, {containers} containers.")
     return 1 if found else 0
+
+
+def _tell_of(world: Snapshot) -> None:
+    """Tell what is no breach, and yet to be known."""
+    for view in world.hosts:
+        if view.complaint is not None:
+            tell(f"{view.host.key.service_host} was not looked at: {view.complaint}")
+    for instance_id, condition in sorted(world.conditions.items()):
+        tell(f"On record about {instance_id}: {condition}")
 
 
 async def show_orphans(deployment: Deployment) -> int:

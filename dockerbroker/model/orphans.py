@@ -215,7 +215,7 @@ class Verdict(Enum):
     """Whether an orphan may be removed, or how the database contradicts itself or the world."""
 
     REMOVE = "may be removed"
-    CHANGED = "was without an owner at first, and then had one"
+    CHANGED = "was told of differently when the database was asked twice"
     UNKNOWN = "was made by an operation of which the database knows nothing"
     UNTOLD = "belonged to an instance of whose end the database knows nothing"
 

@@ -47,6 +47,9 @@ class IPersister(Interface):
     async def hosts() -> list[HostReport]:
         """Return every known host with the age of its last ping."""
 
+    async def host(key: HostKey) -> DockerHost | None:
+        """Return the host with that key, alive or not, if it is known."""
+
     async def instance(instance_id: str) -> ServiceInstance | None:
         """Return the instance, if it exists."""
 

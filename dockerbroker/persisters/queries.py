@@ -76,6 +76,12 @@ def find_hosts(connection: Connection, now: float) -> list[HostReport]:
     return [HostReport(host=records.read_host(row), age=_age(row["pinged_at"], now)) for row in rows]
 
 
+def find_host(connection: Connection, key: HostKey) -> DockerHost | None:
+    """Return the host, if it is known."""
+    row = connection.execute(select(hosts).where(*_is_host(hosts, key))).mappings().first()
+    return None if row is None else records.read_host(row)
+
+
 def find_instance(connection: Connection, instance_id: str) -> ServiceInstance | None:
     """Return the instance, if it exists."""
     row = connection.execute(select(instances).where(instances.c.id == instance_id)).mappings().first()

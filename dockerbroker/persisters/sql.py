@@ -77,6 +77,10 @@ class SqlPersister:
             lambda connection: queries.find_hosts(connection, self.database.now(connection))
         )
 
+    async def host(self, key: HostKey) -> DockerHost | None:
+        """Return the host."""
+        return await self._read(lambda connection: queries.find_host(connection, key))
+
     async def instance(self, instance_id: str) -> ServiceInstance | None:
         """Return the instance."""
         return await self._read(lambda connection: queries.find_instance(connection, instance_id))

@@ -34,6 +34,11 @@ HOSTS: Final = [
 Thing = str | tuple[str, Place]
 
 
+def seeded(seed: int) -> Random:
+    """Return random numbers that are the same every time."""
+    return Random(seed)  # noqa: S311 (nothing secret is made of them)
+
+
 @define(eq=False)
 class Docker:
     """The part of `IEngine` that removes, on a host of a random world."""
@@ -273,4 +278,4 @@ def _existing(world: RandomWorld, host: DockerHost) -> None:
     row = world.row(host, definition=EXISTING)
     container = world.container(host, row.id)
     world.rows[row.id] = evolve(row, container_id=container)
-    world.sacred.add(container)
+    world.sacred |= {container, world.container(host, row.id, 2)}

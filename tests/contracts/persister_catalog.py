@@ -155,6 +155,14 @@ class HostsContract(PersisterTestCase):
             self.done(self.persister.record_ping(values.host(key)))
         self.assertEqual({report.host.key for report in self.done(self.persister.hosts())}, keys)
 
+    def test_one_host(self) -> None:
+        """A host is found by its key, as it described itself last; others are not known."""
+        described = values.host(perf_factor=2.5)
+        self.done(self.persister.record_ping(values.host()))
+        self.done(self.persister.record_ping(described))
+        self.assertEqual(self.done(self.fixture.persister().host(values.HERE)), described)
+        self.assertIsNone(self.done(self.persister.host(values.THERE)))
+
     def test_race(self) -> None:
         """Of eight first pings at once none fails, and the host is stored once."""
         persisters = [self.fixture.persister() for _ in range(8)]

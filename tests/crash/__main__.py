@@ -8,7 +8,7 @@ import json
 import secrets
 import sys
 
-from tests.crash.campaign import Campaign, Tally, observed
+from tests.crash.campaign import OFTEN, Campaign, Tally, observed
 from tests.crash.databases import DATABASES, Databases
 from tests.crash.processes import run_in_processes
 from tests.crash.trial import Trial
@@ -28,6 +28,9 @@ def _options() -> argparse.Namespace:
         help="where brokers die; with a count exactly there, one broker after the other",
     )
     parser.add_argument("--database", choices=DATABASES)
+    parser.add_argument(
+        "--often", type=int, default=OFTEN, help="so many deaths at each call, before places count"
+    )
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
     return parser.parse_args()
@@ -61,6 +64,7 @@ def main() -> int:
             double=options.double,
             point=options.point[0] if options.point else None,
             database=options.database,
+            often=options.often,
         )
         in_one = options.processes == 1
         tally = campaign.run() if in_one else run_in_processes(campaign, options.processes)

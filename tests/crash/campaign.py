@@ -25,6 +25,8 @@ POINTS: Final = frozenset(
 )
 #: More failures than these tell nothing new.
 _MOST_FAILURES: Final = 20
+#: So many scenarios are looked at at least before a point is taken for one that is hardly ever reached.
+_MOST_SCENARIOS: Final = 300
 #: How many trials each scenario gets, and which scenarios are played on a file of SQLite.
 DEATHS: Final = 5
 SQLITE_EVERY: Final = 4
@@ -98,7 +100,8 @@ class Campaign:
 
     `point` is a point at which brokers die, by its name with or without a place; without it that point of a
     scenario is taken at which the fewest brokers have died. With `double` the broker that takes over dies,
-    too. Without `database` most trials are in memory, where they are quick.
+    too, and the point is where that one does. Without `database` most trials are in memory, where they are
+    quick. `often` is how many brokers are to die at each call before places count.
     """
 
     seed: int
@@ -106,14 +109,17 @@ class Campaign:
     double: bool = False
     point: str | None = None
     database: str | None = None
+    often: int = OFTEN
     tally: Tally = field(factory=Tally)
     _databases: Databases = field(factory=Databases, init=False)
 
     def run(self) -> Tally:
-        """Run all trials."""
-        seed = self.seed
+        """Run all trials; a point that is hardly ever reached is not looked for without end."""
+        seed, last = self.seed, self.seed + max(self.trials, _MOST_SCENARIOS)
         try:
-            while self.tally.trials < self.trials and len(self.tally.failures) < _MOST_FAILURES:
+            while (
+                self.tally.trials < self.trials and len(self.tally.failures) < _MOST_FAILURES and seed < last
+            ):
                 self._scenario(seed)
                 seed += 1
         finally:
@@ -131,22 +137,29 @@ class Campaign:
             self._deaths(Trial(seed=seed, database=database), undisturbed, chance)
 
     def _deaths(self, trial: Trial, undisturbed: Outcome, chance: Random) -> None:
-        first = self._death(undisturbed.reached[0], chance)
-        outcome = observed(evolve(trial, deaths=first), self._databases)
-        if self.double and first and not outcome.complaints and len(outcome.reached) > 1:
-            second = self._death(outcome.reached[1], chance)
-            outcome = observed(evolve(trial, deaths=first + second), self._databases)
+        first = self._death(undisturbed.reached[0], chance, None if self.double else self.point)
+        if first is None:
+            return
+        outcome = observed(evolve(trial, deaths=(first,)), self._databases)
+        if self.double and not outcome.complaints:
+            following = outcome.reached[1] if len(outcome.reached) > 1 else Counter[str]()
+            second = self._death(following, chance, self.point)
+            if second is None:
+                return
+            outcome = observed(evolve(trial, deaths=(first, second)), self._databases)
         self.tally.add(outcome)
 
-    def _death(self, reached: Counter[str], chance: Random) -> tuple[Death, ...]:
-        candidates = [name for name in sorted(reached) if self.point in {None, name, without_place(name)}]
+    def _death(self, reached: Counter[str], chance: Random, point: str | None) -> Death | None:
+        candidates = [name for name in sorted(reached) if point in {None, name, without_place(name)}]
         if not candidates:
-            return ()
+            return None
         chance.shuffle(candidates)
         calls = self.tally.calls()
         # First every call often enough, then every call in every place.
-        name = min(candidates, key=lambda one: (calls[without_place(one)] // OFTEN, self.tally.deaths[one]))
-        return (Death(name, chance.randint(1, reached[name])),)
+        name = min(
+            candidates, key=lambda one: (min(calls[without_place(one)], self.often), self.tally.deaths[one])
+        )
+        return Death(name, chance.randint(1, reached[name]))
 
 
 def observed(trial: Trial, databases: Databases) -> Outcome:

@@ -41,6 +41,7 @@ def _start(campaign: Campaign, seed: int, trials: int) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "tests.crash", "--json", "--seed", str(seed), "--trials", str(trials)]
     command += ["--double"] if campaign.double else []
     command += ["--point", campaign.point] if campaign.point is not None else []
+    command += ["--often", str(campaign.often)]
     command += ["--database", campaign.database] if campaign.database is not None else []
     environment = {**os.environ, "PYTHONPATH": str(_ROOT)}
     return subprocess.Popen(command, cwd=_ROOT, env=environment, stdout=subprocess.PIPE, text=True)

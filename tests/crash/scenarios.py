@@ -101,9 +101,9 @@ def scenario(random: Random) -> Scenario:
         acts=tuple(acts),
         slow={action: random.choice((0.5, 3.0, 12.0)) for action in _some(random, 0.25)},
         failing={random.choice(kinds): random.choice((1, 1, 3))} if trouble < 0.3 else {},
-        ends=1 if 0.3 <= trouble < 0.36 else None,
+        ends=1 if 0.25 <= trouble < 0.36 else None,
         away=(random.uniform(0, 20), random.choice((3.0, 30.0, 90.0))) if 0.36 <= trouble < 0.46 else None,
-        leaves=random.choice(_LEAVES) if trouble < 0.15 or trouble > 0.95 else None,
+        leaves=random.choice(_LEAVES) if trouble < 0.3 or trouble > 0.95 else None,
         taken_ports=random.random() < 0.1,
         brokers=random.choice((1, 1, 2)),
     )

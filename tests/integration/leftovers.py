@@ -28,7 +28,7 @@ def unfinished(database: Path) -> int:
 
 
 def taken_over(database: Path) -> int:
-    """Return how many operations another broker than the one that began them has carried, or the same again."""
+    """Return how many operations were not only carried by the broker that began them."""
     return int(_rows(database, "SELECT count(*) FROM operations WHERE epoch > 1")[0][0])
 
 

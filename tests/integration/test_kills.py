@@ -11,16 +11,18 @@ from random import Random
 from typing import Any, Final, cast
 
 import docker
-from attrs import define, field
+from attrs import frozen
 from twisted.internet import reactor as installed
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
+from dockerbroker.invariants.history import encode_event
 from dockerbroker.model.containers import LABEL_INSTANCE
 from tests.integration import keeper, leftovers
 from tests.integration.hastening import Sender, platform_of
-from tests.platform.cloud_controller import CloudController
+from tests.integration.user import User
+from tests.invariants.living import event_of
 from tests.platform.jobs import Outcome
 from tests.polling import PATIENCE
 from tests.real_engine import require_engine
@@ -32,94 +34,32 @@ VARIABLE: Final = "DOCKERBROKER_KILLS"
 #: What sets the seed of the choices; the moments themselves are fractions of what the work takes here.
 SEED_VARIABLE: Final = "DOCKERBROKER_SEED"
 
-#: How often a user repeats at most what has failed because of the kill.
-_REPEATS: Final = 3
 _LOOK_EVERY: Final = 0.05
+#: How many of the trials kill the broker that takes over as well.
+_DOUBLE: Final = 0.2
 
 reactor = cast("Any", installed)
 
 
-@define(eq=False)
-class User:
-    """Has one instance at most and a few bindings, and knows what to expect of them."""
+@frozen(kw_only=True)
+class Trial:
+    """What is done, and when the broker is killed meanwhile: after these fractions of the time that it takes.
 
-    platform: CloudController
-    instance_id: str = ""
-    plan: str = keeper.SMALL
-    size: int = 0
-    passwords: dict[str, str] = field(factory=dict)
-    _made: int = field(default=0, init=False)
+    With a second fraction, the broker that takes over is killed as well, so long after its start. What is
+    sent again when the connection drops is refused, unless something holds it until there is a broker again.
+    """
 
-    def kinds(self) -> list[str]:
-        """Return what may be done next."""
-        if not self.instance_id:
-            return ["provision"]
-        bound = ["unbind", "unbind"] if self.passwords else []
-        return ["bind", "bind", "parameters", "plan", "deprovision", *bound]
+    kind: str
+    is_synchronous: bool
+    fractions: tuple[float, ...]
+    is_held: bool
+    answer_within: int
 
-    async def do(self, kind: str) -> Outcome:
-        """Do it, without looking after what came of it."""
-        platform = self.platform
-        if kind == "provision":
-            self._made += 1
-            self.instance_id, self.plan, self.size = f"i-{self._made}", keeper.SMALL, self._made
-            return await platform.create_service(
-                self.instance_id, keeper.NAME, self.plan, {"size": self.size}, name=self.instance_id
-            )
-        if kind == "bind":
-            self._made += 1
-            self._binding = f"b-{self._made}"
-            return await platform.bind(self.instance_id, self._binding)
-        if kind == "unbind":
-            self._binding = min(self.passwords)
-        if kind == "plan":
-            self.plan = keeper.LARGE if self.plan == keeper.SMALL else keeper.SMALL
-        if kind == "parameters":
-            self._made += 1
-            self.size = self._made
-        return await self.again(kind)
-
-    async def again(self, kind: str) -> Outcome:
-        """Do what can be repeated as it was."""
-        platform = self.platform
-        if kind == "unbind":
-            return await platform.unbind(self.instance_id, self._binding)
-        if kind == "deprovision":
-            return await platform.delete_service(self.instance_id)
-        if kind == "plan":
-            return await platform.update_service(self.instance_id, plan_id=self.plan)
-        return await platform.update_service(self.instance_id, parameters={"size": self.size})
-
-    async def look_after(self, kind: str, outcome: Outcome) -> None:
-        """Remove what may have been made in vain, repeat anything else, until it is clear what there is."""
-        for _ in range(_REPEATS):
-            if outcome.state == "succeeded" or kind in {"provision", "bind"}:
-                break
-            outcome = await self.again(kind)
-        if outcome.state == "succeeded":
-            self._believe(kind, outcome)
-        elif kind == "provision":
-            await self._undo(self.platform.delete_service(self.instance_id))
-            self.instance_id = ""
-        elif kind == "bind":
-            await self._undo(self.platform.unbind(self.instance_id, self._binding))
-        else:
-            raise AssertionError(f"{kind} fails again and again: {outcome}")
-
-    async def _undo(self, removal: Any) -> None:
-        outcome = await removal
-        assert outcome.state == "succeeded", outcome
-
-    def _believe(self, kind: str, outcome: Outcome) -> None:
-        if kind == "bind":
-            self.passwords[self._binding] = outcome.document["credentials"]["password"]
-        if kind == "unbind":
-            del self.passwords[self._binding]
-        if kind == "deprovision":
-            self.instance_id = ""
-            self.passwords.clear()
-
-    _binding: str = field(default="", init=False)
+    def __str__(self) -> str:
+        """Return it in one line."""
+        mode = "synchronous" if self.is_synchronous else "asynchronous"
+        killed = " and ".join(f"{fraction:.3f}" for fraction in self.fractions)
+        return f"{mode} {self.kind}, killed after {killed} of it, {'held' if self.is_held else 'refused'}"
 
 
 class KillTests(TestCase):
@@ -135,10 +75,10 @@ class KillTests(TestCase):
         self.addCleanup(self.client.close)
         self.volumes_before = leftovers.volumes(self.client)
         self.broker = RunningBroker(
-            # A host that could not ping while there was no broker is not taken for dead.
+            # The host is not taken for dead because no broker was there to hear its pings.
             [keeper.SERVICE],
             engine.unix_url,
-            agent_settings={"keepalive": 5},
+            agent_settings={"keepalive": 3600},
         )
         self.addCleanup(self.broker.stop)
         self.broker.start()
@@ -155,11 +95,14 @@ class KillTests(TestCase):
         kills = int(os.environ.get(VARIABLE, KILLS))
         print(f"\n{kills} kills, {SEED_VARIABLE}={self.seed}")  # noqa: T201 - it is to be seen
         lasts = await self.calm_life()
-        for number in range(kills):
-            await self.trial(number, lasts)
+        killed = 0
+        while killed < kills:
+            killed += await self.trial(killed, lasts)
+        self.check_history()
         if self.user.instance_id:
             await self.user.look_after("deprovision", await self.user.do("deprovision"))
         await self.settled()
+        self.check_history()
         self.assertEqual(leftovers.containers(self.client, self.database), [])
         self.assertEqual(leftovers.volumes(self.client) - self.volumes_before, set())
         self.assertEqual(leftovers.rows(self.database), leftovers.nothing())
@@ -176,31 +119,47 @@ class KillTests(TestCase):
             self.check(kind)
         return lasts
 
-    async def trial(self, number: int, lasts: dict[str, float]) -> None:
-        """Kill the broker in the middle of something, start it again, and see what came of it."""
-        kind = self.random.choice(self.user.kinds())
-        self.sender.is_synchronous = self.random.random() < 0.4
-        fraction = self.random.uniform(0, 1.1)
-        # What is sent again at once is refused, unless something holds it until there is a broker again.
-        is_held = self.random.random() < 0.6
-        self.broker.settings["answerwithin"] = self.random.choice((0, 10))
-        mode = "synchronous" if self.sender.is_synchronous else "asynchronous"
-        line = (
-            f"{number}: {mode} {kind}, killed after {fraction:.3f} of it, {'held' if is_held else 'refused'}"
-        )
+    async def trial(self, number: int, lasts: dict[str, float]) -> int:
+        """Kill brokers in the middle of something, and see what came of it; return how many were killed."""
+        trial = self.chosen()
+        where = f"{number}: {trial}, {SEED_VARIABLE}={self.seed}"
+        self.sender.is_synchronous = trial.is_synchronous
+        self.broker.settings["answerwithin"] = trial.answer_within
         began = reactor.seconds()
-        doing = Deferred.fromCoroutine(self.user.do(kind))
-        await deferLater(reactor, fraction * lasts[kind])
+        doing = Deferred.fromCoroutine(self.user.do(trial.kind))
+        for fraction in trial.fractions:
+            await deferLater(reactor, fraction * lasts[trial.kind])
+            await self.kill_and_restart(is_held=trial.is_held)
+        outcome = await doing
+        self.sender.is_synchronous = False
+        await self.user.look_after(trial.kind, outcome)
+        await self.settled()
+        print(f"{where}: {_told(outcome)}, {reactor.seconds() - began:.1f} s")  # noqa: T201
+        try:
+            self.check(where)
+        except Exception:
+            print(self.broker.log()[-20000:])  # noqa: T201 - what there is to go by
+            raise
+        return len(trial.fractions)
+
+    def chosen(self) -> Trial:
+        """Return what the dice say."""
+        random = self.random
+        deaths = 2 if random.random() < _DOUBLE else 1
+        return Trial(
+            kind=random.choice(self.user.kinds()),
+            is_synchronous=random.random() < 0.4,
+            fractions=tuple(random.uniform(0, 1.1) for _ in range(deaths)),
+            is_held=random.random() < 0.6,
+            answer_within=random.choice((0, 10)),
+        )
+
+    async def kill_and_restart(self, *, is_held: bool) -> None:
+        """Kill the broker and start it again, with the platform standing still until then, or not."""
         self.broker.kill_broker()
         if not is_held:
             await deferLater(reactor, _LOOK_EVERY)
         self.broker.restart_broker()
-        outcome = await doing
-        self.sender.is_synchronous = False
-        await self.user.look_after(kind, outcome)
-        await self.settled()
-        print(f"{line}: {_told(outcome)}, {reactor.seconds() - began:.1f} s")  # noqa: T201
-        self.check(f"{line}, {SEED_VARIABLE}={self.seed}")
 
     async def settled(self) -> None:
         """Wait until neither the platform nor the broker has anything under way."""
@@ -208,6 +167,13 @@ class KillTests(TestCase):
         while leftovers.unfinished(self.database) or not self.user.platform.is_idle:
             self.assertLess(reactor.seconds(), ends, f"it does not come to rest: {self.broker.log()[-5000:]}")
             await deferLater(reactor, _LOOK_EVERY)
+
+    def check_history(self) -> None:
+        """Assert that the broker's own checker agrees: with all that the platform was told, too."""
+        path = self.broker.folder / "history.json"
+        events = [encode_event(event_of(event)) for event in self.user.platform.history]
+        path.write_text("".join(f"{line}\n" for line in events), "utf-8")
+        self.assertEqual(self.broker.check_world("--history", str(path)), "")
 
     def check(self, where: str) -> None:
         """Assert that database and Docker have what the user was told, and nothing else."""

@@ -138,7 +138,7 @@ class EndingTests(BrokerCase):
         make_images()
 
     def test_killed(self) -> None:
-        """What a killed broker was making is taken up at once by the next one; what was there goes on working.
+        """What a killed broker was making is taken up at once by the next one; what was there works on.
 
         Nobody waits for the lease of a broker that is certainly dead: here it would last an hour. What never
         gets ready is undone by the broker that goes on with it.

@@ -10,7 +10,14 @@ import redis
 from tests.integration.case import BrokerCase
 from tests.running import Answer
 
-REDIS = {"name": "redis-docker", "plan": "100", "image": "dockerbroker/redis", "numinstances": 1}
+MEGABYTE = 1024 * 1024
+REDIS = {
+    "name": "redis-docker",
+    "image": "dockerbroker/redis",
+    "numinstances": 1,
+    "planupdateable": True,
+    "plans": [{"name": "100", "memory": "100m"}, {"name": "500", "memory": "500m"}],
+}
 MYSQL = {"name": "mysql-docker", "plan": "100", "image": "dockerbroker/mysql", "numinstances": 1}
 MYSQLSTATIC = {
     "name": "mysqlstatic-docker",
@@ -96,6 +103,31 @@ class RedisTests(ServicesCase):
         with _redis(credentials) as client:
             self.assertEqual(client.get("kept"), b"yes")
 
+    def test_update(self) -> None:
+        """A larger plan has more memory for the same data and users; `/update` sets what users may choose."""
+        self.assert_status(self.broker.provision("redis-4", "redis-docker"), 201)
+        credentials = self.bound("redis-4", "b", "redis-docker")
+        with _redis(credentials) as client:
+            client.set("kept", "yes")
+            self.assertEqual(_memory(client), (75 * MEGABYTE, "noeviction"))
+        self.assert_status(self._update(parameters={"maxmemory_policy": "allkeys-lru"}), 200)
+        refused = self._update(parameters={"maxmemory_policy": "all-at-once"})
+        self.assert_status(refused, 500)
+        self.assertIn("maxmemory_policy must be", refused.description)
+        with _redis(credentials) as client:
+            self.assertEqual(_memory(client), (75 * MEGABYTE, "allkeys-lru"))
+        self.assert_status(self._update(plan_id="redis-docker_500"), 200)
+        with _redis(credentials) as client:
+            self.assertEqual(client.get("kept"), b"yes")
+            self.assertEqual(_memory(client), (375 * MEGABYTE, "allkeys-lru"))
+        query = "service_id=redis-docker&plan_id=redis-docker_500"
+        self.assert_status(self.broker.request("DELETE", f"/v2/service_instances/redis-4?{query}"), 200)
+        self.assert_nothing_left()
+
+    def _update(self, **body: Any) -> Answer:
+        document = {"service_id": "redis-docker", **body}
+        return self.broker.request("PATCH", "/v2/service_instances/redis-4", document)
+
 
 class MysqlTests(ServicesCase):
     """The mysql image."""
@@ -131,6 +163,12 @@ class MysqlstaticTests(ServicesCase):
         self.assert_status(self.broker.unbind("static-1", "b", "mysqlstatic-docker"), 200)
         self.assert_status(self.broker.deprovision("static-1", "mysqlstatic-docker"), 200)
         self.assert_nothing_left()
+
+
+def _memory(client: redis.Redis) -> tuple[int, str]:
+    """Return how many bytes are for data, and what happens beyond."""
+    memory: dict[str, Any] = client.info("memory")  # type: ignore[assignment]
+    return memory["maxmemory"], memory["maxmemory_policy"]
 
 
 def _redis(credentials: dict[str, Any]) -> redis.Redis:

@@ -14,7 +14,7 @@ from tests.polling import PATIENCE, poll
 from tests.running import Answer
 
 MEGABYTE = 1024 * 1024
-#: It serves its volume, beginning with the file that is the process itself.
+#: It serves what is in its volume, so that a test sees the data as applications do.
 SERVER = 'CMD ["sh", "-c", "trap exit TERM; mkdir -p /data; httpd -f -p 8080 -h /data & wait"]'
 #: It is healthy when the test says so, which makes a slow start without a clock.
 GATED = "HEALTHCHECK CMD test -e /tmp/open"
@@ -185,6 +185,8 @@ class UpdateTests(UpdatesCase):
 
         self.assertEqual(self.read("grows", "note"), "kept")
         self.assertEqual(self.read("grows", "provisions"), "called")
+        request = json.loads(self.read("grows", "request"))
+        self.assertEqual((request["plan"]["name"], request["previous"]["plan"]["name"]), ("large", "small"))
         self.assertEqual(self.seen("grows")["plan_id"], "notes_large")
         self.assert_status(self.updated("grows", plan_id="notes_large"), 200)
         self.assertEqual(self.container("grows")["Id"], present["Id"])

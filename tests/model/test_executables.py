@@ -9,10 +9,12 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from dockerbroker.model.executables import MARKER, Action, execution, hidden_texts
 from dockerbroker.model.instances import ServiceBinding, ServiceInstance
+from dockerbroker.model.plans import Plan
 from dockerbroker.model.secrets import Secret
 from tests.model.values import REDIS, STATIC, binding, instance, objects, unhurried
 
 CANARY = "canary-8d1f0c"
+LARGE = evolve(REDIS, plans=(Plan(id="large", name="large"),))
 
 
 def document(
@@ -63,6 +65,24 @@ class DocumentTests(SynchronousTestCase):
         self.assertEqual(document(Action.UNBIND, bound=bound)["credentials"], {"user": "u"})
         for action in (Action.BIND, Action.DEPROVISION, Action.PROVISION):
             self.assertNotIn("credentials", document(action, bound=bound))
+
+    def test_what_was_before_an_update(self) -> None:
+        """`/update` learns of the plan and the parameters of before, and of those that are to be."""
+        before = instance(parameters=Secret({"size": 1}))
+        after = instance(LARGE, parameters=Secret({"size": 2}))
+        run = execution(Action.UPDATE, after, None, marker="m", deadline=1, former=before)
+        found = json.loads(run.stdin.reveal())
+        self.assertEqual((found["plan"]["name"], found["parameters"]), ("large", {"size": 2}))
+        expected = {"plan": {"id": "redis_100", "name": "100"}, "parameters": {"size": 1}}
+        self.assertEqual(found["previous"], expected)
+        self.assertNotIn("BROKER_PREVIOUS", run.environment)
+
+    def test_predecessor(self) -> None:
+        """A rotated binding learns whose place it takes; any other has no such member."""
+        for action in (Action.BIND, Action.UNBIND):
+            found = document(action, bound=binding(predecessor_id="b-0"))
+            self.assertEqual(found["predecessor_binding_id"], "b-0")
+            self.assertNotIn("predecessor_binding_id", document(action, bound=binding()))
 
     def test_absent_members_are_left_out(self) -> None:
         """No member is ever null, and an empty object of parameters or context is none."""

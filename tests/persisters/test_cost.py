@@ -68,6 +68,7 @@ class CostTests(SynchronousTestCase):
         call("delete_image", "mysqlstatic")
         call("record_ping", values.host(host))
         call("hosts")
+        call("host", host)
         call("instance", "i0")
         call("binding", "i0", "b1")
         call("bindings", "i0")

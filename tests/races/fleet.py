@@ -72,7 +72,9 @@ class Fleet:
         """Give them a host with the service, and start them."""
         self.clock = self.database.clock
         self.turns = Turns(self.random)
-        self.service = Service(self.clock, slow=dict.fromkeys(("provision", "bind", "deprovision"), _SLOW))
+        self.service = Service(
+            self.clock, slow=dict.fromkeys(("provision", "update", "bind", "deprovision"), _SLOW)
+        )
         self._engines = MemoryEngines(self.clock)
         self.service.install(add_service(self.engine, volumes=("/data",)))
         self._reader = self.database.persister()
@@ -143,11 +145,12 @@ class Fleet:
         raise AssertionError("the brokers do not come to rest")
 
     def _broker(self, owner: str) -> Stack:
+        persister: Any = self.database.persister()
         return Stack(
             clock=self.clock,
             owner=owner,
             limits=Limits(answer=self.answer),
-            persister=self.database.persister(),
+            persister=persister,
             engines=self._engines,
             reach=self.turns,
         )

@@ -1,4 +1,4 @@
-"""A hundred equal requests at once, to three brokers on one database: one operation, and one answer for all."""
+"""A hundred equal requests at once to three brokers: one operation, and one answer for all."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from dockerbroker.model.instances import OperationKind
 from tests.persisters.files import SqliteFixture
 from tests.races.fleet import Fleet
-from tests.stack import Answer, bind_body, binding_path, instance_path, provision_body, query
+from tests.stack import REDIS, Answer, bind_body, binding_path, instance_path, provision_body, query
 
 #: How many rounds there are, and what sets another number.
 ROUNDS: Final = 50
@@ -36,7 +36,7 @@ class ManyBrokersTests(SynchronousTestCase):
     def setUp(self) -> None:
         """Throw the dice."""
         self.seed = int(os.environ.get(SEED_VARIABLE) or time.time_ns() % 10**9)
-        self.random = Random(self.seed)
+        self.random = Random(self.seed)  # noqa: S311 - nothing secret
 
     def play(self, rounds: int, round_of: Callable[[Fleet], None]) -> None:
         """Play so many rounds, in turn with brokers that never wait before they answer 202, and that do."""
@@ -149,13 +149,29 @@ class ManyBrokersTests(SynchronousTestCase):
 
         self.play(self.fewer(), one_round)
 
+    def test_updates(self) -> None:
+        """Equal PATCHes of an instance run `/update` once, and all are told of that."""
+
+        def one_round(fleet: Fleet) -> None:
+            fleet.answers([self.put()])
+            ran = len(fleet.service.runs)
+            body = {"service_id": REDIS.service_id, "parameters": {"size": 2}}
+            answers = fleet.answers([("PATCH", f"{self.path}?{self.incomplete}", body)] * _GROUP)
+            self.assert_one_operation(answers, {200})
+            self.assertEqual([kind for kind, _ in fleet.service.runs[ran:]], ["update"], self.where())
+            stored = fleet.instances()[self.instance_id]
+            self.assertEqual(stored.parameters.reveal(), {"size": 2}, self.where())
+            fleet.answers([self.delete()])
+
+        self.play(self.fewer(), one_round)
+
     def test_puts_and_deletes(self) -> None:
         """Whatever PUTs and DELETEs of one id that come at once are told: what is there has one container."""
 
         def one_round(fleet: Fleet) -> None:
             requests = [self.random.choice((self.put(), self.delete())) for _ in range(_GROUP)]
             statuses = {answer.status for answer in fleet.answers(requests)}
-            # 500: the creation was ended by a deletion, or made and removed at once; 422: it is being removed.
+            # 500: a deletion ended the creation, or removed at once what it made; 422: it is being removed.
             self.assertLessEqual(statuses, {200, 201, 202, 410, 422, 500}, self.where())
             there = [True] if self.instance_id in fleet.instances() else []
             self.assertEqual(fleet.containers_of(self.instance_id), there, self.where())
