@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import ClassVar
 
 from attrs import define, field
-from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
@@ -119,9 +119,10 @@ class Worker:
                 await deferLater(self.reactor, min(LOOK_EVERY, remaining))
 
     async def finished(self) -> None:
-        """Return when nothing is being carried any more."""
+        """Return when nothing is being carried any more; who cancels this waits no longer."""
         while self._running:
-            await DeferredList([_follow(carriage.done) for carriage in self._running.values()])
+            carriage = next(iter(self._running.values()))
+            await _follow(carriage.done)
 
     def _wake(self, operation_id: str, within: float) -> Deferred[None]:
         waiting = _follow(self._running[operation_id].done)

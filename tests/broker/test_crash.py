@@ -3,6 +3,7 @@
 from itertools import pairwise
 
 from twisted.internet.defer import Deferred
+from twisted.internet.defer import TimeoutError as DeadlinePassed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -295,6 +296,17 @@ class LeaseTests(SynchronousTestCase):
         hang.release()
         self.assertEqual(stack.settle(asked).status, 201)
         self.successResultOf(finished)
+
+    def test_stopped_broker_waits_within_bounds(self) -> None:
+        """What takes longer than a broker that is being stopped may wait does not keep it from ending."""
+        stack = Stack()
+        hang = stack.engine.hang_next("start")
+        asked = stack.ask("PUT", instance_path("i-1"), provision_body())
+        finished = Deferred.fromCoroutine(stack.worker.finished()).addTimeout(5, stack.clock)
+        stack.advance(5)
+        self.failureResultOf(finished, DeadlinePassed)
+        hang.release()
+        self.assertEqual(stack.settle(asked).status, 201)
 
     def test_errors_do_not_end_the_looking(self) -> None:
         """Neither a database that does not answer nor a defect ends the looking for what nobody carries."""

@@ -167,7 +167,7 @@ class MysqlstaticTests(ServicesCase):
 
 def _memory(client: redis.Redis) -> tuple[int, str]:
     """Return how many bytes are for data, and what happens beyond."""
-    memory: dict[str, Any] = client.info("memory")  # type: ignore[assignment]
+    memory: dict[str, Any] = client.info("memory")
     return memory["maxmemory"], memory["maxmemory_policy"]
 
 
