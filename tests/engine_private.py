@@ -5,14 +5,17 @@ from __future__ import annotations
 import atexit
 import contextlib
 import ctypes
+import fcntl
 import os
 import random
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from ipaddress import IPv4Network
 from pathlib import Path
 
 import docker
@@ -27,6 +30,10 @@ FOLDER_PREFIX = "dockerbroker-engine-"
 START_SECONDS = 60
 STOP_SECONDS = 30
 _LAZY_UNMOUNT = 2
+_SIOCGIFADDR, _SIOCGIFNETMASK = 0x8915, 0x891B
+#: What Docker gives docker0 by itself, and into how many parts it is cut: sixteen.
+_DOCKER0 = IPv4Network("172.17.0.0/16")
+_SLICE_BITS = 4
 
 
 @define(eq=False)
@@ -120,9 +127,7 @@ class PrivateDockerd:
 
 
 def _command(folder: Path, tls_port: int, tls: dict[str, Path]) -> list[str]:
-    # Engines side by side share docker0 (naming another bridge would remove it): each takes its own slice.
-    slice_of_own = random.SystemRandom().randint(64, 250)
-    command = [
+    return [
         "dockerd",
         f"--host=unix://{folder}/docker.sock",
         f"--host=tcp://127.0.0.1:{tls_port}",
@@ -133,16 +138,14 @@ def _command(folder: Path, tls_port: int, tls: dict[str, Path]) -> list[str]:
         f"--data-root={folder}/data",
         f"--exec-root={folder}/exec",
         f"--pidfile={folder}/dockerd.pid",
-        # docker0, if there is none yet, gets the first of the pools, of which the slices are taken below.
-        "--default-address-pool=base=172.17.0.0/16,size=16",
-        f"--default-address-pool=base=10.{slice_of_own}.0.0/16,size=24",
+        # docker0, if there is none yet, gets the first of the pools, of which the slice is a part.
+        f"--default-address-pool=base={_DOCKER0},size={_DOCKER0.prefixlen}",
+        "--default-address-pool=base=10.64.0.0/10,size=24",
+        f"--fixed-cidr={_slice(folder)}",
         "--iptables=false",
         "--ip-forward=false",
         "--ip-masq=false",
     ]
-    if not Path("/sys/class/net/docker0").exists() or _docker0_is_default():
-        command.append(f"--fixed-cidr=172.17.{slice_of_own}.0/24")
-    return command
 
 
 def _threads(pid: int) -> Iterator[Path]:
@@ -157,13 +160,32 @@ def _state(process: Path) -> str:
         return ""
 
 
-def _docker0_is_default() -> bool:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as owner:
+def _slice(folder: Path) -> IPv4Network:
+    """Return the part of docker0's addresses that the engine of that folder has for itself.
+
+    Engines side by side share docker0: naming another bridge would remove it.
+    """
+    network = _addresses_of("docker0") or _DOCKER0
+    # The first one holds the bridge's own address.
+    parts = [str(part) for part in network.subnets(prefixlen_diff=_SLICE_BITS)][1:]
+    taken = {path.read_text() for path in folder.parent.glob(f"{FOLDER_PREFIX}*/slice")}
+    chosen = random.SystemRandom().choice([part for part in parts if part not in taken])
+    (folder / "slice").write_text(chosen)
+    return IPv4Network(chosen)
+
+
+def _addresses_of(interface: str) -> IPv4Network | None:
+    """Return the network of an interface, or None when there is none (netdevice(7))."""
+    request = struct.pack("256s", interface.encode())
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
         try:
-            owner.bind(("172.17.0.1", 0))
+            address, mask = (
+                socket.inet_ntoa(fcntl.ioctl(asked.fileno(), question, request)[20:24])
+                for question in (_SIOCGIFADDR, _SIOCGIFNETMASK)
+            )
         except OSError:
-            return False
-    return True
+            return None
+    return IPv4Network(f"{address}/{mask}", strict=False)
 
 
 def answers(url: str) -> bool:
