@@ -12,13 +12,16 @@ from dockerbroker.errors import InvalidRequest
 
 #: How deep objects and arrays may be nested.
 MAXIMUM_DEPTH = 64
+#: How many values a document may hold: each costs time, in which nobody else is served.
+MAXIMUM_VALUES = 20_000
 
 
 def decode(data: bytes) -> Any:
     """Decode one JSON document (RFC 8259, UTF-8 only).
 
     Raises `InvalidRequest` for anything that is not exactly one document, for nesting deeper than
-    `MAXIMUM_DEPTH`, duplicate keys, numbers that JSON does not have, NUL characters and lone surrogates.
+    `MAXIMUM_DEPTH`, more than `MAXIMUM_VALUES` values, duplicate keys, numbers that JSON does not have, NUL
+    characters and lone surrogates.
     """
     try:
         document = json.loads(
@@ -98,22 +101,30 @@ def _finite(text: str) -> float:
 def _check(document: Any) -> None:
     """Walk the document level by level, so that depth is counted without recursion."""
     level: list[Any] = [document]
-    depth = 0
+    depth = values = 0
     while level:
+        values += len(level)
         if any(isinstance(value, dict | list) for value in level):
             depth += 1
         if depth > MAXIMUM_DEPTH:
             raise InvalidRequest(f"The JSON is nested deeper than {MAXIMUM_DEPTH} levels.")
-        deeper: list[Any] = []
-        for value in level:
-            if isinstance(value, str):
-                _check_text(value)
-            elif isinstance(value, dict):
-                _check_texts(value)
-                deeper.extend(value.values())
-            elif isinstance(value, list):
-                deeper.extend(value)
-        level = deeper
+        if values > MAXIMUM_VALUES:
+            raise InvalidRequest(f"The JSON holds more than {MAXIMUM_VALUES} values.")
+        level = _below(level)
+
+
+def _below(level: Iterable[Any]) -> list[Any]:
+    """Return what the objects and arrays of a level hold, after a look at every text."""
+    deeper: list[Any] = []
+    for value in level:
+        if isinstance(value, str):
+            _check_text(value)
+        elif isinstance(value, dict):
+            _check_texts(value)
+            deeper.extend(value.values())
+        elif isinstance(value, list):
+            deeper.extend(value)
+    return deeper
 
 
 def _check_texts(texts: Iterable[str]) -> None:

@@ -96,9 +96,11 @@ class DecodeTests(SynchronousTestCase):
             self.assertIn("line 1", self.refused(data))
 
     def test_many_keys(self) -> None:
-        """An object with very many keys is read."""
-        document = {str(number): number for number in range(100_000)}
-        self.assertEqual(wire.decode(json.dumps(document).encode()), document)
+        """An object with many keys is read; one with more values than anybody needs is refused."""
+        for count in (10_000, wire.MAXIMUM_VALUES - 1):
+            document = {str(number): number for number in range(count)}
+            self.assertEqual(wire.decode(json.dumps(document).encode()), document)
+        self.assertIn("values", self.refused(json.dumps([0] * wire.MAXIMUM_VALUES).encode()))
 
     def test_objects(self) -> None:
         """Where an object is expected, nothing else is taken for one."""

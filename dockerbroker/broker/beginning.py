@@ -27,8 +27,9 @@ from dockerbroker.model.instances import (
     ServiceInstance,
 )
 from dockerbroker.model.polling import is_parked
-from dockerbroker.model.requests import Accepted
+from dockerbroker.model.requests import Accepted, DeleteRequest
 from dockerbroker.model.steps import forward_steps
+from dockerbroker.model.transitions import require_asynchronous
 from dockerbroker.model.work import Work, ending
 from dockerbroker.persisters.interfaces import IPersister
 
@@ -155,6 +156,21 @@ class Beginning:
                 await self.persister.hasten(running.id)
         return Begun(operation_id=running.id, is_own=False, attempt=attempt, instance=instance)
 
+    async def require_asynchronous(self, request: DeleteRequest, stored: ServiceInstance | None) -> None:
+        """Raise `AsyncRequired` for a deletion before it is looked whether there is anything to delete.
+
+        That is the order that every conformance suite wants; `stored` is the instance, if it exists.
+        """
+        if request.accepts_incomplete:
+            return
+        if stored is not None:
+            require_asynchronous(stored.plan, accepts_incomplete=False)
+            return
+        for definition in await self.persister.images():
+            narrowed = definition.narrowed(request.plan_id)
+            if narrowed is not None and definition.service_id == request.service_id:
+                require_asynchronous(narrowed.plan, accepts_incomplete=False)
+
     def within(self, deadline: float, *, asynchronous: bool, plan_seconds: int | None) -> float:
         """Return how long an operation that begins now may go forward, in seconds."""
         if asynchronous:
@@ -196,11 +212,20 @@ def _goes_on(operation: Operation) -> bool:
 
 
 def _failed(operation: Operation) -> OperationFailed:
+    if _goes_on(operation) and operation.kind is OperationKind.UPDATE:
+        return OperationFailed(
+            "The update is made, but what it has replaced could not be removed yet: "
+            f"{operation.description} The broker goes on trying.",
+            instance_usable=True,
+            update_repeatable=True,
+        )
     suffix = "" if operation.is_over else " What it made could not be removed yet; the broker goes on."
     if _goes_on(operation):
         suffix = " The broker goes on trying."
+    is_unsettled = operation.kind is OperationKind.UPDATE and not operation.is_over
     return OperationFailed(
         operation.description + suffix,
-        instance_usable=operation.instance_usable,
+        # Until the former container runs again.
+        instance_usable=False if is_unsettled else operation.instance_usable,
         update_repeatable=operation.update_repeatable,
     )

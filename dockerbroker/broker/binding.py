@@ -3,6 +3,7 @@
 from attrs import define, evolve
 
 from dockerbroker.broker.beginning import Beginning, Begun
+from dockerbroker.broker.lookups import offered_now
 from dockerbroker.errors import Busy, InvalidRequest, OperationFailed
 from dockerbroker.model.catalog import chosen
 from dockerbroker.model.instances import BindingState, OperationKind, ServiceBinding, ServiceInstance
@@ -35,7 +36,8 @@ class Bindings:
             chosen(await self.persister.images(), request.service_id, request.plan_id)
         # Cloud Controller refuses a binding that comes later and cannot be fetched.
         asynchronous = request.accepts_incomplete and (
-            instance is not None and instance.definition.bindings_retrievable
+            instance is not None
+            and (await offered_now(self.persister, instance.definition)).bindings_retrievable
         )
         settled = await self.beginning.settle(
             lambda: self._bind(request, deadline, asynchronous=asynchronous), deadline
@@ -107,8 +109,7 @@ class Bindings:
     async def _unbind(self, request: DeleteRequest, deadline: float) -> Begun:
         assert request.binding_id is not None
         instance = await self.persister.instance(request.instance_id)
-        if instance is not None:
-            require_asynchronous(instance.plan, accepts_incomplete=request.accepts_incomplete)
+        await self.beginning.require_asynchronous(request, instance)
         stored = await self.persister.binding(request.instance_id, request.binding_id)
         running = await self.beginning.running(instance)
         decision = unbind_decision(request, instance, stored, running)

@@ -23,6 +23,7 @@ from dockerbroker.errors import (
     OutcomeUnknown,
     Unavailable,
 )
+from dockerbroker.model.executables import printable
 from dockerbroker.model.instances import Change, Operation, OperationKind, Phase, Step
 from dockerbroker.model.steps import (
     MOST_ATTEMPTS,
@@ -107,7 +108,7 @@ class Carriage:
         self._log.info(
             "{kind} of {instance} {phase}{why}",
             kind=operation.kind.value,
-            instance=self.work.instance.id,
+            instance=printable(self.work.instance.id),
             phase="halted" if self._is_halted else operation.phase.value,
             why=f": {operation.description}" if operation.description else "",
         )
@@ -158,7 +159,7 @@ class Carriage:
     async def _left(self, work: Work, text: str) -> NoReturn:
         """Raise what it means that a step was left while it was being done."""
         operation = work.operation
-        if operation.step in {Step.CREATE, Step.REMOVE}:
+        if operation.step is Step.CREATE or is_deletion(operation.kind):
             raise OutcomeUnknown(text)
         if operation.step is Step.EXECUTE:
             try:
@@ -215,11 +216,9 @@ class Carriage:
     async def _again(self, work: Work, error: BrokerError) -> Work:
         operation = work.operation
         self._log.info("{id} tries again: {why}", id=operation.id, why=error.description)
-        if operation.step is Step.EXECUTE:
-            stored = await self._record.stored(operation)
-            operation = evolve(operation.again(operation.step), exec_id=stored.exec_id)
-        else:
-            operation = operation.again(operation.step)
+        stored = await self._record.stored(operation)
+        # What is being run may still run.
+        operation = evolve(operation.again(operation.step), exec_id=stored.exec_id)
         await self._record.write(progress(work, operation))
         self._is_pausing = True
         self._doing = deferLater(self.reactor, self.jitter(_pause(operation.attempt - 1)))
@@ -249,7 +248,8 @@ class Carriage:
     async def _wait(self, operation: Operation, error: BrokerError) -> NoReturn:
         """Leave the operation, which only goes forward, for a while, and record why."""
         self._log.warn("{id} waits: {why}", id=operation.id, why=error.description)
-        waiting = evolve(operation, description=error.description)
+        stored = await self._record.stored(operation)
+        waiting = evolve(operation, description=error.description, exec_id=stored.exec_id)
         await self._record.write(Change(operation=waiting))
         await self._record.park(waiting)
 

@@ -194,7 +194,10 @@ class Comparer:
             return
         if instance.container_id == start.container_id:
             self._log.info("starting the stopped container of {instance}", instance=instance.id)
-            await self.engines(start.host).start(start.container_id)
+            engine = self.engines(start.host)
+            await engine.start(start.container_id)
+            # A stop that Docker carried out late has taken it away.
+            await engine.keep_running(start.container_id, instance.plan.options.restart)
 
 
 async def busy_instances(persister: IPersister) -> frozenset[str]:

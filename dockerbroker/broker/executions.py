@@ -8,13 +8,13 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from dockerbroker.engines.interfaces import Engines, Executors
-from dockerbroker.errors import ExecutableFailed, ExecutableOverrun, NotThere, OperationFailed
+from dockerbroker.errors import ExecutableFailed, ExecutableOverrun, NotRunning, NotThere, OperationFailed
 from dockerbroker.model import executables
 from dockerbroker.model.bindings import binding_document
 from dockerbroker.model.containers import Container, fill
 from dockerbroker.model.executables import Action
 from dockerbroker.model.hosts import DockerHost
-from dockerbroker.model.instances import Change, Phase
+from dockerbroker.model.instances import Change, OperationKind, Phase
 from dockerbroker.model.secrets import Secret
 from dockerbroker.model.work import Work
 from dockerbroker.persisters.interfaces import IPersister
@@ -52,6 +52,7 @@ class Executions:
 
     async def update(self, work: Work, host: DockerHost, within: float) -> Work:
         """Run `/update`, if the image has it: it gets the plan and parameters of before, too."""
+        work = await self._as_it_is(work, host)
         if not await self._exists(Action.UPDATE, work, host):
             return work
         printed = await self._run(Action.UPDATE, work, host, within)
@@ -84,15 +85,24 @@ class Executions:
         container = await self.engines(host).inspect(named)
         if container is None:
             return
-        if not container.running:
-            if work.instance.owns_container:
+        goes = work.operation.kind in {OperationKind.PROVISION, OperationKind.DEPROVISION}
+        if not container.running or container.paused:
+            # A paused one that stays may go on with what was not cleaned up.
+            if work.instance.owns_container and (goes or not container.paused):
                 self._log.info("{path} is not run: the container does not run", path=action.path)
                 return
             raise OperationFailed(
                 f"The container {named!r} does not run, so that its {action.path} cannot be run; "
                 "start it and try again."
             )
-        work = _as_observed(work, container)
+        try:
+            await self._clean(action, _as_observed(work, container), host, within)
+        except NotRunning:
+            if not (work.instance.owns_container and goes):
+                raise
+            self._log.info("{path} is not run: the container has just stopped", path=action.path)
+
+    async def _clean(self, action: Action, work: Work, host: DockerHost, within: float) -> None:
         await self._end_previous(work, host)
         if await self._exists(action, work, host):
             await self._run(action, work, host, within)

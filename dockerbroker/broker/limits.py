@@ -4,7 +4,7 @@ from attrs import frozen
 
 #: How long a lease lasts without being renewed, in seconds.
 LEASE = 15.0
-#: How much sooner than the platform stops polling an operation ends, in seconds.
+#: How much sooner than the platform stops polling an operation ends, in seconds; at most half of the time.
 _BEFORE_POLLING_ENDS = 60.0
 
 
@@ -37,4 +37,5 @@ class Limits:
         """Return how long an operation may go forward whose platform polls for so long at most."""
         if maximum_polling_duration is None:
             return self.asynchronous
-        return min(self.asynchronous, max(maximum_polling_duration - _BEFORE_POLLING_ENDS, self.forward))
+        before = min(_BEFORE_POLLING_ENDS, maximum_polling_duration / 2)
+        return min(self.asynchronous, maximum_polling_duration - before)

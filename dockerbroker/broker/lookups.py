@@ -5,6 +5,7 @@ from collections.abc import Callable
 from attrs import define
 
 from dockerbroker.errors import NotFound
+from dockerbroker.model.catalog import ImageDefinition
 from dockerbroker.model.fetching import fetched_binding, fetched_instance
 from dockerbroker.model.instances import ServiceBinding, ServiceInstance
 from dockerbroker.model.polling import last_operation
@@ -21,7 +22,11 @@ class Lookups:
 
     async def instance(self, request: FetchRequest) -> ServiceInstance:
         """Return an instance that was made; raises `NotFound`, or `ConcurrencyError` while it changes."""
-        return fetched_instance(request, await self.persister.instance(request.instance_id))
+        instance = fetched_instance(request, await self.persister.instance(request.instance_id))
+        definition = await offered_now(self.persister, instance.definition)
+        if not definition.instances_retrievable:
+            raise NotFound(f"Service instances of {definition.name!r} cannot be fetched.")
+        return instance
 
     async def binding(self, request: FetchRequest) -> ServiceBinding:
         """Return a binding that was made; raises `NotFound`."""
@@ -30,7 +35,10 @@ class Lookups:
         binding = await self.persister.binding(request.instance_id, request.binding_id)
         if instance is None or binding is None:
             raise NotFound(f"The binding {request.binding_id!r} does not exist.")
-        return fetched_binding(instance, binding)
+        definition = await offered_now(self.persister, instance.definition)
+        if not definition.bindings_retrievable:
+            raise NotFound(f"Bindings of {definition.name!r} cannot be fetched.")
+        return fetched_binding(binding)
 
     async def last_operation(self, request: PollRequest) -> LastOperation:
         """Return how an operation stands, also of what is gone; raises `NotFound`."""
@@ -40,3 +48,11 @@ class Lookups:
             operation = await self.persister.last_operation(request.instance_id, request.binding_id)
         instance = await self.persister.instance(request.instance_id)
         return last_operation(request, operation, instance, self.wall())
+
+
+async def offered_now(persister: IPersister, definition: ImageDefinition) -> ImageDefinition:
+    """Return the service's definition as the catalog has it now, by which platforms go, or the one given."""
+    for offered in await persister.images():
+        if offered.service_id == definition.service_id:
+            return offered
+    return definition

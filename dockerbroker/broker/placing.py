@@ -5,7 +5,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.defer import TimeoutError as DeferredTimeoutError
 from twisted.internet.interfaces import IReactorTime
 
-from dockerbroker.broker.steps import known_host
+from dockerbroker.broker.hosts import known_host
 from dockerbroker.engines.interfaces import Engines
 from dockerbroker.errors import EngineError, NoCapacity
 from dockerbroker.model.catalog import ImageDefinition

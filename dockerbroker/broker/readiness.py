@@ -1,9 +1,9 @@
 """Waits until a service is ready to be used, not merely started."""
 
 from attrs import define, frozen
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import HostnameEndpoint
-from twisted.internet.error import ConnectError, ConnectionDone
+from twisted.internet.error import ConnectError, ConnectingCancelledError, ConnectionDone
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import deferLater
@@ -170,6 +170,9 @@ class Readiness:
         endpoint = HostnameEndpoint(self.reactor, host, port, timeout=min(3.0, max(remaining, 0.1)))
         try:
             await endpoint.connect(Factory.forProtocol(lambda: _StaysOpen(self.reactor, verdict)))
+        except ConnectingCancelledError:
+            # The endpoint's own word for it is known to nobody else.
+            raise CancelledError from None
         except (ConnectError, OSError):
             return False
         return await verdict

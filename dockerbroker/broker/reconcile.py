@@ -11,6 +11,7 @@ from twisted.logger import Logger
 from dockerbroker.broker.limits import LEASE
 from dockerbroker.broker.worker import Worker
 from dockerbroker.errors import BrokerError
+from dockerbroker.model.executables import printable
 from dockerbroker.model.instances import Change, Operation, Phase
 from dockerbroker.model.steps import resumed
 from dockerbroker.model.work import Work
@@ -89,6 +90,8 @@ class Reconciler:
         if operation.binding_id is not None:
             binding = await self.persister.binding(operation.instance_id, operation.binding_id)
         operation = evolve(resumed(operation, instance), step_at=self.worker.wall())
-        self._log.info("taking over {kind} of {instance}", kind=operation.kind.value, instance=instance.id)
+        self._log.info(
+            "taking over {kind} of {instance}", kind=operation.kind.value, instance=printable(instance.id)
+        )
         await self.persister.commit(Change(operation=operation))
         self.worker.launch(Work(operation=operation, instance=instance, binding=binding), until)

@@ -10,6 +10,7 @@ from dockerbroker.engines.interfaces import Engines, IEngine
 from dockerbroker.errors import OutcomeUnknown
 from dockerbroker.model.containers import Container, container_name, is_ours, is_volume_ours
 from dockerbroker.model.hosts import DockerHost
+from dockerbroker.model.instances import Change
 from dockerbroker.model.work import Work
 from dockerbroker.persisters.interfaces import IPersister
 
@@ -33,6 +34,7 @@ class Removals:
         cluster_id = await self.persister.cluster_id()
         for volume in await engine.volumes(cluster_id):
             if is_volume_ours(volume, cluster_id, work.instance):
+                await self._fence(work)
                 await engine.remove_volume(volume.name)
 
     async def containers(
@@ -50,6 +52,8 @@ class Removals:
             names.insert(0, work.instance.container_id)
         for attempt in range(1, REMOVE_ATTEMPTS + 1):
             found = await self._own_containers(engine, work, cluster_id, names)
+            if found:
+                await self._fence(work)
             try:
                 for container in found.values():
                     await engine.remove(container.id, grace=grace)
@@ -58,6 +62,10 @@ class Removals:
                     raise
             if not found:
                 return
+
+    async def _fence(self, work: Work) -> None:
+        """Raise `LostLease` if somebody else has the operation, and may have made anew what is found."""
+        await self.persister.commit(Change(operation=work.operation))
 
     async def _own_containers(
         self, engine: IEngine, work: Work, cluster_id: str, names: Sequence[str]

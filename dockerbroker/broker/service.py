@@ -6,6 +6,7 @@ from attrs import define, evolve
 
 from dockerbroker.broker.beginning import Beginning, Begun
 from dockerbroker.broker.binding import Bindings
+from dockerbroker.broker.creations import Creation, Creations
 from dockerbroker.broker.lookups import Lookups
 from dockerbroker.broker.placing import Placing
 from dockerbroker.broker.updating import Updating
@@ -61,6 +62,7 @@ class ServiceBroker:
     bindings: Bindings
     updating: Updating
     lookups: Lookups
+    creations: Creations
 
     async def catalog(self) -> dict[str, Any]:
         """Return the catalog that platforms see."""
@@ -105,22 +107,27 @@ class ServiceBroker:
         require_asynchronous(plan, accepts_incomplete=request.accepts_incomplete)
         beginning = self.beginning
         within_place = beginning.limits.place
-        instance = await self.placing.place(definition, request, beginning.wall(), within=within_place)
-        within = beginning.within(
-            deadline, asynchronous=request.accepts_incomplete, plan_seconds=plan.maximum_polling_duration
-        )
-        work = await beginning.begin(OperationKind.PROVISION, instance, None, within=within)
-        await self._check_offered(work)
+        with self.creations.of(request.instance_id) as creation:
+            instance = await self.placing.place(definition, request, beginning.wall(), within=within_place)
+            creation.check()
+            within = beginning.within(
+                deadline, asynchronous=request.accepts_incomplete, plan_seconds=plan.maximum_polling_duration
+            )
+            work = await beginning.begin(OperationKind.PROVISION, instance, None, within=within)
+            await self._check_wanted(work, creation)
         return beginning.launch(work, within)
 
-    async def _check_offered(self, work: Work) -> None:
-        """Give the operation up when the image left the catalog before the instance was there to keep it."""
+    async def _check_wanted(self, work: Work, creation: Creation) -> None:
+        """Give the operation up when, before its record was there, the image or the instance was deleted."""
         offered = {definition.name for definition in await self.persister.images()}
-        if (name := work.instance.definition.name) not in offered:
-            failed = evolve(work.operation, description="The image was removed from the catalog.")
-            change = Change(operation=failed.over(Phase.FAILED, self.beginning.wall()), remove_instance=True)
-            await self.persister.commit(change)
-            raise InvalidRequest(f"The service {name!r} was just removed from the catalog.")
+        name = work.instance.definition.name
+        if name in offered and not creation.is_halted:
+            return
+        text = "It was deleted before it was made." if name in offered else "Its image left the catalog."
+        failed = evolve(work.operation, description=text).over(Phase.FAILED, self.beginning.wall())
+        await self.persister.commit(Change(operation=failed, remove_instance=True))
+        creation.check()
+        raise InvalidRequest(f"The service {name!r} was just removed from the catalog.")
 
     async def update(self, request: UpdateRequest) -> Updated | Accepted:
         """Change a service instance; see `Updating.update`."""
@@ -134,7 +141,9 @@ class ServiceBroker:
 
     async def _deprovision(self, request: DeleteRequest, deadline: float) -> Begun:
         stored = await self.persister.instance(request.instance_id)
-        await self._require_asynchronous(request, stored)
+        await self.beginning.require_asynchronous(request, stored)
+        if stored is None:
+            self.creations.halt(request.instance_id)
         running = await self.beginning.running(stored)
         decision = deprovision_decision(request, stored, running)
         if isinstance(decision, Join):
@@ -153,18 +162,6 @@ class ServiceBroker:
             halts=running if isinstance(decision, Halt) else None,
         )
         return self.beginning.launch(work, within)
-
-    async def _require_asynchronous(self, request: DeleteRequest, stored: ServiceInstance | None) -> None:
-        """Refuse before anything is looked for (the order that every conformance suite wants)."""
-        if request.accepts_incomplete:
-            return
-        if stored is not None:
-            require_asynchronous(stored.plan, accepts_incomplete=False)
-            return
-        for definition in await self.persister.images():
-            narrowed = definition.narrowed(request.plan_id)
-            if narrowed is not None and definition.service_id == request.service_id:
-                require_asynchronous(narrowed.plan, accepts_incomplete=False)
 
     async def bind(self, request: BindRequest) -> Bound | Accepted:
         """Make a binding; see `Bindings.bind`."""
@@ -196,4 +193,5 @@ def make_broker(persister: IPersister, placing: Placing, beginning: Beginning) -
         bindings=Bindings(persister, beginning),
         updating=Updating(persister, placing, beginning),
         lookups=Lookups(persister, beginning.wall),
+        creations=Creations(),
     )

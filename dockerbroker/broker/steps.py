@@ -8,6 +8,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from dockerbroker.broker.executions import GONE, Executions
+from dockerbroker.broker.hosts import known_host
 from dockerbroker.broker.limits import Limits
 from dockerbroker.broker.readiness import Readiness, Service
 from dockerbroker.broker.removals import Removals
@@ -15,7 +16,6 @@ from dockerbroker.engines.interfaces import Engines, Executors, IEngine
 from dockerbroker.errors import (
     BrokerError,
     EngineError,
-    EngineUnreachable,
     HostPortTaken,
     NameTaken,
     NoCapacity,
@@ -32,7 +32,7 @@ from dockerbroker.model.containers import (
     matches,
 )
 from dockerbroker.model.executables import Action, hidden_texts
-from dockerbroker.model.hosts import DockerHost, HostKey
+from dockerbroker.model.hosts import DockerHost
 from dockerbroker.model.instances import BindingState, Change, OperationKind, Phase, Step
 from dockerbroker.model.placement import Sample, choose_ports
 from dockerbroker.model.work import Work, focused, widened
@@ -112,6 +112,8 @@ class Steps:
                 f"A container named {spec.name} that is not this broker's stands on "
                 f"{work.instance.host.service_host}; remove it there."
             )
+        # Whoever has lost the lease must not remove what its successor has made.
+        await self.persister.commit(Change(operation=work.operation))
         await engine.remove(found.id, grace=0)
         return await engine.create(spec)
 
@@ -135,6 +137,11 @@ class Steps:
             if work.operation.attempt >= PORT_ATTEMPTS or work.operation.kind is OperationKind.UPDATE:
                 raise
             return await self._with_other_ports(work, host, engine)
+        except NotThere:
+            if work.operation.kind is not OperationKind.PROVISION:
+                raise
+            # It was removed to be made with other ports, and that was not recorded.
+            return evolve(work, back_to=Step.CREATE, instance=evolve(work.instance, container_id=None))
         except OutcomeUnknown:
             found = await engine.inspect(container_id)
             if found is None or not found.running:
@@ -161,15 +168,21 @@ class Steps:
             # Docker itself may have been stopped meanwhile.
             await self.engines(host).start(_container_of(work))
         within = min(self.limits.ready_within, remaining)
-        await self.readiness.wait(self._service(work, host), within)
+        await self.readiness.wait(await self._service(work, host), within)
         return work
 
-    def _service(self, work: Work, host: DockerHost) -> Service:
+    async def _service(self, work: Work, host: DockerHost) -> Service:
+        hidden = hidden_texts(work.instance, work.binding)
+        if work.former is not None:
+            hidden |= hidden_texts(work.former, None)
+        if work.operation.kind is not OperationKind.PROVISION:
+            for binding in await self.persister.bindings(work.instance.id):
+                hidden |= hidden_texts(work.instance, binding)
         return Service(
             engine=self.engines(host),
             executor=self.executors(host),
             instance=work.instance,
-            hidden=hidden_texts(work.instance, None),
+            hidden=hidden,
         )
 
     async def _keep(self, work: Work, host: DockerHost, remaining: float) -> Work:
@@ -194,7 +207,12 @@ class Steps:
         container_id = _container_of(work)
         await engine.start(container_id)
         await engine.keep_running(container_id, work.instance.plan.options.restart)
-        await self.readiness.wait(self._service(work, host), min(self.limits.ready_within, remaining))
+        try:
+            service = await self._service(work, host)
+            await self.readiness.wait(service, min(self.limits.ready_within, remaining))
+        except OperationFailed as error:
+            # It is what it was, and may have been no better then.
+            self._log.warn("{instance} runs again: {why}", instance=work.instance.id, why=error.description)
         return work
 
     async def _execute(self, work: Work, host: DockerHost, remaining: float) -> Work:
@@ -229,19 +247,19 @@ class Steps:
             raise OperationFailed(GONE)
         if not container.running:
             await engine.start(container.id)
-            await self.readiness.wait(self._service(work, host), within)
+            await self.readiness.wait(await self._service(work, host), within)
 
     async def _unbind_all(self, work: Work, host: DockerHost, remaining: float) -> Work:
         """Unbind what is still bound; an own container goes anyway, so that its refusal is only logged."""
+        until = self.clock.seconds() + remaining
         for binding in await self.persister.bindings(work.instance.id):
             bound = evolve(work, binding=binding)
             # A deprovision that fails half-way must not leave a binding that looks usable.
             begun = evolve(binding, state=BindingState.DIRTY)
             await self.persister.commit(Change(operation=work.operation, binding=begun))
             try:
-                await self.executions.clean(
-                    Action.UNBIND, bound, host, min(self.limits.execute_within, remaining)
-                )
+                within = min(self.limits.execute_within, until - self.clock.seconds())
+                await self.executions.clean(Action.UNBIND, bound, host, max(within, 1.0))
             except BrokerError as error:
                 if not work.instance.owns_container:
                     raise
@@ -274,16 +292,6 @@ class Steps:
         await self.removals.containers(work, host, generations, grace=grace)
         await self.removals.volumes(work, host)
         return work
-
-
-async def known_host(persister: IPersister, key: HostKey) -> DockerHost:
-    """Return the host with that key, alive or not; raises `EngineUnreachable` when it is not known."""
-    if (host := await persister.host(key)) is not None:
-        return host
-    raise EngineUnreachable(
-        f"The Docker host {key.service_host} of the service instance is not known to the broker: "
-        "start its agent with the same servicehost, dockerhost and dockerport as before."
-    )
 
 
 def _container_of(work: Work) -> str:

@@ -111,11 +111,12 @@ def _document(
         "parameters": asked.parameters.reveal() or None,
         "context": dict(asked.context) or None,
         "app_guid": binding.app_guid if binding else None,
+        "bind_resource": dict(binding.bind_resource) or None if binding else None,
         "predecessor_binding_id": binding.predecessor_id if binding else None,
         "host": instance.host.service_host,
         "ports": dict(instance.ports),
         "provision": instance.provisioned.reveal() or None,
-        "deadline": int(deadline),
+        "deadline": round(deadline),
     }
     if action is Action.UNBIND and binding is not None:
         document["credentials"] = binding.document.reveal().get("credentials")
@@ -175,6 +176,7 @@ def printable(text: str) -> str:
 def hidden_texts(instance: ServiceInstance, binding: ServiceBinding | None) -> frozenset[str]:
     """Return the strings of the instance and binding that must not appear in a description or log."""
     hidden = texts(instance.parameters.reveal()) | texts(instance.provisioned.reveal())
+    hidden |= texts(dict(instance.plan.options.environment))
     if instance.definition.credentials is not None:
         hidden |= texts(instance.definition.credentials.reveal())
     if binding is not None:

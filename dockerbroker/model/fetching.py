@@ -10,17 +10,13 @@ def fetched_instance(request: FetchRequest, instance: ServiceInstance | None) ->
     """Return the instance; raises `NotFound` until it was made, and `ConcurrencyError` while it changes."""
     if instance is None or instance.state is InstanceState.PROVISIONING:
         raise NotFound(f"The service instance {request.instance_id!r} does not exist, or not yet.")
-    if not instance.definition.instances_retrievable:
-        raise NotFound(f"Service instances of {instance.definition.name!r} cannot be fetched.")
     if instance.state in {InstanceState.UPDATING, InstanceState.DEPROVISIONING}:
         raise busy(instance.id)
     return instance
 
 
-def fetched_binding(instance: ServiceInstance, binding: ServiceBinding) -> ServiceBinding:
+def fetched_binding(binding: ServiceBinding) -> ServiceBinding:
     """Return the binding; raises `NotFound` unless it is bound."""
-    if not instance.definition.bindings_retrievable:
-        raise NotFound(f"Bindings of {instance.definition.name!r} cannot be fetched.")
     if binding.state is not BindingState.BOUND:
         raise NotFound(f"The binding {binding.id!r} does not exist, or not yet.")
     return binding

@@ -20,17 +20,12 @@ def is_parked(operation: Operation) -> bool:
     return not operation.is_over and operation.owner is None
 
 
-def is_waiting(operation: Operation) -> bool:
-    """Whether the operation has failed, and waits for a host to become reachable to be undone."""
-    return operation.phase is Phase.FAILING and is_parked(operation)
-
-
 def last_operation(
     request: PollRequest, operation: Operation | None, instance: ServiceInstance | None, now: float
 ) -> LastOperation:
     """Return the answer to a poll about that operation; `now` is in seconds since 1970.
 
-    An operation that failed and cannot be undone now is told as failed: it will be cleaned up. Raises
+    An operation that failed is in progress until it is undone, since a final answer never changes. Raises
     `NotFound` when the instance or binding has no such operation; never anything that Cloud Controller takes
     for a final answer.
     """
@@ -38,8 +33,6 @@ def last_operation(
     if operation is None or (operation.instance_id, operation.binding_id) != asked:
         what = "binding" if request.binding_id is not None else "service instance"
         raise NotFound(f"The {what} {request.binding_id or request.instance_id!r} has no such operation.")
-    if is_waiting(operation):
-        return LastOperation(state="failed", description=operation.description)
     state = _STATES[operation.phase]
     return LastOperation(
         state=state,

@@ -97,6 +97,10 @@ def provision_decision(
         raise Conflict(f"The service instance {stored.id!r} exists already with other attributes.")
     if running is not None and running.kind is OperationKind.PROVISION and running.phase is Phase.FORWARD:
         return Join(running.id)
+    if stored.state is InstanceState.FAILED and running is None:
+        raise ConcurrencyError(
+            f"The service instance {stored.id!r} could not be removed; delete it again first."
+        )
     if stored.state in {InstanceState.DEPROVISIONING, InstanceState.FAILED, InstanceState.PROVISIONING}:
         raise ConcurrencyError(
             f"The service instance {stored.id!r} is being removed; provision it again when it is gone."

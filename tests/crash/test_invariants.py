@@ -168,11 +168,11 @@ class DeathTests(SynchronousTestCase):
     def test_exact(self) -> None:
         """A broker dies when it comes to its point for the time that was named, wherever that is."""
         clock = Clock()
-        world = World(MemoryDatabase(clock.seconds), clock, [Death("persister.hosts:after", 3)])
+        world = World(MemoryDatabase(clock.seconds), clock, [Death("persister.host:after", 3)])
         platform = Platform(world)
         platform.perform(_MADE)
         world.advance(0)
         died = world.lives[0]
-        self.assertEqual(sum(n for name, n in died.counts.items() if "hosts:after" in name), 3)
+        self.assertEqual(sum(n for name, n in died.counts.items() if "persister.host:after" in name), 3)
         self.assertIsNotNone(died.died_at)
         self.assertEqual(result(world.reader.instances("", 10))[0].id, "i-1")

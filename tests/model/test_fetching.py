@@ -1,6 +1,5 @@
 """What platforms may see of what is stored."""
 
-from itertools import product
 from typing import Final
 
 from attrs import evolve
@@ -10,7 +9,7 @@ from dockerbroker.errors import ConcurrencyError, NotFound
 from dockerbroker.model.fetching import fetched_binding, fetched_instance
 from dockerbroker.model.instances import BindingState, InstanceState
 from dockerbroker.model.requests import FetchRequest
-from tests.model.values import REDIS, binding, instance
+from tests.model.values import binding, instance
 
 FETCH: Final = FetchRequest(instance_id="i-1")
 
@@ -38,12 +37,6 @@ class InstanceTests(SynchronousTestCase):
         """Nothing is found under an unknown id."""
         self.assertRaises(NotFound, fetched_instance, FETCH, None)
 
-    def test_not_retrievable(self) -> None:
-        """Instances of a service that says so cannot be fetched, in whatever state."""
-        for state in InstanceState:
-            stored = instance(evolve(REDIS, instances_retrievable=False), state=state)
-            self.assertRaises(NotFound, fetched_instance, FETCH, stored)
-
     def test_hints(self) -> None:
         """The ids of service and plan are hints that may be out of date."""
         asked = evolve(FETCH, service_id="mysql", plan_id="mysql_200")
@@ -54,15 +47,10 @@ class BindingTests(SynchronousTestCase):
     """GET of a binding."""
 
     def test_states(self) -> None:
-        """It is there when it is bound, whatever its instance is doing, and only then."""
-        for state, held in product(BindingState, InstanceState):
+        """It is there when it is bound, and only then."""
+        for state in BindingState:
             stored = binding(state=state)
             if state is BindingState.BOUND:
-                self.assertEqual(fetched_binding(instance(state=held), stored), stored)
+                self.assertEqual(fetched_binding(stored), stored)
             else:
-                self.assertRaises(NotFound, fetched_binding, instance(state=held), stored)
-
-    def test_not_retrievable(self) -> None:
-        """Bindings of a service that says so cannot be fetched."""
-        stored = instance(evolve(REDIS, bindings_retrievable=False))
-        self.assertRaises(NotFound, fetched_binding, stored, binding(state=BindingState.BOUND))
+                self.assertRaises(NotFound, fetched_binding, stored)

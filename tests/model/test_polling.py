@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from dockerbroker.errors import NotFound
 from dockerbroker.model.instances import Operation, OperationKind, Phase
-from dockerbroker.model.polling import RETRY_AFTER, is_parked, is_waiting, last_operation
+from dockerbroker.model.polling import RETRY_AFTER, is_parked, last_operation
 from dockerbroker.model.requests import LastOperation, PollRequest
 from tests.model.values import instance, operation
 
@@ -59,14 +59,14 @@ class AnswerTests(SynchronousTestCase):
             self.assertEqual((answer.instance_usable, answer.update_repeatable), expected)
 
     def test_waiting(self) -> None:
-        """What cannot be undone now, and waits for its host, is told as failed: nobody else can help."""
+        """What cannot be undone now is told as going on, whoever has it: a final answer never changes."""
         for kind, phase, owner in product(OperationKind, Phase, (None, "broker-1")):
             found = of(kind, phase=phase, owner=owner, description="It failed.")
-            waits = phase is Phase.FAILING and owner is None
-            self.assertEqual(is_waiting(found), waits)
             self.assertEqual(is_parked(found), owner is None and not found.is_over)
-            if waits:
-                self.assertEqual(polled(found), LastOperation(state="failed", description="It failed."))
+            if phase is Phase.FAILING:
+                answer = polled(found)
+                self.assertEqual(answer.state, "in progress")
+                self.assertIn("It failed. Undoing it", answer.description)
 
     def test_description_of_a_failure(self) -> None:
         """A failure is told as its record tells it."""
