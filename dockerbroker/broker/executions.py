@@ -182,9 +182,10 @@ class Executions:
 
     async def _run(self, action: Action, work: Work, host: DockerHost, within: float) -> dict[str, Any]:
         """Run the executable; its exec's id is stored before anything is started."""
-        until = self.clock.seconds() + within
-        if work.operation.phase is Phase.FORWARD:
+        if work.operation.phase is Phase.FORWARD and work.operation.exec_id is not None:
+            began = self.clock.seconds()
             await self._await_previous(work, host, within / 2)
+            within -= self.clock.seconds() - began
         executor = self.executors(host)
         execution = executables.execution(
             action,
@@ -192,7 +193,7 @@ class Executions:
             work.binding,
             former=work.former,
             marker=work.operation.id,
-            deadline=until - self.clock.seconds(),
+            deadline=within,
         )
         exec_id = await executor.prepare(execution)
         operation = evolve(work.operation, exec_id=exec_id)

@@ -116,7 +116,7 @@ def _document(
         "host": instance.host.service_host,
         "ports": dict(instance.ports),
         "provision": instance.provisioned.reveal() or None,
-        "deadline": round(deadline),
+        "deadline": int(deadline),
     }
     if action is Action.UNBIND and binding is not None:
         document["credentials"] = binding.document.reveal().get("credentials")

@@ -100,6 +100,7 @@ class KeptTests(ContractCase):
             "parameters": parameters,
             "context": {"platform": "cloudfoundry"},
             "app_guid": "app",
+            "bind_resource": {"app_guid": "app"},
             "host": "127.0.0.1",
             "deadline": 10,
         }
