@@ -117,7 +117,8 @@ class Stack:
 
     Its comparer is started by the tests that want one.
 
-    `limits`, `clock`, `persister` and `engines` may be given; `reach` is done at crash points. `client` is a
+    `limits`, `clock`, `persister` and `engines` may be given; `reach` is done at crash points, and
+    `skew` is by how many seconds its wall clock is wrong. `client` is a
     treq that talks to the broker.
     """
 
@@ -125,6 +126,7 @@ class Stack:
     owner: str = "broker-1"
     limits: Limits = Factory(Limits)
     reach: Reach | None = None
+    skew: float = 0.0
     persister: MemoryPersister = field()
     engines: MemoryEngines = field()
     worker: Worker = field(init=False)
@@ -317,4 +319,4 @@ class Stack:
         return f"{self.owner}-{self._identifiers}"
 
     def _wall(self) -> float:
-        return _EPOCH + self.clock.seconds()
+        return _EPOCH + self.clock.seconds() + self.skew

@@ -5,7 +5,7 @@ from attrs import define, evolve
 from dockerbroker.broker.beginning import Beginning, Begun
 from dockerbroker.broker.placing import Placing, with_dashboard
 from dockerbroker.errors import EngineError, NoCapacity, OperationFailed
-from dockerbroker.model.catalog import ImageDefinition, chosen
+from dockerbroker.model.catalog import chosen
 from dockerbroker.model.instances import InstanceState, OperationKind, ServiceInstance
 from dockerbroker.model.requests import Accepted, Updated, UpdateRequest
 from dockerbroker.model.schemas import check_parameters
@@ -47,7 +47,7 @@ class Updating:
     async def _update(self, request: UpdateRequest, deadline: float) -> Updated | Begun:
         instance = check_request(request, await self.persister.instance(request.instance_id))
         running = await self.beginning.running(instance)
-        wanted = successor(request, instance, await self._offered(request, instance))
+        wanted = await self._wanted(request, instance)
         if parameters := request.parameters.reveal():
             check_parameters(wanted.plan, "update", parameters)
         match update_decision(request, instance, wanted, running):
@@ -61,17 +61,17 @@ class Updating:
         require_asynchronous(wanted.plan, accepts_incomplete=request.accepts_incomplete)
         return await self._begin(request, instance, wanted, deadline)
 
-    async def _offered(self, request: UpdateRequest, instance: ServiceInstance) -> ImageDefinition | None:
-        """Return what the catalog offers now under the plan that the instance is to have.
+    async def _wanted(self, request: UpdateRequest, instance: ServiceInstance) -> ServiceInstance:
+        """Return what the instance is to become, by what the catalog offers now.
 
         Raises `InvalidRequest` for another plan that is not offered; the present one may have been removed.
         """
         images = await self.persister.images()
-        plan_id = request.plan_id or instance.plan.id
-        if plan_id != instance.plan.id:
-            return chosen(images, request.service_id, plan_id)
-        of_service = (image for image in images if image.service_id == request.service_id)
-        return next((found for image in of_service if (found := image.narrowed(plan_id))), None)
+        of_service = [image for image in images if image.service_id == request.service_id]
+        own = next((found for image in of_service if (found := image.narrowed(instance.plan.id))), None)
+        moves = request.plan_id is not None and request.plan_id != instance.plan.id
+        offered = chosen(images, request.service_id, str(request.plan_id)) if moves else own
+        return successor(request, instance, offered, own.plan if own is not None else None)
 
     async def _begin(
         self, request: UpdateRequest, instance: ServiceInstance, wanted: ServiceInstance, deadline: float

@@ -11,6 +11,7 @@ from attrs import evolve, frozen
 from dockerbroker.errors import InvalidRequest, NotFound, UpdateRefused
 from dockerbroker.model.catalog import ImageDefinition
 from dockerbroker.model.instances import InstanceState, Operation, OperationKind, Phase, ServiceInstance
+from dockerbroker.model.plans import Plan
 from dockerbroker.model.requests import UpdateRequest, same
 from dockerbroker.model.secrets import Secret
 from dockerbroker.model.transitions import Begin, Done, Join, busy, require_version
@@ -25,12 +26,16 @@ UpdateDecision = Begin | Join | Done | Record
 
 
 def successor(
-    request: UpdateRequest, instance: ServiceInstance, offered: ImageDefinition | None
+    request: UpdateRequest,
+    instance: ServiceInstance,
+    offered: ImageDefinition | None,
+    present: Plan | None = None,
 ) -> ServiceInstance:
     """Return what the update makes of the instance; its ports and volumes are those of before.
 
     `offered` is the catalog's definition now, narrowed to the plan that the instance is to have; it is needed
-    for another plan or version. Raises `InvalidRequest`, `UpdateRefused` or `MaintenanceInfoConflict`.
+    for another plan or version. `present` is the instance's own plan as the catalog has it now. Raises
+    `InvalidRequest`, `UpdateRefused` or `MaintenanceInfoConflict`.
     """
     moves = request.plan_id is not None and request.plan_id != instance.plan.id
     if request.maintenance_version is not None:
@@ -39,7 +44,8 @@ def successor(
         require_version(offered.plan, request.maintenance_version)
     definition = instance.definition
     if offered is not None and (moves or _is_upgrade(request, instance)):
-        definition = _moved(instance, offered, moves=moves)
+        is_movable = not moves or offered.is_updateable(present or instance.plan)
+        definition = _moved(instance, offered, is_movable=is_movable)
     parameters = {**instance.parameters.reveal(), **request.parameters.reveal()}
     replaces = instance.owns_container and _shape(definition) != _shape(instance.definition)
     return evolve(
@@ -60,9 +66,9 @@ def _is_upgrade(request: UpdateRequest, instance: ServiceInstance) -> bool:
     return request.maintenance_version is not None and request.maintenance_version != present
 
 
-def _moved(instance: ServiceInstance, offered: ImageDefinition, *, moves: bool) -> ImageDefinition:
-    # The offering's own word is that of the catalog now, by which the platform goes as well.
-    if moves and not offered.is_updateable(instance.plan):
+def _moved(instance: ServiceInstance, offered: ImageDefinition, *, is_movable: bool) -> ImageDefinition:
+    # That is the word of the catalog as it is now, by which the platform goes as well.
+    if not is_movable:
         raise UpdateRefused(
             f"Service instances of the plan {instance.plan.name!r} cannot be moved to another plan; "
             "create a new one instead."

@@ -89,6 +89,17 @@ class CatalogTests(SynchronousTestCase):
         bound = stack.request("PUT", binding_path("i-1", "b-3") + INCOMPLETE, bind_body())
         self.assertEqual(bound.status, 202)
 
+    def test_updateable(self) -> None:
+        """A plan that is made updateable is so for the instances that it has."""
+        stack = Stack()
+        large = evolve(REDIS.plan, id="large", name="large")
+        for updateable, status in ((False, 422), (True, 200)):
+            plan = evolve(REDIS.plan, updateable=updateable)
+            stack.add_definition(evolve(REDIS, plans=(plan, large)))
+            stack.provision("i-1")
+            body = {"service_id": "redis", "plan_id": "large"}
+            self.assertEqual(stack.request("PATCH", instance_path("i-1"), body).status, status)
+
     def test_asynchronous_only(self) -> None:
         """Without accepts_incomplete a DELETE is refused before it is looked whether there is anything."""
         stack = Stack()

@@ -157,6 +157,11 @@ class Life(RuleBasedStateMachine):
         """Let time pass."""
         self.world.advance(seconds)
 
+    @rule(seconds=st.sampled_from((-86400.0, -1.0, 1.0, 86400.0)))
+    def step_wall_clock(self, seconds: float) -> None:
+        """Let somebody set the time of day: nothing is judged by it."""
+        self.world.step_wall_clock(seconds)
+
     @rule()
     def settle(self) -> None:
         """Let everything come to rest, and compare the whole world with the model."""

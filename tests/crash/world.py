@@ -107,6 +107,7 @@ class World:
     lives: list[Life] = field(factory=list)
     complaints: list[str] = field(factory=list)
     living: list[Broker] = field(factory=list)
+    skew: float = 0.0
     _graves: list[Broker] = field(factory=list)
     _asked: int = 0
 
@@ -139,6 +140,7 @@ class World:
             persister=self.database.persister(),
             engines=self.engines,
             reach=life,
+            skew=self.skew,
         )
         broker = Broker(stack, life)
         self.living.append(broker)
@@ -157,6 +159,12 @@ class World:
         )
         if running and max(running.values()) > 1:
             self.complaints.append(f"two containers of one instance run: {dict(running)}, at {name}")
+
+    def step_wall_clock(self, seconds: float) -> None:
+        """Let the wall clock of all brokers, and of those to come, jump."""
+        self.skew += seconds
+        for broker in self.living:
+            broker.stack.skew = self.skew
 
     def kill(self, broker: Broker) -> None:
         """Let a broker die now, wherever it stands."""
