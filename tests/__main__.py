@@ -1,7 +1,7 @@
 """Runs tests by trial, in random order: `python -m tests [TRIAL_ARGUMENT...]`.
 
-Without arguments all of them run: those of whole programs, which mostly wait, in one process, and the others,
-which mostly compute, in a second one beside it.
+Without arguments all of them run: those with Docker, which mostly wait, in one process, and the others, which
+mostly compute, in a second one beside it.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Final
 
 _FOLDER: Final = Path(__file__).parent
-_PROGRAMS: Final = "integration"
+_WITH_DOCKER: Final = ("contracts", "integration")
 
 
 def _everything_else() -> list[str]:
     packages = sorted(path.parent.name for path in _FOLDER.glob("*/__init__.py"))
     modules = sorted(path.stem for path in _FOLDER.glob("test_*.py"))
-    return [name for name in (*packages, *modules) if name != _PROGRAMS]
+    return [name for name in (*packages, *modules) if name not in _WITH_DOCKER]
 
 
 def _trial(arguments: list[str], folder: str, output: int | None = None) -> subprocess.Popen[bytes]:
@@ -32,7 +32,7 @@ def main(arguments: list[str]) -> int:
     if arguments:
         return _trial(arguments, "_trial_temp").wait()
     with tempfile.TemporaryFile() as kept:
-        beside = _trial([f"tests.{_PROGRAMS}"], "_trial_temp_programs", kept.fileno())
+        beside = _trial([f"tests.{name}" for name in _WITH_DOCKER], "_trial_temp_docker", kept.fileno())
         first = _trial([f"tests.{name}" for name in _everything_else()], "_trial_temp").wait()
         second = beside.wait()
         kept.seek(0)

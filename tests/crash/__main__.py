@@ -27,7 +27,7 @@ def _options() -> argparse.Namespace:
         metavar="NAME[#COUNT]",
         help="where brokers die; with a count exactly there, one broker after the other",
     )
-    parser.add_argument("--database", choices=DATABASES)
+    parser.add_argument("--database", choices=DATABASES, default="sqlite")
     parser.add_argument(
         "--often", type=int, default=OFTEN, help="so many deaths at each call, before places count"
     )
@@ -43,9 +43,7 @@ def _exact(options: argparse.Namespace) -> Tally:
     )
     tally = Tally()
     databases = Databases()
-    outcome = observed(
-        Trial(seed=options.seed, deaths=deaths, database=options.database or "memory"), databases
-    )
+    outcome = observed(Trial(seed=options.seed, deaths=deaths, database=options.database), databases)
     databases.close()
     tally.add(outcome)
     print("\n".join(outcome.history))

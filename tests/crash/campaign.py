@@ -27,9 +27,8 @@ POINTS: Final = frozenset(
 _MOST_FAILURES: Final = 20
 #: So many scenarios are looked at at least before a point is taken for one that is hardly ever reached.
 _MOST_SCENARIOS: Final = 300
-#: How many trials each scenario gets, and which scenarios are played on a file of SQLite.
+#: How many trials each scenario gets.
 DEATHS: Final = 5
-SQLITE_EVERY: Final = 4
 #: How often brokers die at least at each point, in whatever places.
 OFTEN: Final = 20
 
@@ -100,15 +99,15 @@ class Campaign:
 
     `point` is a point at which brokers die, by its name with or without a place; without it that point of a
     scenario is taken at which the fewest brokers have died. With `double` the broker that takes over dies,
-    too, and the point is where that one does. Without `database` most trials are in memory, where they are
-    quick. `often` is how many brokers are to die at each call before places count.
+    too, and the point is where that one does. `often` is how many brokers are to die at each call before
+    places count.
     """
 
     seed: int
     trials: int
     double: bool = False
     point: str | None = None
-    database: str | None = None
+    database: str = "sqlite"
     often: int = OFTEN
     tally: Tally = field(factory=Tally)
     _databases: Databases = field(factory=Databases, init=False)
@@ -133,8 +132,7 @@ class Campaign:
             return
         for number in range(min(DEATHS, self.trials - self.tally.trials)):
             chance = Random(f"{seed} {number}")  # noqa: S311 - it must be repeatable
-            database = self.database or ("sqlite" if seed % SQLITE_EVERY == 0 else "memory")
-            self._deaths(Trial(seed=seed, database=database), undisturbed, chance)
+            self._deaths(Trial(seed=seed, database=self.database), undisturbed, chance)
 
     def _deaths(self, trial: Trial, undisturbed: Outcome, chance: Random) -> None:
         first = self._death(undisturbed.reached[0], chance, None if self.double else self.point)
