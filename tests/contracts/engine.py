@@ -86,7 +86,7 @@ class World:
 class EngineTestCase(TestCase):
     """A test with an engine; what it creates is removed afterwards."""
 
-    timeout = 120
+    timeout = 300
     world: World
     engine: IEngine
 

@@ -45,7 +45,7 @@ class ThreadClock(Clock):
 class FakeCase(TestCase):
     """A test with a fake engine, and deadlines that come when the test says."""
 
-    timeout = 60
+    timeout = 180
 
     def setUp(self) -> None:
         """Have a fake engine, and ours that talks to it."""
