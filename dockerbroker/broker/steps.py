@@ -42,6 +42,8 @@ from dockerbroker.persisters.interfaces import IPersister
 STOP_GRACE = 10.0
 #: How often a container is given other ports when a foreign process listens on those it got.
 PORT_ATTEMPTS = 5
+#: How long a container that runs again is waited for, in seconds: a request that waits must be answered.
+RESTORED_WITHIN = 5.0
 #: What is kept of the time of an operation for ending an executable that passes its deadline, in seconds.
 ENDING = 4.0
 
@@ -209,7 +211,7 @@ class Steps:
         await engine.keep_running(container_id, work.instance.plan.options.restart)
         try:
             service = await self._service(work, host)
-            await self.readiness.wait(service, min(self.limits.ready_within, remaining))
+            await self.readiness.wait(service, min(RESTORED_WITHIN, self.limits.ready_within, remaining))
         except OperationFailed as error:
             # It is what it was, and may have been no better then.
             self._log.warn("{instance} runs again: {why}", instance=work.instance.id, why=error.description)
