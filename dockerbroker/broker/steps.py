@@ -232,11 +232,8 @@ class Steps:
                 await self._revive(work, host, min(self.limits.ready_within, remaining))
                 within = min(self.limits.execute_within, deadline - self.clock.seconds())
                 return await self.executions.bind(work, host, max(within, 1.0))
-            case OperationKind.UNBIND:
-                await self.executions.clean(Action.UNBIND, work, host, within)
-                return work
-            case OperationKind.DEPROVISION:
-                await self.executions.clean(Action.DEPROVISION, work, host, within)
+            case OperationKind.UNBIND | OperationKind.DEPROVISION:
+                await self.executions.clean(Action(work.operation.kind.value), work, host, within)
                 return work
 
     async def _revive(self, work: Work, host: DockerHost, within: float) -> None:
