@@ -15,6 +15,8 @@ from tests.real_engine import RealEngine
 from tests.running import RunningBroker
 
 SERVICE: dict[str, Any] = {"name": "redis", "plan": "100", "image": "dockerbroker/redis", "numinstances": 1}
+#: What the service itself needs done, which is the image's own work.
+_PROVISION = ["/bin/sh", "-c", "echo '{}' | /provision"]
 
 
 def measure(engine: RealEngine, running: RunningBroker, concurrency: int, rounds: int) -> Sides:
@@ -46,7 +48,7 @@ def _at_once(concurrency: int, make: Callable[[], None]) -> Sequence[float]:
 
 
 class _Raw:
-    """Create, start, and the test of the image's HEALTHCHECK until it passes."""
+    """Create, start, the test of the image's HEALTHCHECK until it passes, and the image's `/provision`."""
 
     def __init__(self, engine: RealEngine) -> None:
         self._engine = engine
@@ -61,6 +63,7 @@ class _Raw:
         client.start(container["Id"])
         while not _passes(client, container["Id"], image["Healthcheck"]["Test"]):
             pass
+        assert _succeeds(client, container["Id"], _PROVISION)
         client.close()
 
     def remove(self) -> None:
@@ -72,6 +75,10 @@ class _Raw:
 
 def _passes(client: docker.APIClient, container_id: str, test: Sequence[str]) -> bool:
     command: Any = ["/bin/sh", "-c", test[1]] if test[0] == "CMD-SHELL" else list(test[1:])
+    return _succeeds(client, container_id, command)
+
+
+def _succeeds(client: docker.APIClient, container_id: str, command: Any) -> bool:
     exec_id = client.exec_create(container_id, command)["Id"]
     client.exec_start(exec_id)
     return bool(client.exec_inspect(exec_id)["ExitCode"] == 0)
