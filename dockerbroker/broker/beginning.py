@@ -26,6 +26,7 @@ from dockerbroker.model.instances import (
     ServiceBinding,
     ServiceInstance,
 )
+from dockerbroker.model.plans import Plan
 from dockerbroker.model.polling import is_parked
 from dockerbroker.model.requests import Accepted, DeleteRequest
 from dockerbroker.model.steps import forward_steps
@@ -171,10 +172,10 @@ class Beginning:
             if narrowed is not None and definition.service_id == request.service_id:
                 require_asynchronous(narrowed.plan, accepts_incomplete=False)
 
-    def within(self, deadline: float, *, asynchronous: bool, plan_seconds: int | None) -> float:
-        """Return how long an operation that begins now may go forward, in seconds."""
+    def within(self, deadline: float, plan: Plan, *, asynchronous: bool) -> float:
+        """Return how long an operation on an instance of the plan may go forward from now, in seconds."""
         if asynchronous:
-            return self.limits.polled(plan_seconds)
+            return self.limits.polled(plan.maximum_polling_duration)
         return min(self.limits.forward, deadline - self.limits.undoing - self.clock.seconds())
 
     async def outcome(self, begun: Begun, deadline: float, *, asynchronous: bool) -> Accepted | None:

@@ -66,9 +66,7 @@ class Bindings:
         assert instance is not None
         binding = await self._wanted(request, instance)
         require_asynchronous(instance.plan, accepts_incomplete=asynchronous)
-        within = self.beginning.within(
-            deadline, asynchronous=asynchronous, plan_seconds=instance.plan.maximum_polling_duration
-        )
+        within = self.beginning.within(deadline, instance.plan, asynchronous=asynchronous)
         work = await self.beginning.begin(OperationKind.BIND, instance, binding, within=within)
         return self.beginning.launch(work, within)
 
@@ -117,11 +115,7 @@ class Bindings:
             return await self.beginning.join(running)
         assert instance is not None
         assert stored is not None
-        within = self.beginning.within(
-            deadline,
-            asynchronous=request.accepts_incomplete,
-            plan_seconds=instance.plan.maximum_polling_duration,
-        )
+        within = self.beginning.within(deadline, instance.plan, asynchronous=request.accepts_incomplete)
         work = await self.beginning.begin(
             OperationKind.UNBIND,
             instance,

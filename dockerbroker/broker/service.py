@@ -110,9 +110,7 @@ class ServiceBroker:
         with self.creations.of(request.instance_id) as creation:
             instance = await self.placing.place(definition, request, beginning.wall(), within=within_place)
             creation.check()
-            within = beginning.within(
-                deadline, asynchronous=request.accepts_incomplete, plan_seconds=plan.maximum_polling_duration
-            )
+            within = beginning.within(deadline, plan, asynchronous=request.accepts_incomplete)
             work = await beginning.begin(OperationKind.PROVISION, instance, None, within=within)
             await self._check_wanted(work, creation)
         return beginning.launch(work, within)
@@ -149,11 +147,7 @@ class ServiceBroker:
         if isinstance(decision, Join):
             return await self.beginning.join(running)
         assert stored is not None
-        within = self.beginning.within(
-            deadline,
-            asynchronous=request.accepts_incomplete,
-            plan_seconds=stored.plan.maximum_polling_duration,
-        )
+        within = self.beginning.within(deadline, stored.plan, asynchronous=request.accepts_incomplete)
         work = await self.beginning.begin(
             OperationKind.DEPROVISION,
             evolve(stored, state=InstanceState.DEPROVISIONING),

@@ -88,11 +88,7 @@ class Updating:
         if not forward_steps(OperationKind.UPDATE, changing):
             await self.beginning.record(changing)
             return Updated(instance=wanted)
-        within = self.beginning.within(
-            deadline,
-            asynchronous=request.accepts_incomplete,
-            plan_seconds=wanted.plan.maximum_polling_duration,
-        )
+        within = self.beginning.within(deadline, wanted.plan, asynchronous=request.accepts_incomplete)
         work = await self.beginning.begin(OperationKind.UPDATE, changing, None, within=within)
         begun = self.beginning.launch(work, within)
         return evolve(begun, instance=wanted)
