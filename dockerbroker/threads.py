@@ -1,9 +1,20 @@
 """Threads for blocking calls, which never keep a program from ending."""
 
+from collections.abc import Callable
 from threading import Thread
-from typing import Any
+from typing import Any, TypeVar
 
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorFromThreads
+from twisted.internet.threads import deferToThreadPool
 from twisted.python.threadpool import ThreadPool
+
+T = TypeVar("T")
+
+
+def run_in(reactor: IReactorFromThreads, pool: ThreadPool, function: Callable[[], T]) -> Deferred[T]:
+    """Call the function in a thread of the pool, and return a Deferred of what it returns or raises."""
+    return deferToThreadPool(reactor, pool, function)
 
 
 class DaemonThread(Thread):

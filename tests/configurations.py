@@ -24,6 +24,13 @@ def broker_document() -> dict[str, Any]:
     }
 
 
+def server_document(driver: str = "postgresql", **changes: Any) -> dict[str, Any]:
+    """The smallest file of a broker whose database is a server, with those members of `persister` changed."""
+    named = {} if driver == "redis" else {"user": "broker", "database": "broker"}
+    persister = {"driver": driver, "host": "db.example.org", **named}
+    return broker_document() | {"persister": persister | changes}
+
+
 def agent_document() -> dict[str, Any]:
     """The smallest file that an agent starts with."""
     return {

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from attrs import define, evolve, field, frozen
 from zope.interface import implementer
 
-from dockerbroker.errors import Conflict, NotFound
+from dockerbroker.errors import Conflict, NotFound, Unavailable
 from dockerbroker.model.catalog import ImageDefinition
 from dockerbroker.model.hosts import DockerHost, HostKey, HostReport
 from dockerbroker.model.instances import (
@@ -21,6 +21,7 @@ from dockerbroker.model.instances import (
     ServiceInstance,
 )
 from dockerbroker.persisters import records
+from dockerbroker.persisters.archive import CLOSED
 from dockerbroker.persisters.interfaces import IPersister
 from tests.memory_tables import Tables
 
@@ -87,6 +88,7 @@ class MemoryPersister:
     async def put_image(self, definition: ImageDefinition) -> bool:
         """Add or replace a definition."""
         with self._call("put_image"):
+            self._require_open()
             for row in self.tables.images.values():
                 records.read_image(row).require_room_for(definition)
             is_new = definition.name not in self.tables.images
@@ -96,22 +98,24 @@ class MemoryPersister:
     async def delete_image(self, name: str) -> None:
         """Remove a definition."""
         with self._call("delete_image"):
+            self._require_open()
             if name not in self.tables.images:
                 raise NotFound(f"The image {name!r} does not exist.")
             if any(row["image_name"] == name for row in self.tables.instances.values()):
                 raise Conflict(f"The image {name!r} has service instances.")
             del self.tables.images[name]
 
-    async def record_ping(self, host: DockerHost) -> None:
-        """Store the host, alive now."""
-        with self._call("record_ping"):
-            self.tables.hosts[host.key] = records.host_row(host) | {"pinged_at": self.seconds()}
+    async def record_pings(self, hosts: Iterable[DockerHost]) -> None:
+        """Store the hosts, alive now."""
+        with self._call("record_pings"):
+            for host in hosts:
+                self.tables.hosts[host.key] = records.host_row(host) | {"pinged_at": self.seconds()}
 
     async def hosts(self) -> list[HostReport]:
         """Return every host, in the order of the keys."""
         with self._call("hosts"):
             return [
-                HostReport(host=records.read_host(row), age=self.seconds() - row["pinged_at"])
+                HostReport(host=records.read_host(row), age=max(0, self.seconds() - row["pinged_at"]))
                 for _, row in sorted(self.tables.hosts.items())
             ]
 
@@ -199,6 +203,7 @@ class MemoryPersister:
     async def begin(self, change: Change, *, owner: str, ttl: float, within: float) -> Operation:
         """Write a new operation with what it needs."""
         with self._call("begin"):
+            self._require_open()
             self.tables.check_begin(change)
             self.tables.check_ports(change)
             now = self.seconds()
@@ -272,6 +277,18 @@ class MemoryPersister:
                 raise Conflict(f"The operation {operation_id} is over or is being carried out.")
             row["lease_until"] = now
 
+    async def entomb(self, instance_id: str, tombstone: str) -> None:
+        """Record that what does not exist was to be deleted."""
+        with self._call("entomb"):
+            now = self.seconds()
+            kept = {one: row for one, row in self.tables.tombstones.items() if row[1] >= now - 3600}
+            self.tables.tombstones = kept | {instance_id: (tombstone, now)}
+
+    async def tombstone(self, instance_id: str) -> str | None:
+        """Return the tombstone that was recorded last."""
+        with self._call("tombstone"):
+            return self.tables.tombstones.get(instance_id, (None, 0))[0]
+
     async def forget(self, before: float, limit: int) -> int:
         """Delete operations that were over before that time, the oldest first."""
         with self._call("forget"):
@@ -285,6 +302,10 @@ class MemoryPersister:
             for row in forgotten[:limit]:
                 del self.tables.operations[row["id"]]
             return len(forgotten[:limit])
+
+    def _require_open(self) -> None:
+        if self.tables.closed:
+            raise Unavailable(CLOSED)
 
     @contextmanager
     def _call(self, method: str) -> Iterator[None]:

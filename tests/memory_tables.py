@@ -23,6 +23,9 @@ class Tables:
 
     cluster_id: str = "0123456789abcdef0123456789abcdef"
     seeded: bool = False
+    closed: str = ""
+    moved_to: str = ""
+    created_at: float = 0.0
     images: dict[str, Row] = field(factory=dict)
     hosts: dict[HostKey, Row] = field(factory=dict)
     instances: dict[str, Row] = field(factory=dict)
@@ -30,6 +33,7 @@ class Tables:
     leases: dict[tuple[HostKey, int], str] = field(factory=dict)
     operations: dict[str, Row] = field(factory=dict)
     conditions: dict[str, str] = field(factory=dict)
+    tombstones: dict[str, tuple[str, float]] = field(factory=dict)
 
     def held(self, operation: Operation) -> Row:
         """Return the row of an operation that is not over, by whoever has its epoch; raises `LostLease`."""

@@ -92,6 +92,7 @@ class MemoryContainer:
             created_at=self.created_at,
             volumes=self.volumes,
             paused=self.paused,
+            configured=dict(self.spec.ports),
         )
 
 

@@ -1,18 +1,17 @@
 """The broker's configuration file: what it means, and what is said of wrong ones."""
 
-from pathlib import Path
-
 from dockerbroker.config import load_broker
+from dockerbroker.config.persister import ServerConfiguration
 from dockerbroker.model.secrets import Secret
 from tests.configurations import ConfigurationCase, broker_document, written
 
-#: What an operator of the original has, with only the driver and the database changed.
+#: What an operator of the original has.
 ORIGINAL_BROKER = """{
   "Dispatcher": "SimpleDispatcher",
   "listenIP": "0.0.0.0",
   "Port": 9998,
-  "persister": {"driver": "sqlite3", "host": "127.0.0.1", "port": 3306, "user": "root",
-                "password": "secret", "database": "/var/vcap/broker_db"},
+  "persister": {"driver": "mysql", "host": "127.0.0.1", "port": 3306, "user": "root",
+                "password": "secret", "database": "broker_db"},
   "services": {
     "user": "admin", "password": "admin", "catalog": "dockerCatalog",
     "images": [
@@ -43,7 +42,7 @@ _WRONG = {
 _COMPLAINTS = (
     "dispatcher: must be SimpleDispatcher",
     "port: must be a whole number from 1 to 65535",
-    "persister.driver: must be sqlite",
+    "persister.driver: must be sqlite, mysql, postgresql or redis, not 'oracle'",
     "persister.database: is missing or empty",
     "services.user: must not hold a colon",
     "services.password: is missing or empty",
@@ -74,14 +73,23 @@ class BrokerTests(ConfigurationCase):
         self.assertEqual(configuration.warnings, ())
 
     def test_original(self) -> None:
-        """A file of the original loads with only the driver and the database changed, in any case of keys."""
+        """A file of the original loads, in any case of keys."""
         path = self.folder / "broker.config"
         path.write_text(ORIGINAL_BROKER, encoding="utf-8")
         path.chmod(0o600)
         configuration = load_broker(path, {})
         first, second, third = configuration.services.images
-        self.assertEqual(configuration.persister.driver, "sqlite")
-        self.assertEqual(configuration.persister.database, Path("/var/vcap/broker_db"))
+        self.assertEqual(
+            configuration.persister,
+            ServerConfiguration(
+                driver="mysql",
+                host="127.0.0.1",
+                port=3306,
+                user="root",
+                password=Secret("secret"),
+                database="broker_db",
+            ),
+        )
         self.assertEqual(
             (first.name, first.plan.id, first.is_static), ("mysql-docker", "mysql-docker_100", False)
         )
@@ -167,16 +175,6 @@ class BrokerTests(ConfigurationCase):
             "services.catalog",
         ):
             self.assertIn(f"{key}: is missing or empty", said)
-
-    def test_later_drivers(self) -> None:
-        """The drivers that are not built yet are told apart from unknown ones."""
-        for driver in ("mysql", "postgres", "postgresql", "redis", "MySQL"):
-            document = broker_document()
-            document["persister"]["driver"] = driver
-            self.assertIn(
-                f"persister.driver: {driver.lower()} comes with a later version; sqlite is available now",
-                self.complaints(document),
-            )
 
     def test_same_name_twice(self) -> None:
         """Two images of one name are a complaint."""

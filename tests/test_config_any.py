@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from dockerbroker.config import load_agent, load_broker, load_images
 from dockerbroker.errors import InvalidConfiguration
-from tests.configurations import ConfigurationCase, agent_document, broker_document
+from tests.configurations import ConfigurationCase, agent_document, broker_document, server_document
 
 _LEAVES = (
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.sampled_from(["0", "9" * 5000])
@@ -41,9 +41,15 @@ _KEYS = st.text() | st.sampled_from(
         "ExecArgs",
         "brokerservers",
         "host",
+        "tls",
+        "ca",
+        "verify",
+        "poolsize",
+        "connectwithin",
+        "answerwithin",
+        "prefix",
         "perhost",
         "readywithin",
-        "answerwithin",
         "plans",
         "schemas",
         "service_instance",
@@ -96,7 +102,8 @@ class ArbitraryTests(ConfigurationCase):
     @given(_DOCUMENTS, st.integers(min_value=0))
     def test_junk_in_one_place(self, junk: Any, choice: int) -> None:
         """A good file with junk in the place of one value loads or is an `InvalidConfiguration`."""
-        for document in (broker_document(), agent_document()):
+        tls = {"ca": "ca.pem", "verify": True}
+        for document in (broker_document(), server_document(tls=tls, poolsize=2), agent_document()):
             self._loads_or_complains(json.dumps(_mutated(document, junk, choice)).encode())
 
     @settings(deadline=None)

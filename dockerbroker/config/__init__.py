@@ -3,11 +3,16 @@
 from dockerbroker.config.agent import AgentConfiguration, BrokerServer, load_agent
 from dockerbroker.config.broker import (
     BrokerConfiguration,
-    PersisterConfiguration,
     ServicesConfiguration,
     load_broker,
 )
 from dockerbroker.config.images import LoadedImages, load_images
+from dockerbroker.config.persister import (
+    PersisterConfiguration,
+    ServerConfiguration,
+    SqliteConfiguration,
+    Tls,
+)
 
 __all__ = [
     "AgentConfiguration",
@@ -15,7 +20,10 @@ __all__ = [
     "BrokerServer",
     "LoadedImages",
     "PersisterConfiguration",
+    "ServerConfiguration",
     "ServicesConfiguration",
+    "SqliteConfiguration",
+    "Tls",
     "load_agent",
     "load_broker",
     "load_images",

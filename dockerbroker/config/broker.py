@@ -7,6 +7,7 @@ from attrs import frozen
 
 from dockerbroker.config.document import HIGHEST_PORT, LOWEST_PORT, Document, read_document, read_user
 from dockerbroker.config.images import read_images
+from dockerbroker.config.persister import PersisterConfiguration, read_persister
 from dockerbroker.model.catalog import ImageDefinition
 from dockerbroker.model.members import Members
 from dockerbroker.model.placement import DISPATCHERS
@@ -23,22 +24,11 @@ DEFAULT_PER_HOST = 4
 
 #: The first segment of the paths for platforms.
 _PLATFORM_PATH = "v2"
-_SQLITE = "sqlite"
-_DRIVERS = {"sqlite": _SQLITE, "sqlite3": _SQLITE}
-_LATER_DRIVERS = frozenset({"mysql", "postgres", "postgresql", "redis"})
 #: An operation that nobody waits for gets so many seconds for each of the two.
 _LONGEST_WAIT = 540.0
 #: Cloud Controller gives up after 60 seconds.
 _LONGEST_ANSWER = 45.0
 _MOST_PER_HOST = 100
-
-
-@frozen(kw_only=True)
-class PersisterConfiguration:
-    """Where the broker keeps its records: `driver` is `sqlite`, `database` the absolute path of its file."""
-
-    driver: str
-    database: Path
 
 
 @frozen(kw_only=True)
@@ -83,7 +73,7 @@ def load_broker(path: Path, environment: Mapping[str, str]) -> BrokerConfigurati
         dispatcher=_read_dispatcher(top),
         listen_ip=_read_listen_ip(top, environment),
         port=_read_port(top, environment),
-        persister=_read_persister(document.section(top, "persister"), path.absolute().parent),
+        persister=read_persister(document.section(top, "persister"), path.absolute().parent),
         services=_read_services(document, top),
         ready_within=_read_wait(top, "readywithin", DEFAULT_READY_WITHIN),
         execute_within=_read_wait(top, "executewithin", DEFAULT_EXECUTE_WITHIN),
@@ -116,18 +106,6 @@ def _read_port(top: Members, environment: Mapping[str, str]) -> int:
 
 def _read_wait(top: Members, key: str, default: float) -> float:
     return top.number(key, default, least=0.1, most=_LONGEST_WAIT)
-
-
-def _read_persister(members: Members, folder: Path) -> PersisterConfiguration:
-    driver = members.text("driver", required=True).lower()
-    if driver in _LATER_DRIVERS:
-        members.complain("driver", f"{driver} comes with a later version; sqlite is available now")
-    elif driver and driver not in _DRIVERS:
-        members.complain("driver", "must be sqlite")
-    database = members.text("database", required=True)
-    # These belong to the drivers that connect to a server; a file that keeps them is not at fault.
-    members.seen.update(("host", "port", "user", "password"))
-    return PersisterConfiguration(driver=_DRIVERS.get(driver, driver), database=folder / database)
 
 
 def _read_services(document: Document, top: Members) -> ServicesConfiguration:

@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from attrs import evolve
-from sqlalchemy import Connection, delete, exists, insert, null, select, update
+from sqlalchemy import Connection, bindparam, delete, exists, insert, null, select, update
 from sqlalchemy.exc import IntegrityError
 
-from dockerbroker.errors import AlreadyExists, BrokerError, Busy, PortLeased
+from dockerbroker.errors import BrokerError, Unavailable
 from dockerbroker.model.instances import (
     Change,
     Operation,
@@ -21,12 +21,61 @@ from dockerbroker.model.instances import (
     ServiceBinding,
     ServiceInstance,
 )
-from dockerbroker.persisters import records
+from dockerbroker.persisters import records, refusals
+from dockerbroker.persisters.archive import CLOSED
+from dockerbroker.persisters.history import find_operation
 from dockerbroker.persisters.leases import update_held
-from dockerbroker.persisters.tables import bindings, instances, operations, port_leases
+from dockerbroker.persisters.statements import run
+from dockerbroker.persisters.tables import bindings, deployment, instances, operations, port_leases
 
-#: What a platform is told of a creation that it deleted before it was done.
-SUPERSEDED: Final = "The creation was ended by a deletion."
+# Statements are made once: making one costs several times as much as running it.
+_INSERT_INSTANCE: Final = insert(instances).inline()
+_INSERT_BINDING: Final = insert(bindings).inline()
+_INSERT_LEASES: Final = insert(port_leases).inline()
+_THE_INSTANCE: Final = instances.c.id == bindparam("instance")
+_THE_BINDING: Final = (
+    bindings.c.instance_id == bindparam("instance"),
+    bindings.c.id == bindparam("binding"),
+)
+_UNFINISHED: Final = (operations.c.id == bindparam("operation"), operations.c.lease_until.is_not(None))
+_LEASES: Final = port_leases.c.instance_id == bindparam("instance")
+_LEASE_COLUMNS: Final = [column for column in port_leases.c if column.name != "instance_id"]
+
+_NEW: Final = [column for column in operations.c if column.name != "number"]
+#: In a database that is closed nothing is inserted; this costs no exchange of its own.
+_INSERT_OPERATION: Final = (
+    insert(operations)
+    .from_select(
+        _NEW,
+        select(*[bindparam(f"new_{column.name}", type_=column.type) for column in _NEW])
+        .select_from(deployment)
+        .where(deployment.c.closed == ""),
+    )
+    .execution_options(preserve_rowcount=True)
+)
+_FIND_UNFINISHED: Final = select(operations).where(*_UNFINISHED).with_for_update()
+_UPDATE_UNFINISHED: Final = update(operations).where(*_UNFINISHED)
+_KEEP_NO_MORE: Final = (
+    update(operations).where(operations.c.kept_for == bindparam("instance")).values(kept_for=null())
+)
+_TAKE: Final = (
+    update(instances)
+    .where(_THE_INSTANCE, instances.c.operation_id.is_not_distinct_from(bindparam("holder")))
+    .values(operation_id=bindparam("taker"), last_operation_id=bindparam("taker"))
+)
+_TAKE_AS_READ: Final = _TAKE.where(instances.c.last_operation_id.is_not_distinct_from(bindparam("last")))
+_LET_GO: Final = (
+    update(instances)
+    .where(_THE_INSTANCE, instances.c.operation_id == bindparam("operation"))
+    .values(operation_id=null())
+)
+_UPDATE_INSTANCE: Final = update(instances).where(_THE_INSTANCE)
+_DELETE_INSTANCE: Final = delete(instances).where(_THE_INSTANCE)
+_HAS_BINDING: Final = select(exists().where(*_THE_BINDING))
+_UPDATE_BINDING: Final = update(bindings).where(*_THE_BINDING)
+_DELETE_BINDING: Final = delete(bindings).where(*_THE_BINDING)
+_FIND_LEASES: Final = select(*_LEASE_COLUMNS).where(_LEASES)
+_DELETE_LEASES: Final = delete(port_leases).where(_LEASES)
 
 
 def begin(
@@ -44,32 +93,54 @@ def begin(
         "lease_until": None if operation.is_over else now + ttl,
         "deadline": operation.deadline,
         "is_cancelled": operation.is_cancelled,
+        "kept_for": None if operation.binding_id is not None else operation.instance_id,
     }
-    if operation.binding_id is None:
-        row["kept_for"] = operation.instance_id
-        former = operations.c.kept_for == operation.instance_id
-        connection.execute(update(operations).where(former).values(kept_for=null()))
-    with _or_raise(AlreadyExists(f"The operation {operation.id} exists already.")):
-        connection.execute(insert(operations).values(row))
+    if operation.binding_id is None and operation.kind is not OperationKind.PROVISION:
+        run(connection, _KEEP_NO_MORE, {"instance": operation.instance_id})
+    with _or_raise(refusals.operation_exists(operation.id)):
+        _insert_operation(connection, row)
     _write(connection, rest)
     return operation
 
 
+def _insert_operation(connection: Connection, row: dict[str, Any]) -> None:
+    new = {f"new_{column}": value for column, value in row.items()}
+    if run(connection, _INSERT_OPERATION, new).rowcount == 0:
+        raise Unavailable(CLOSED)
+
+
+def begun(connection: Connection, change: Change, *, owner: str) -> Operation | None:
+    """Return the operation as `begin` has stored it, if it has and nobody has changed it since."""
+    stored = find_operation(connection, change.operation.id)
+    if stored is None or stored.epoch != 1 or stored.owner != (None if stored.is_over else owner):
+        return None
+    is_same = records.operation_row(stored) == records.operation_row(change.operation)
+    return stored if is_same else None
+
+
+def committed(connection: Connection, change: Change) -> bool | None:
+    """Return whether `commit` has stored the operation so, None if it has not."""
+    stored = find_operation(connection, change.operation.id)
+    if stored is None or stored.epoch != change.operation.epoch:
+        return None
+    return records.operation_row(stored) == records.operation_row(change.operation) or None
+
+
 def _supersede(connection: Connection, operation_id: str, now: float) -> None:
     """End an operation that another one replaces; `now` is in seconds since 1970."""
-    busy = Busy(f"The operation {operation_id} has ended meanwhile.")
-    wanted = (operations.c.id == operation_id, operations.c.lease_until.is_not(None))
-    row = connection.execute(select(operations).where(*wanted).with_for_update()).mappings().first()
+    ended_meanwhile = refusals.superseded_ended(operation_id)
+    wanted = {"operation": operation_id}
+    row = connection.execute(_FIND_UNFINISHED, wanted).mappings().first()
     if row is None:
-        raise busy
-    ended = evolve(records.read_operation(row).over(Phase.FAILED, now), description=SUPERSEDED)
+        raise ended_meanwhile
+    ended = evolve(records.read_operation(row).over(Phase.FAILED, now), description=refusals.SUPERSEDED)
     columns = records.operation_row(ended) | {
         "epoch": ended.epoch + 1,
         "owner": None,
         "lease_until": None,
     }
-    if connection.execute(update(operations).where(*wanted).values(columns)).rowcount == 0:
-        raise busy
+    if run(connection, _UPDATE_UNFINISHED, wanted | columns).rowcount == 0:
+        raise ended_meanwhile
 
 
 def commit(connection: Connection, change: Change) -> None:
@@ -88,86 +159,79 @@ def _take(connection: Connection, change: Change) -> Change:
         assert change.instance is not None, "a provision has an instance"
         _insert_instance(connection, change.instance, operation)
         return evolve(change, instance=None)
-    # `== None` is `IS NULL`.
-    free = [instances.c.id == operation.instance_id, instances.c.operation_id == change.supersedes]
+    taking, free = _TAKE, {"instance": operation.instance_id, "holder": change.supersedes}
     if change.instance is not None:
         # What is about to be written was decided on the instance as this operation left it.
-        free.append(instances.c.last_operation_id == change.instance.last_operation_id)
-    taking = update(instances).where(*free)
-    taking = taking.values(operation_id=operation.id, last_operation_id=operation.id)
-    if connection.execute(taking).rowcount == 0:
-        raise Busy(f"Another operation holds the service instance {operation.instance_id!r}, or has held it.")
+        taking, free["last"] = _TAKE_AS_READ, change.instance.last_operation_id
+    if run(connection, taking, free | {"taker": operation.id}).rowcount == 0:
+        raise refusals.instance_busy(operation.instance_id)
     if operation.kind is OperationKind.BIND:
         assert change.binding is not None, "a bind has a binding"
         _insert_binding(connection, change.binding)
         return evolve(change, binding=None)
     if operation.kind is OperationKind.UNBIND and not _has_binding(connection, operation):
-        raise Busy(f"Another operation has removed the binding {operation.binding_id!r}.")
+        raise refusals.binding_gone(operation.binding_id)
     return change
 
 
 def _has_binding(connection: Connection, operation: Operation) -> bool:
-    wanted = (bindings.c.instance_id == operation.instance_id, bindings.c.id == operation.binding_id)
-    return bool(connection.execute(select(exists().where(*wanted))).scalar())
+    wanted = {"instance": operation.instance_id, "binding": operation.binding_id}
+    return bool(connection.execute(_HAS_BINDING, wanted).scalar())
 
 
 def _write(connection: Connection, change: Change) -> None:
     operation = change.operation
     if change.remove_instance:
         # The bindings and the port leases go with it.
-        connection.execute(delete(instances).where(instances.c.id == operation.instance_id))
+        run(connection, _DELETE_INSTANCE, {"instance": operation.instance_id})
         return
     if change.instance is not None:
         _put_instance(connection, change.instance, operation)
     if change.binding is not None:
         _put_binding(connection, change.binding)
     if change.remove_binding is not None:
-        gone = (bindings.c.instance_id == operation.instance_id, bindings.c.id == change.remove_binding)
-        connection.execute(delete(bindings).where(*gone))
+        gone = {"instance": operation.instance_id, "binding": change.remove_binding}
+        run(connection, _DELETE_BINDING, gone)
     if operation.is_over:
-        held = (instances.c.id == operation.instance_id, instances.c.operation_id == operation.id)
-        connection.execute(update(instances).where(*held).values(operation_id=null()))
+        run(connection, _LET_GO, {"instance": operation.instance_id, "operation": operation.id})
 
 
 def _put_instance(connection: Connection, instance: ServiceInstance, operation: Operation) -> None:
-    row = records.instance_row(instance)
-    if connection.execute(update(instances).where(instances.c.id == instance.id).values(row)).rowcount == 0:
+    same = {"instance": instance.id}
+    if run(connection, _UPDATE_INSTANCE, same | records.instance_row(instance)).rowcount == 0:
         _insert_instance(connection, instance, operation)
         return
-    columns = [column for column in port_leases.c if column.name != "instance_id"]
-    stored = connection.execute(select(*columns).where(port_leases.c.instance_id == instance.id)).all()
+    stored = connection.execute(_FIND_LEASES, same).all()
     wanted = records.leased_ports_of(instance)
-    if {tuple(row) for row in stored} != {tuple(lease[c.name] for c in columns) for lease in wanted}:
-        connection.execute(delete(port_leases).where(port_leases.c.instance_id == instance.id))
+    if {tuple(row) for row in stored} != {tuple(lease[c.name] for c in _LEASE_COLUMNS) for lease in wanted}:
+        run(connection, _DELETE_LEASES, same)
         _lease_ports(connection, instance, wanted)
 
 
 def _insert_instance(connection: Connection, instance: ServiceInstance, operation: Operation) -> None:
     held = {"operation_id": operation.id, "last_operation_id": operation.id}
     row = records.instance_row(instance) | held
-    with _or_raise(AlreadyExists(f"The service instance {instance.id!r} exists already.")):
-        connection.execute(insert(instances).values(row))
+    with _or_raise(refusals.instance_exists(instance.id)):
+        run(connection, _INSERT_INSTANCE, row)
     _lease_ports(connection, instance, records.leased_ports_of(instance))
 
 
 def _lease_ports(connection: Connection, instance: ServiceInstance, leases: Sequence[dict[str, Any]]) -> None:
     if leases:
-        ports = ", ".join(str(lease["port"]) for lease in leases)
-        host = instance.host.service_host
-        with _or_raise(PortLeased(f"A port of {ports} on {host} is leased to another service instance.")):
-            connection.execute(insert(port_leases), leases)
+        ports = [lease["port"] for lease in leases]
+        with _or_raise(refusals.port_leased(ports, instance.host.service_host)):
+            run(connection, _INSERT_LEASES, leases)
 
 
 def _put_binding(connection: Connection, binding: ServiceBinding) -> None:
-    row = records.binding_row(binding)
-    same = (bindings.c.instance_id == binding.instance_id, bindings.c.id == binding.id)
-    if connection.execute(update(bindings).where(*same).values(row)).rowcount == 0:
+    same = {"instance": binding.instance_id, "binding": binding.id}
+    if run(connection, _UPDATE_BINDING, same | records.binding_row(binding)).rowcount == 0:
         _insert_binding(connection, binding)
 
 
 def _insert_binding(connection: Connection, binding: ServiceBinding) -> None:
-    with _or_raise(AlreadyExists(f"The binding {binding.id!r} exists already.")):
-        connection.execute(insert(bindings).values(records.binding_row(binding)))
+    with _or_raise(refusals.binding_exists(binding.id)):
+        run(connection, _INSERT_BINDING, records.binding_row(binding))
 
 
 @contextmanager

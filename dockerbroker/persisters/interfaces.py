@@ -41,8 +41,11 @@ class IPersister(Interface):
         Raises `NotFound` when there is none, and `Conflict` when instances of it exist.
         """
 
-    async def record_ping(host: DockerHost) -> None:
-        """Store the host as it describes itself, and that it is alive now."""
+    async def record_pings(hosts: Iterable[DockerHost]) -> None:
+        """Store the hosts as they describe themselves, and that they are alive now.
+
+        No two of them have the same key.
+        """
 
     async def hosts() -> list[HostReport]:
         """Return every known host with the age of its last ping."""
@@ -146,6 +149,15 @@ class IPersister(Interface):
 
         Raises `NotFound`, or `Conflict` when it is over or somebody carries it.
         """
+
+    async def entomb(instance_id: str, tombstone: str) -> None:
+        """Record that a deletion of that instance was asked for while there was none.
+
+        The tombstone is one that no other deletion has; it is kept for an hour, or until the next one.
+        """
+
+    async def tombstone(instance_id: str) -> str | None:
+        """Return the tombstone that was recorded last for that instance."""
 
     async def forget(before: float, limit: int) -> int:
         """Delete at most `limit` operations that were over before that time, in seconds since 1970.

@@ -1,20 +1,49 @@
 """Who carries an operation, and until when: taken over, renewed, let go of, asked to end or to go on."""
 
 from collections.abc import Collection
-from typing import Any
+from typing import Any, Final
 
 from attrs import evolve
 from sqlalchemy import Connection, RowMapping, bindparam, or_, select, true, update
 from twisted.logger import Logger
 
-from dockerbroker.errors import Conflict, LostLease, NotFound, Unavailable
-from dockerbroker.model.instances import Operation, OperationKind
-from dockerbroker.persisters import records
+from dockerbroker.errors import Unavailable
+from dockerbroker.model.instances import Operation
+from dockerbroker.persisters import records, refusals
+from dockerbroker.persisters.history import find_operation
+from dockerbroker.persisters.statements import run
 from dockerbroker.persisters.tables import operations
 
 _log = Logger()
 
-_DELETIONS = frozenset({OperationKind.UNBIND, OperationKind.DEPROVISION})
+
+# Statements are made once: making one costs several times as much as running it.
+_UNFINISHED: Final = (operations.c.id == bindparam("operation"), operations.c.lease_until.is_not(None))
+_OWNED: Final = operations.c.owner == bindparam("holder")
+
+_FIND_LAPSED: Final = (
+    select(operations).where(operations.c.lease_until <= bindparam("now")).with_for_update(skip_locked=True)
+)
+_TAKE_OVER: Final = (
+    update(operations)
+    .where(operations.c.id == bindparam("operation"))
+    .values(owner=bindparam("taker"), lease_until=bindparam("until"), epoch=bindparam("raised"))
+)
+# A range of the index.
+_END_LEASES: Final = (
+    update(operations)
+    .where(operations.c.owner > bindparam("low"), operations.c.owner < bindparam("high"))
+    .values(lease_until=bindparam("now"))
+)
+_RENEW: Final = update(operations).where(_OWNED).values(lease_until=bindparam("until"))
+_FIND_CANCELLED: Final = select(operations.c.id).where(_OWNED, operations.c.is_cancelled == true())
+_UPDATE_HELD: Final = update(operations).where(*_UNFINISHED, operations.c.epoch == bindparam("held_epoch"))
+_CANCEL: Final = update(operations).where(*_UNFINISHED).values(is_cancelled=true())
+_HASTEN: Final = (
+    update(operations)
+    .where(*_UNFINISHED, or_(operations.c.owner.is_(None), operations.c.lease_until <= bindparam("now")))
+    .values(lease_until=bindparam("now"))
+)
 
 
 def claim(
@@ -26,23 +55,20 @@ def claim(
     """
     for broker in ended:
         _end_leases(connection, broker, now)
-    lapsed = select(operations).where(operations.c.lease_until <= now).with_for_update(skip_locked=True)
-    found = [_readable(row) for row in connection.execute(lapsed).mappings()]
+    found = [_readable(row) for row in connection.execute(_FIND_LAPSED, {"now": now}).mappings()]
     claimed = [evolve(operation, owner=owner, epoch=operation.epoch + 1) for operation in found if operation]
     if claimed:
-        taking = update(operations).where(operations.c.id == bindparam("operation"))
+        taken = {"taker": owner, "until": now + ttl}
         connection.execute(
-            taking.values(owner=owner, lease_until=now + ttl, epoch=bindparam("raised")),
-            [{"operation": operation.id, "raised": operation.epoch} for operation in claimed],
+            _TAKE_OVER, [{"operation": one.id, "raised": one.epoch, **taken} for one in claimed]
         )
     return claimed
 
 
 def _end_leases(connection: Connection, broker: str, now: float) -> None:
     """End the leases that the broker holds under names that begin with its own and a slash."""
-    # A range of the index; "0" is the character after "/".
-    held = (operations.c.owner > f"{broker}/", operations.c.owner < f"{broker}0")
-    connection.execute(update(operations).where(*held).values(lease_until=now))
+    # "0" is the character after "/".
+    run(connection, _END_LEASES, {"low": f"{broker}/", "high": f"{broker}0", "now": now})
 
 
 def _readable(row: RowMapping) -> Operation | None:
@@ -56,9 +82,8 @@ def _readable(row: RowMapping) -> Operation | None:
 
 def renew(connection: Connection, owner: str, *, lease_until: float) -> frozenset[str]:
     """Prolong the leases of the owner, those that are over have none; returns which are cancelled."""
-    connection.execute(update(operations).where(operations.c.owner == owner).values(lease_until=lease_until))
-    cancelled = (operations.c.owner == owner, operations.c.is_cancelled == true())
-    return frozenset(connection.execute(select(operations.c.id).where(*cancelled)).scalars())
+    run(connection, _RENEW, {"holder": owner, "until": lease_until})
+    return frozenset(connection.execute(_FIND_CANCELLED, {"holder": owner}).scalars())
 
 
 def release(connection: Connection, operation: Operation, *, lease_until: float) -> None:
@@ -68,38 +93,28 @@ def release(connection: Connection, operation: Operation, *, lease_until: float)
 
 def update_held(connection: Connection, operation: Operation, row: dict[str, Any]) -> None:
     """Write columns of an operation that is not over, by whoever has its epoch; raises `LostLease`."""
-    held = (
-        operations.c.id == operation.id,
-        operations.c.epoch == operation.epoch,
-        operations.c.lease_until.is_not(None),
-    )
-    if connection.execute(update(operations).where(*held).values(row)).rowcount == 0:
-        raise LostLease(f"The operation {operation.id} is over, or another broker has taken it over.")
+    held = {"operation": operation.id, "held_epoch": operation.epoch}
+    if run(connection, _UPDATE_HELD, held | row).rowcount == 0:
+        raise refusals.lease_lost(operation.id)
 
 
 def cancel(connection: Connection, operation_id: str) -> None:
     """Ask that the operation be undone; see `IPersister.cancel`."""
-    if _known(connection, operation_id).kind in _DELETIONS:
-        raise Conflict(f"The operation {operation_id} is a deletion, which cannot be undone.")
-    unfinished = (operations.c.id == operation_id, operations.c.lease_until.is_not(None))
-    if connection.execute(update(operations).where(*unfinished).values(is_cancelled=true())).rowcount == 0:
-        raise Conflict(f"The operation {operation_id} is over.")
+    if _known(connection, operation_id).kind in refusals.DELETIONS:
+        raise refusals.deletion_stays(operation_id)
+    if run(connection, _CANCEL, {"operation": operation_id}).rowcount == 0:
+        raise refusals.operation_over(operation_id)
 
 
 def hasten(connection: Connection, operation_id: str, *, now: float) -> None:
     """Let the operation be claimed from now on; see `IPersister.hasten`."""
-    waiting = (
-        operations.c.id == operation_id,
-        operations.c.lease_until.is_not(None),
-        or_(operations.c.owner.is_(None), operations.c.lease_until <= now),
-    )
-    if connection.execute(update(operations).where(*waiting).values(lease_until=now)).rowcount == 0:
-        reason = "is over" if _known(connection, operation_id).is_over else "is being carried out already"
-        raise Conflict(f"The operation {operation_id} {reason}.")
+    if run(connection, _HASTEN, {"operation": operation_id, "now": now}).rowcount == 0:
+        is_over = _known(connection, operation_id).is_over
+        raise (refusals.operation_over if is_over else refusals.operation_carried)(operation_id)
 
 
 def _known(connection: Connection, operation_id: str) -> Operation:
-    row = connection.execute(select(operations).where(operations.c.id == operation_id)).mappings().first()
-    if row is None:
-        raise NotFound(f"The operation {operation_id[:100]!r} does not exist.")
-    return records.read_operation(row)
+    operation = find_operation(connection, operation_id)
+    if operation is None:
+        raise refusals.operation_unknown(operation_id)
+    return operation

@@ -2,15 +2,18 @@
 
 import math
 from collections.abc import Iterable
-from typing import Any
+from operator import attrgetter
+from typing import Any, Final
 
-from sqlalchemy import Connection, delete, exists, insert, literal, select, true, update
+from sqlalchemy import Connection, Insert, bindparam, delete, exists, insert, literal, select, true, update
 
-from dockerbroker.errors import Conflict, NotFound
+from dockerbroker.errors import Unavailable
 from dockerbroker.model.catalog import ImageDefinition
 from dockerbroker.model.hosts import DockerHost, HostKey, HostReport
 from dockerbroker.model.instances import ServiceBinding, ServiceInstance
-from dockerbroker.persisters import records
+from dockerbroker.persisters import records, refusals
+from dockerbroker.persisters.archive import CLOSED
+from dockerbroker.persisters.statements import run
 from dockerbroker.persisters.tables import (
     bindings,
     conditions,
@@ -19,7 +22,37 @@ from dockerbroker.persisters.tables import (
     images,
     instances,
     port_leases,
+    tombstones,
 )
+
+
+def _of_host(table: Any) -> list[Any]:
+    """Return what selects the rows of one host; the names of the parameters do not collide with columns."""
+    return [table.c[column] == bindparam(f"the_{column}") for column in _HOST_COLUMNS]
+
+
+_HOST_COLUMNS: Final = ("service_host", "docker_host", "docker_port")
+
+# Statements are made once: making one costs several times as much as running it.
+_FIND_HOSTS: Final = select(hosts).order_by(*[hosts.c[column] for column in _HOST_COLUMNS])
+_FIND_HOST: Final = select(hosts).where(*_of_host(hosts))
+_FIND_LEASED: Final = select(port_leases.c.port).where(*_of_host(port_leases))
+_FIND_INSTANCE: Final = select(instances).where(instances.c.id == bindparam("instance"))
+_FIND_INSTANCES: Final = (
+    select(instances)
+    .where(instances.c.id > bindparam("after"))
+    .order_by(instances.c.id)
+    .limit(bindparam("most"))
+)
+_FIND_BINDINGS: Final = (
+    select(bindings).where(bindings.c.instance_id == bindparam("instance")).order_by(bindings.c.id)
+)
+_FIND_BINDING: Final = _FIND_BINDINGS.where(bindings.c.id == bindparam("binding"))
+_FIND_CONDITION: Final = select(conditions.c.condition).where(
+    conditions.c.instance_id == bindparam("instance")
+)
+#: How long it is known that what did not exist was to be deleted, in seconds: no request takes as long.
+_ENTOMBED: Final = 3600.0
 
 
 def find_cluster_id(connection: Connection) -> str:
@@ -45,6 +78,8 @@ def seed_images(connection: Connection, definitions: Iterable[ImageDefinition]) 
 
 def put_image(connection: Connection, definition: ImageDefinition) -> bool:
     """Add or replace a definition; returns whether it is new, or raises `Conflict`."""
+    # Whoever adds another definition at this moment waits, and sees this one.
+    _require_open(connection)
     for other in find_images(connection):
         other.require_room_for(definition)
     row = records.image_row(definition)
@@ -54,57 +89,69 @@ def put_image(connection: Connection, definition: ImageDefinition) -> bool:
     return True
 
 
+def has_image(connection: Connection, name: str) -> bool:
+    """Return whether there is a definition of that name."""
+    return bool(connection.execute(select(exists().where(images.c.name == name))).scalar())
+
+
+def _require_open(connection: Connection) -> None:
+    """Raise `Unavailable` when the records are at another database; whoever asks the same waits."""
+    if connection.execute(select(deployment.c.closed).with_for_update()).scalar_one():
+        raise Unavailable(CLOSED)
+
+
 def delete_image(connection: Connection, name: str) -> None:
     """Remove a definition; raises `NotFound` or `Conflict`."""
+    _require_open(connection)
     if connection.execute(delete(images).where(images.c.name == name)).rowcount == 0:
-        raise NotFound(f"The image {name!r} does not exist.")
+        raise refusals.image_unknown(name)
     if connection.execute(select(exists().where(instances.c.image_name == name))).scalar():
-        raise Conflict(f"The image {name!r} has service instances; deprovision them first.")
+        raise refusals.image_used(name)
 
 
-def record_ping(connection: Connection, host: DockerHost, now: float) -> None:
-    """Store the host, alive now."""
-    row = records.host_row(host) | {"pinged_at": now}
-    if connection.execute(update(hosts).where(*_is_host(hosts, host.key)).values(row)).rowcount == 0:
-        connection.execute(insert(hosts).values(row))
+def record_pings(connection: Connection, pinged: Iterable[DockerHost], now: float, put: Insert) -> None:
+    """Store the hosts, alive now; `put` inserts rows or replaces them."""
+    # In the same order as other brokers do, so that none waits for one that waits for it.
+    rows = [records.host_row(host) | {"pinged_at": now} for host in sorted(pinged, key=attrgetter("key"))]
+    if rows:
+        run(connection, put, rows)
 
 
 def find_hosts(connection: Connection, now: float) -> list[HostReport]:
     """Return every host with the age of its ping, in the order of the keys."""
-    order = (hosts.c.service_host, hosts.c.docker_host, hosts.c.docker_port)
-    rows = connection.execute(select(hosts).order_by(*order)).mappings()
+    rows = connection.execute(_FIND_HOSTS).mappings()
     return [HostReport(host=records.read_host(row), age=_age(row["pinged_at"], now)) for row in rows]
 
 
 def find_host(connection: Connection, key: HostKey) -> DockerHost | None:
     """Return the host, if it is known."""
-    row = connection.execute(select(hosts).where(*_is_host(hosts, key))).mappings().first()
+    row = connection.execute(_FIND_HOST, _the_host(key)).mappings().first()
     return None if row is None else records.read_host(row)
 
 
 def find_instance(connection: Connection, instance_id: str) -> ServiceInstance | None:
     """Return the instance, if it exists."""
-    row = connection.execute(select(instances).where(instances.c.id == instance_id)).mappings().first()
+    row = connection.execute(_FIND_INSTANCE, {"instance": instance_id}).mappings().first()
     return None if row is None else records.read_instance(row)
 
 
 def find_binding(connection: Connection, instance_id: str, binding_id: str) -> ServiceBinding | None:
     """Return the binding of that instance, if it exists."""
-    wanted = select(bindings).where(bindings.c.instance_id == instance_id, bindings.c.id == binding_id)
-    row = connection.execute(wanted).mappings().first()
+    wanted = {"instance": instance_id, "binding": binding_id}
+    row = connection.execute(_FIND_BINDING, wanted).mappings().first()
     return None if row is None else records.read_binding(row)
 
 
 def find_bindings(connection: Connection, instance_id: str) -> list[ServiceBinding]:
     """Return the bindings of the instance, in the order of the ids."""
-    wanted = select(bindings).where(bindings.c.instance_id == instance_id).order_by(bindings.c.id)
-    return [records.read_binding(row) for row in connection.execute(wanted).mappings()]
+    rows = connection.execute(_FIND_BINDINGS, {"instance": instance_id}).mappings()
+    return [records.read_binding(row) for row in rows]
 
 
 def find_instances(connection: Connection, after: str, limit: int) -> list[ServiceInstance]:
     """Return at most `limit` instances after that one, in the order of the ids' bytes."""
-    wanted = select(instances).where(instances.c.id > after).order_by(instances.c.id).limit(limit)
-    return [records.read_instance(row) for row in connection.execute(wanted).mappings()]
+    rows = connection.execute(_FIND_INSTANCES, {"after": after, "most": limit}).mappings()
+    return [records.read_instance(row) for row in rows]
 
 
 def find_conditions(connection: Connection) -> dict[str, str]:
@@ -116,7 +163,7 @@ def find_conditions(connection: Connection) -> dict[str, str]:
 def set_condition(connection: Connection, instance_id: str, condition: str | None) -> None:
     """Record the condition of an instance that exists."""
     wanted = conditions.c.instance_id == instance_id
-    stored = connection.execute(select(conditions.c.condition).where(wanted)).scalar()
+    stored = connection.execute(_FIND_CONDITION, {"instance": instance_id}).scalar()
     if stored == condition:
         # Most looks find what the last one found; a write would have to wait for the disk.
         return
@@ -126,16 +173,29 @@ def set_condition(connection: Connection, instance_id: str, condition: str | Non
         connection.execute(insert(conditions).from_select(["instance_id", "condition"], existing))
 
 
+def entomb(connection: Connection, instance_id: str, tombstone: str, *, now: float) -> None:
+    """Record that the instance was to be deleted, and forget such records of more than an hour ago."""
+    connection.execute(delete(tombstones).where(tombstones.c.at < now - _ENTOMBED))
+    row = {"id": tombstone, "at": now}
+    same = tombstones.c.instance_id == instance_id
+    if connection.execute(update(tombstones).where(same).values(row)).rowcount == 0:
+        connection.execute(insert(tombstones).values(instance_id=instance_id, **row))
+
+
+def find_tombstone(connection: Connection, instance_id: str) -> str | None:
+    """Return the tombstone that was recorded last."""
+    return connection.execute(select(tombstones.c.id).where(tombstones.c.instance_id == instance_id)).scalar()
+
+
 def find_leased_ports(connection: Connection, host: HostKey) -> frozenset[int]:
     """Return the host's leased ports."""
-    return frozenset(
-        connection.execute(select(port_leases.c.port).where(*_is_host(port_leases, host))).scalars()
-    )
+    return frozenset(connection.execute(_FIND_LEASED, _the_host(host)).scalars())
 
 
-def _is_host(table: Any, key: HostKey) -> list[Any]:
-    return [table.c[column] == value for column, value in records.host_columns(key).items()]
+def _the_host(key: HostKey) -> dict[str, Any]:
+    return {f"the_{column}": value for column, value in records.host_columns(key).items()}
 
 
 def _age(pinged_at: float | None, now: float) -> float:
-    return math.inf if pinged_at is None else now - pinged_at
+    # The clock of a server may have been set back.
+    return math.inf if pinged_at is None else max(0.0, now - pinged_at)

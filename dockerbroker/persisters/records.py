@@ -23,6 +23,8 @@ from dockerbroker.model.secrets import Secret
 Row = Mapping[Any, Any]
 T = TypeVar("T", bound=AttrsInstance)
 
+_ENCODER: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
+
 
 def image_row(definition: ImageDefinition) -> dict[str, Any]:
     """Return the columns of a catalog entry."""
@@ -134,7 +136,7 @@ def _read(kind: type[T], row: Row, columns: tuple[str, ...]) -> T:
         _join(members, secret)
         members.update({column: row[column] for column in columns})
         return _CONVERTER.structure(members, kind)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
         raise Unavailable(
             f"A record of the broker's database cannot be read as {kind.__name__} ({type(error).__name__}); "
             "the operator must look at it."
@@ -154,7 +156,7 @@ def _document(value: AttrsInstance) -> str:
 
 
 def _text(document: Any) -> str:
-    return json.dumps(document, separators=(",", ":"), allow_nan=False)
+    return _ENCODER.encode(document)
 
 
 def _instance_secrets(instance: ServiceInstance) -> dict[str, Any]:

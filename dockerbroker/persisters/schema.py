@@ -1,12 +1,15 @@
 """The schema of the SQL databases and its growth by Alembic's migrations."""
 
+from collections.abc import Sequence
 from importlib.resources import files
 from typing import Final
 
-from sqlalchemy import Column, Connection, MetaData, String, Table, inspect, select
+from sqlalchemy import Column, Connection, MetaData, String, Table, delete, insert, inspect, select, update
 
 from dockerbroker.errors import InvalidConfiguration
 from dockerbroker.persisters import migrations
+from dockerbroker.persisters.archive import obstacle
+from dockerbroker.persisters.tables import deployment, metadata, operations
 
 #: The key under which `migrations/env.py` finds the connection.
 CONNECTION: Final = "connection"
@@ -34,8 +37,39 @@ def upgrade(connection: Connection) -> None:
             f"{database} was used by a newer version of the broker (its schema is {current}); "
             "install that version, or restore an older backup."
         )
+    if current is None and tables:
+        _begin_again(connection, tables, database)
     if current != known[-1]:
         _migrate(connection)
+
+
+def _begin_again(connection: Connection, tables: Sequence[str], database: str) -> None:
+    """Drop the empty tables that are left where a first migration was interrupted.
+
+    MySQL makes every change of the schema durable by itself.
+    """
+    ours = {_versions.name, *metadata.tables}
+    left = [table for name, table in metadata.tables.items() if name in tables]
+    if not ours.issuperset(tables) or any(connection.execute(select(one).limit(1)).first() for one in left):
+        raise InvalidConfiguration(f"{database} belongs to another program; name another one.")
+    metadata.drop_all(connection)
+
+
+def require_open(connection: Connection) -> None:
+    """Raise `InvalidConfiguration` when the records were moved to another database, or are being moved."""
+    row = connection.execute(select(deployment.c.closed, deployment.c.moved_to)).one()
+    if (why := obstacle(row.closed, row.moved_to)) is not None:
+        raise InvalidConfiguration(
+            f"persister.database: the database {connection.engine.url.database} {why}."
+        )
+
+
+def write_something(connection: Connection) -> None:
+    """Leave everything as it is, but let the database write; some obstacles show only then."""
+    nothing = {"instance_id": "", "phase": "failed", "is_over": True, "epoch": 0, "deadline": 0}
+    connection.execute(insert(operations).values(id="", document="{}", **nothing))
+    connection.execute(update(operations).filter_by(id="").values(epoch=1))
+    connection.execute(delete(operations).filter_by(id=""))
 
 
 def revisions() -> list[str]:

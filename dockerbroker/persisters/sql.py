@@ -1,33 +1,26 @@
 """A persister on a SQL database: each method is one transaction in a thread."""
 
 from collections.abc import Callable, Iterable
-from typing import ClassVar, Protocol, TypeVar
+from typing import ClassVar, TypeVar, cast
 
-from attrs import Factory, define, field
+from attrs import define, field
+from sqlalchemy import Connection
 from twisted.internet.defer import Deferred, DeferredSemaphore
+from twisted.internet.defer import TimeoutError as DeadlinePassed
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from dockerbroker.errors import Unavailable
+from dockerbroker.errors import BrokerError, Unavailable
 from dockerbroker.model.catalog import ImageDefinition
 from dockerbroker.model.hosts import DockerHost, HostKey, HostReport
 from dockerbroker.model.instances import Change, Operation, ServiceBinding, ServiceInstance
-from dockerbroker.persisters import changes, history, leases, queries
-from dockerbroker.persisters.databases import PATIENCE, Database, Query
+from dockerbroker.persisters import changes, history, leases, queries, tables
+from dockerbroker.persisters.databases import PATIENCE, CommitUnknown, Database, Query, Write
+from dockerbroker.persisters.grouping import Groups, RunInThread
 from dockerbroker.persisters.interfaces import IPersister
 
 T = TypeVar("T")
-
-
-class RunInThread(Protocol):
-    """Calls a function, usually in a thread, and returns what it returns or raises."""
-
-    def __call__(self, function: Callable[[], T], /) -> Deferred[T]:
-        """Return a Deferred of the function's result."""
-
-
-def _turns(persister: "SqlPersister") -> DeferredSemaphore:
-    return DeferredSemaphore(persister.database.writers)
 
 
 @implementer(IPersister)
@@ -35,15 +28,27 @@ def _turns(persister: "SqlPersister") -> DeferredSemaphore:
 class SqlPersister:
     """Keeps records in a SQL database.
 
-    Writes that must wait for their turn wait here, in order, and occupy no thread. A call whose Deferred is
-    cancelled goes on in its thread.
+    Writes that must wait for their turn wait here, in order, and occupy no thread; a database may do them
+    together then. A call whose Deferred is cancelled goes on in its thread. With a clock, calls are given up
+    when the database's limit has passed.
     """
 
     _log: ClassVar[Logger] = Logger()
 
     database: Database
-    _run: RunInThread
-    _writing: DeferredSemaphore = field(default=Factory(_turns, takes_self=True), init=False)
+    run: RunInThread
+    _clock: IReactorTime | None = None
+    _writing: DeferredSemaphore = field(init=False)
+    _groups: Groups | None = field(init=False)
+
+    @_writing.default
+    def _new_turns(self) -> DeferredSemaphore:
+        return DeferredSemaphore(self.database.writers)
+
+    @_groups.default
+    def _new_groups(self) -> Groups | None:
+        write_all = self.database.write_all
+        return None if write_all is None else Groups(write_all, self.run, self._writing)
 
     async def cluster_id(self) -> str:
         """Return the identifier that this database was born with."""
@@ -63,12 +68,20 @@ class SqlPersister:
 
     async def delete_image(self, name: str) -> None:
         """Remove a definition."""
-        await self._write(lambda connection: queries.delete_image(connection, name))
 
-    async def record_ping(self, host: DockerHost) -> None:
-        """Store the host, alive now."""
+        def delete(connection: Connection) -> bool:
+            queries.delete_image(connection, name)
+            return True
+
+        await self._write(delete, done=lambda connection: not queries.has_image(connection, name) or None)
+
+    async def record_pings(self, hosts: Iterable[DockerHost]) -> None:
+        """Store the hosts, alive now."""
+        pinged = list(hosts)
         await self._write(
-            lambda connection: queries.record_ping(connection, host, self.database.now(connection))
+            lambda connection: queries.record_pings(
+                connection, pinged, self.database.now(connection), self.database.upsert(tables.hosts)
+            )
         )
 
     async def hosts(self) -> list[HostReport]:
@@ -139,12 +152,18 @@ class SqlPersister:
         return await self._write(
             lambda connection: changes.begin(
                 connection, change, owner=owner, now=self.database.now(connection), ttl=ttl, within=within
-            )
+            ),
+            done=lambda connection: changes.begun(connection, change, owner=owner),
         )
 
     async def commit(self, change: Change) -> None:
         """Write progress or the outcome."""
-        await self._write(lambda connection: changes.commit(connection, change))
+
+        def write(connection: Connection) -> bool:
+            changes.commit(connection, change)
+            return True
+
+        await self._write(write, done=lambda connection: changes.committed(connection, change))
 
     async def claim(self, owner: str, *, ttl: float) -> list[Operation]:
         """Take over what nobody holds, and what those hold that are known to have ended."""
@@ -186,28 +205,71 @@ class SqlPersister:
             lambda connection: leases.hasten(connection, operation_id, now=self.database.now(connection))
         )
 
+    async def entomb(self, instance_id: str, tombstone: str) -> None:
+        """Record that what does not exist was to be deleted."""
+        await self._write(
+            lambda connection: queries.entomb(
+                connection, instance_id, tombstone, now=self.database.now(connection)
+            )
+        )
+
+    async def tombstone(self, instance_id: str) -> str | None:
+        """Return the tombstone that was recorded last."""
+        return await self._read(lambda connection: queries.find_tombstone(connection, instance_id))
+
     async def forget(self, before: float, limit: int) -> int:
         """Delete operations that were over before that time."""
         return await self._write(lambda connection: history.forget(connection, before, limit))
 
     async def close(self) -> None:
         """Close the database's connections; no call may be under way."""
-        await self._run(self.database.close)
+        await self.run(self.database.close)
 
     async def _read(self, query: Query[T]) -> T:
-        return await self._attempt(self._run(lambda: self.database.read(query)))
+        deadline = self._deadline()
+        return await self._attempt(self.run(lambda: self.database.read(query, deadline=deadline)))
 
-    async def _write(self, query: Query[T]) -> T:
-        return await self._in_turn(lambda deadline: self.database.write(query, deadline=deadline))
+    async def _write(self, query: Query[T], *, done: Query[T | None] | None = None) -> T:
+        """Run the query when it is its turn.
+
+        `done` finds what the query has returned, when it has already been made durable.
+        """
+        if self._groups is not None:
+            return cast("T", await self._attempt(self._groups.add(Write(query, self._deadline()))))
+        return await self._in_turn(lambda deadline: self._settled(query, done, deadline))
+
+    def _settled(self, query: Query[T], done: Query[T | None] | None, deadline: float) -> T:
+        is_settled = True
+        while True:
+            try:
+                return self.database.write(query, deadline=deadline)
+            except CommitUnknown:
+                # Done once more it changes nothing, or is refused because it has been done.
+                is_settled = False
+            except BrokerError:
+                stored = None if is_settled or done is None else self.database.read(done, deadline=deadline)
+                if stored is None:
+                    raise
+                return stored
 
     async def _in_turn(self, writing: Callable[[float], T]) -> T:
         """Call that in a thread when it is its turn, with the time until which a write must have begun."""
-        deadline = self.database.seconds() + PATIENCE
-        return await self._attempt(self._writing.run(self._run, lambda: writing(deadline)))
+        deadline = self._deadline()
+        return await self._attempt(self._writing.run(self.run, lambda: writing(deadline)))
+
+    def _deadline(self) -> float:
+        return self.database.seconds() + PATIENCE
 
     async def _attempt(self, outcome: Deferred[T]) -> T:
+        if self._clock is not None and self.database.limit is not None:
+            outcome.addTimeout(self.database.limit, self._clock)
         try:
             return await outcome
+        except DeadlinePassed:
+            self._log.warn("the database does not answer in time")
+            raise Unavailable("The broker's database does not answer in time; try again later.") from None
         except Unavailable as error:
-            self._log.warn("{description} ({cause})", description=error.description, cause=error.__cause__)
+            # Below the first line drivers tell of the row, and with it what is secret.
+            cause = str(error.__cause__).partition("\n")[0]
+            self._log.warn("{description} ({cause})", description=error.description, cause=cause)
             raise

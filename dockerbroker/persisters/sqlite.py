@@ -2,22 +2,23 @@
 
 import sqlite3
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from attrs import define, frozen
-from sqlalchemy import URL, Connection, Engine, create_engine, event, null, update
+from attrs import define, field
+from sqlalchemy import URL, Connection, Engine, Insert, Table, create_engine, delete, event, null, update
+from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import QueuePool
+from twisted.python.failure import Failure
 
-from dockerbroker.errors import Unavailable
-from dockerbroker.persisters.databases import PATIENCE, Query
+from dockerbroker.persisters.databases import PATIENCE, Query, Trouble, Write, unavailable
 from dockerbroker.persisters.presence import Presence
-from dockerbroker.persisters.tables import deployment, hosts, operations
+from dockerbroker.persisters.tables import deployment, hosts, operations, tombstones
 
 T = TypeVar("T")
 
@@ -34,19 +35,13 @@ AFTER_BOOT: Final = 600.0
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
 
-@frozen(kw_only=True)
-class Trouble:
-    """What is wrong with a database, as the end of a sentence, and what the operator can do about it."""
-
-    predicate: str
-    advice: str
-
-
 _OTHER: Final = Trouble(predicate="does not answer as expected", advice="look at its file system")
+_BUSY: Final = Trouble(predicate="has too much to do", advice="use a faster disk, or a database server")
+_LOCKED: Final = Trouble(
+    predicate="is locked by another process", advice="end the process that holds its lock"
+)
 _TROUBLES: Final = {
-    sqlite3.SQLITE_BUSY: Trouble(
-        predicate="is locked by another process", advice="end the process that holds its lock"
-    ),
+    sqlite3.SQLITE_BUSY: _LOCKED,
     sqlite3.SQLITE_CANTOPEN: Trouble(
         predicate="cannot be opened", advice="give the broker's user the right to write it and its folder"
     ),
@@ -133,6 +128,8 @@ class SqliteDatabase:
     engine: Engine
     clock: Callable[[], float] = boot_time
     presence: Presence | None = None
+    #: What has begun is awaited: the file's disk is this machine's.
+    limit: float | None = field(default=None, init=False)
 
     @property
     def writers(self) -> int:
@@ -147,18 +144,47 @@ class SqliteDatabase:
         """Return the time of the clock."""
         return self.clock()
 
-    def read(self, query: Query[T]) -> T:
+    def upsert(self, table: Table) -> Insert:
+        """Return the statement that inserts rows of the table or replaces them."""
+        return _upsert(table)
+
+    def read(self, query: Query[T], *, deadline: float) -> T:
         """Run the query on a snapshot."""
-        with _explained(), self.transaction("BEGIN DEFERRED", patience=PATIENCE) as connection:
+        patience = deadline - self.clock()
+        with _explained(), self.transaction("BEGIN DEFERRED", patience=patience) as connection:
             return query(connection)
 
     def write(self, query: Query[T], *, deadline: float) -> T:
         """Run the query as the only writer."""
-        with (
-            _explained(),
-            self.transaction("BEGIN IMMEDIATE", patience=deadline - self.clock()) as connection,
-        ):
-            return query(connection)
+        [outcome] = self.write_all([Write(query, deadline)])
+        if isinstance(outcome, Failure):
+            outcome.raiseException()
+        result: T = outcome
+        return result
+
+    def write_all(self, writes: Sequence[Write]) -> list[Any]:
+        """Run the queries as the only writer, in one transaction, each in a savepoint of its own.
+
+        Returns what each of them returned, or the Failure of what it raised. Each waits for other writers
+        until its own deadline.
+        """
+        outcomes: dict[Write, Any] = {}
+        while waiting := [write for write in writes if write not in outcomes]:
+            deadline = min(write.deadline for write in waiting)
+            late = [write for write in waiting if write.deadline <= deadline]
+            if (patience := deadline - self.clock()) <= 0:
+                outcomes |= {write: Failure(unavailable(_BUSY)) for write in late}
+                continue
+            try:
+                outcomes |= self._write_together(waiting, patience)
+            except FAILURES as failure:
+                failed = late if trouble(failure) is _LOCKED else waiting
+                outcomes |= {write: _failure(failure) for write in failed}
+        return [outcomes[write] for write in writes]
+
+    def _write_together(self, writes: Sequence[Write], patience: float) -> dict[Write, Any]:
+        with self.transaction("BEGIN IMMEDIATE", patience=patience) as connection:
+            return {write: _apart(connection, write.query) for write in writes}
 
     @contextmanager
     def transaction(self, begin: str, *, patience: float) -> Iterator[Connection]:
@@ -181,6 +207,7 @@ class SqliteDatabase:
                 anew = {"lease_until": 0.0, "deadline": self.clock() + AFTER_BOOT}
                 connection.execute(update(operations).where(leased).values(anew))
                 connection.execute(update(hosts).values(pinged_at=null()))
+                connection.execute(delete(tombstones))
 
         self.write(expire, deadline=self.clock() + PATIENCE)
 
@@ -195,13 +222,49 @@ class SqliteDatabase:
             self.presence.end()
 
 
+@cache
+def _upsert(table: Table) -> Insert:
+    adding = insert(table)
+    new = {column.name: adding.excluded[column.name] for column in table.c if not column.primary_key}
+    return adding.on_conflict_do_update(index_elements=list(table.primary_key), set_=new)
+
+
 @contextmanager
 def _explained() -> Iterator[None]:
     try:
         yield
     except FAILURES as failure:
-        predicate = trouble(failure).predicate
-        raise Unavailable(f"The broker's database {predicate}; try again later.") from failure
+        raise unavailable(trouble(failure)) from failure
+
+
+def _apart(connection: Connection, query: Query[Any]) -> Any:
+    """Run the query; returns what it returned, or the Failure of what it raised, with its work undone."""
+    connection.exec_driver_sql("SAVEPOINT apart")
+    try:
+        outcome = query(connection)
+    except Exception as error:
+        if not _is_open(connection):
+            # SQLite has undone the work of all: its disk is full, or worse.
+            raise
+        connection.exec_driver_sql("ROLLBACK TO apart")
+        outcome = _failure(error)
+    # This raises, too, when SQLite has undone the work of all.
+    connection.exec_driver_sql("RELEASE apart")
+    return outcome
+
+
+def _is_open(connection: Connection) -> bool:
+    driver: Any = connection.connection.driver_connection
+    return bool(driver.in_transaction)
+
+
+def _failure(error: Exception) -> Failure:
+    """Return what whoever asked for a write is told."""
+    if not isinstance(error, FAILURES):
+        return Failure(error)
+    explained = unavailable(trouble(error))
+    explained.__cause__ = error
+    return Failure(explained)
 
 
 def _begin(connection: Connection) -> None:

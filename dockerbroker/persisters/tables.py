@@ -33,7 +33,8 @@ metadata: Final = MetaData(
 )
 
 #: The one row that describes the deployment. `boot_id` names the boot of the machine by whose clock the
-#: leases and pings were written, where that clock starts anew at each boot.
+#: leases and pings were written, where that clock starts anew at each boot. `closed` is empty as long as
+#: brokers may use the database (`archive.Closed`), and `moved_to` says where its records are, for people.
 deployment: Final = Table(
     "deployment",
     metadata,
@@ -41,6 +42,8 @@ deployment: Final = Table(
     Column("cluster_id", Identifier, nullable=False),
     Column("seeded", Boolean, nullable=False, server_default=false()),
     Column("boot_id", Identifier, nullable=False, server_default=""),
+    Column("closed", Identifier, nullable=False, server_default=""),
+    Column("moved_to", Identifier, nullable=False, server_default=""),
     Column("created_at", Double, nullable=False),
     CheckConstraint("id = 1", name="single"),
 )
@@ -108,6 +111,16 @@ conditions: Final = Table(
     metadata,
     Column("instance_id", Identifier, ForeignKey("instances.id", ondelete="CASCADE"), primary_key=True),
     Column("condition", document(), nullable=False),
+)
+
+#: Instances that were to be deleted while they did not exist; `at` is by the clock of the leases.
+tombstones: Final = Table(
+    "tombstones",
+    metadata,
+    Column("instance_id", Identifier, primary_key=True),
+    Column("id", Identifier, nullable=False),
+    Column("at", Double, nullable=False),
+    Index("tombstones_at", "at"),
 )
 
 #: `number` is in the order in which operations were begun. `lease_until` and `deadline` are by the clock of

@@ -45,7 +45,7 @@ class ContainerContract(engine.EngineTestCase):
         self.assertIn(LABEL_INSTANCE, sentence)
 
     async def test_created(self) -> None:
-        """A created container has its name and labels, does not run and publishes nothing."""
+        """A created container has its name and labels, does not run, and is yet to publish its ports."""
         wanted = engine.spec(ports={"8080/tcp": free_port()})
         container_id = await self.created(wanted)
         expected = Container(
@@ -55,6 +55,7 @@ class ContainerContract(engine.EngineTestCase):
         assert observed is not None
         self.assertEqual(evolve(observed, created_at=0.0), expected)
         self.assertGreater(observed.created_at, 0)
+        self.assertEqual(observed.configured, wanted.ports)
 
     async def test_started(self) -> None:
         """A started container runs and publishes its ports; it is found by its name as well as by its id."""
@@ -139,7 +140,7 @@ class ContainerContract(engine.EngineTestCase):
             await self.engine.keep_running(container_id, policy)
 
     async def test_stop(self) -> None:
-        """A stopped container stays, without its ports, and can be started again."""
+        """A stopped container stays, its ports are free until it is started again."""
         wanted = engine.spec(ports={"8080/tcp": free_port()})
         container_id = await self.started(wanted)
         await self.engine.keep_running(container_id)
@@ -147,6 +148,7 @@ class ContainerContract(engine.EngineTestCase):
         stopped = await self.engine.inspect(container_id)
         assert stopped is not None
         self.assertEqual((stopped.running, stopped.ports), (False, {}))
+        self.assertEqual(stopped.configured, wanted.ports)
         await self.engine.start(container_id)
         started = await self.engine.inspect(container_id)
         assert started is not None

@@ -8,7 +8,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.contracts.persister_case import Fixture, PersisterTestCase
 from tests.contracts.persister_catalog import CatalogContract, HostsContract
+from tests.contracts.persister_clocks import ClocksContract
 from tests.contracts.persister_deadlines import DeadlinesContract
+from tests.contracts.persister_defects import DefectsContract
 from tests.contracts.persister_history import ForgetContract, HistoryContract
 from tests.contracts.persister_instances import ConditionsContract, InstancesContract
 from tests.contracts.persister_leases import LeasesContract
@@ -18,6 +20,7 @@ from tests.contracts.persister_races import RaceContract
 from tests.contracts.persister_requests import CancelContract, HastenContract
 from tests.contracts.persister_seam import SeamContract
 from tests.contracts.persister_superseding import SupersedeContract
+from tests.contracts.persister_tombstones import TombstonesContract
 from tests.contracts.persister_updates import UpdateContract
 
 CONTRACTS: tuple[type[PersisterTestCase], ...] = (
@@ -31,12 +34,15 @@ CONTRACTS: tuple[type[PersisterTestCase], ...] = (
     SupersedeContract,
     DeadlinesContract,
     RaceContract,
+    DefectsContract,
     CommitContract,
     LeasesContract,
     CancelContract,
     HastenContract,
     HistoryContract,
     ForgetContract,
+    TombstonesContract,
+    ClocksContract,
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Protocol, TypeVar
 
@@ -34,6 +35,14 @@ class Fixture(Protocol):
     def race(self, calls: Sequence[Call]) -> list[Any]:
         """Make the calls at once, as far as the database can, and return what each returned or raised."""
 
+    def wait(self, deferred: Deferred[Any]) -> None:
+        """Let a call go on until it has an outcome; nothing where it has when it returns."""
+
+
+def made_by(*ids: str) -> str:
+    """Return the id of the operation that has made what has these ids."""
+    return hashlib.sha256("\0".join(ids).encode()).hexdigest()[:32]
+
 
 class PersisterTestCase(SynchronousTestCase):
     """Calls of persisters, awaited."""
@@ -47,13 +56,18 @@ class PersisterTestCase(SynchronousTestCase):
 
     def done(self, call: Coroutine[Any, Any, T]) -> T:
         """Return what the call returns."""
-        return self.successResultOf(Deferred.fromCoroutine(call))
+        return self.successResultOf(self._made(call))
 
     def refused(self, kind: type[BrokerError], call: Coroutine[Any, Any, Any]) -> None:
         """Check that the call raises that error, and that it says something."""
-        error = self.failureResultOf(Deferred.fromCoroutine(call), kind).value
+        error = self.failureResultOf(self._made(call), kind).value
         assert isinstance(error, BrokerError)
         self.assertTrue(error.description.endswith("."), error.description)
+
+    def _made(self, call: Coroutine[Any, Any, T]) -> Deferred[T]:
+        made = Deferred.fromCoroutine(call)
+        self.fixture.wait(made)
+        return made
 
     def begin(self, change: Change, owner: str = "one", ttl: float = 15, within: float = 60) -> Operation:
         """Begin an operation."""
@@ -65,10 +79,10 @@ class PersisterTestCase(SynchronousTestCase):
 
     def provisioned(self, made: ServiceInstance) -> ServiceInstance:
         """Return an instance that was stored and that nothing holds."""
-        self.succeed(self.begin(values.provision(f"made {made.id}", made)))
+        self.succeed(self.begin(values.provision(made_by(made.id), made)))
         return made
 
     def bound(self, made: ServiceBinding) -> ServiceBinding:
         """Return a binding that was stored, on an instance that nothing holds."""
-        self.succeed(self.begin(values.bind(f"made {made.instance_id} {made.id}", made)))
+        self.succeed(self.begin(values.bind(made_by(made.instance_id, made.id), made)))
         return made

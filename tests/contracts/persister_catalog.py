@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
 
 from attrs import evolve
 
+from dockerbroker.broker.pings import MOST
 from dockerbroker.errors import Conflict, NotFound
-from dockerbroker.model.hosts import HostKey
+from dockerbroker.model.hosts import DockerHost, HostKey
 from dockerbroker.model.secrets import Secret
 from tests.contracts.persister_case import PersisterTestCase
 from tests.model.values import definition, renamed
@@ -126,9 +128,9 @@ class HostsContract(PersisterTestCase):
 
     def test_age(self) -> None:
         """The age is the time since the host's last ping, as every broker sees it."""
-        self.done(self.persister.record_ping(values.host(HERE)))
+        self.done(self.persister.record_pings([values.host(HERE)]))
         self.fixture.clock.advance(2.5)
-        self.done(self.fixture.persister().record_ping(values.host(THERE)))
+        self.done(self.fixture.persister().record_pings([values.host(THERE)]))
         self.fixture.clock.advance(1.25)
         for persister in (self.persister, self.fixture.persister()):
             ages = {report.host.key: report.age for report in self.done(persister.hosts())}
@@ -136,10 +138,10 @@ class HostsContract(PersisterTestCase):
 
     def test_ping_again(self) -> None:
         """Another ping makes the host young again and replaces what is known of it."""
-        self.done(self.persister.record_ping(values.host(is_active=False, portbind_min=1, portbind_max=2)))
+        self.done(self.persister.record_pings([values.host(is_active=False, portbind_min=1, portbind_max=2)]))
         self.fixture.clock.advance(60)
         again = values.host(keep_alive=0.5, exec_command="DockerCommandExec", exec_arguments=("sudo", ""))
-        self.done(self.persister.record_ping(again))
+        self.done(self.persister.record_pings([again]))
         [report] = self.done(self.persister.hosts())
         self.assertEqual((report.host, report.age), (again, 0))
 
@@ -152,22 +154,70 @@ class HostsContract(PersisterTestCase):
             HostKey(service_host="a", docker_host="b", docker_port=2),
         }
         for key in keys:
-            self.done(self.persister.record_ping(values.host(key)))
+            self.done(self.persister.record_pings([values.host(key)]))
         self.assertEqual({report.host.key for report in self.done(self.persister.hosts())}, keys)
 
     def test_one_host(self) -> None:
         """A host is found by its key, as it described itself last; others are not known."""
         described = values.host(perf_factor=2.5)
-        self.done(self.persister.record_ping(values.host()))
-        self.done(self.persister.record_ping(described))
+        self.done(self.persister.record_pings([values.host()]))
+        self.done(self.persister.record_pings([described]))
         self.assertEqual(self.done(self.fixture.persister().host(values.HERE)), described)
         self.assertIsNone(self.done(self.persister.host(values.THERE)))
+
+    def test_together(self) -> None:
+        """Hosts that are stored together are equally young, whether they were known or not."""
+        known, *new = [values.host(key) for key in self.keys(3)]
+        self.done(self.persister.record_pings([known]))
+        self.fixture.clock.advance(5)
+        changed = evolve(known, perf_factor=2.5)
+        self.done(self.persister.record_pings([*new, changed]))
+        self.fixture.clock.advance(1)
+        reports = self.done(self.persister.hosts())
+        self.assertEqual({report.host.key: report.host for report in reports}, by_key([changed, *new]))
+        self.assertEqual([report.age for report in reports], [1, 1, 1])
+
+    def keys(self, count: int) -> list[HostKey]:
+        """Return the keys of so many hosts, in no order."""
+        names = [f"host{number * 7 % count}" for number in range(count)]
+        return [HostKey(service_host=name, docker_host=f"{name} ü", docker_port=1) for name in names]
+
+    def test_many(self) -> None:
+        """So many are stored together as ever are, once and again; none is as well."""
+        for factor in (1.0, 2.0):
+            pinged = [values.host(key, perf_factor=factor) for key in self.keys(MOST)]
+            self.done(self.persister.record_pings(pinged))
+            self.done(self.persister.record_pings([]))
+            found = [report.host for report in self.done(self.persister.hosts())]
+            self.assertEqual(by_key(found), by_key(pinged))
+
+    def test_race_together(self) -> None:
+        """Eight groups of the same hosts at once, each in an order of its own, are all stored."""
+        persisters = [self.fixture.persister() for _ in range(8)]
+        pinged = [values.host(key) for key in self.keys(20)]
+        groups = [pinged[number:] + pinged[:number] for number in range(8)]
+        calls = [
+            partial(persister.record_pings, group)
+            for persister, group in zip(persisters, groups, strict=True)
+        ]
+        for _ in range(2):
+            self.assertEqual(self.fixture.race(calls), [None] * 8)
+        found = [report.host for report in self.done(self.persister.hosts())]
+        self.assertEqual(by_key(found), by_key(pinged))
 
     def test_race(self) -> None:
         """Of eight first pings at once none fails, and the host is stored once."""
         persisters = [self.fixture.persister() for _ in range(8)]
         outcomes = self.fixture.race(
-            [partial(persister.record_ping, values.host()) for persister in persisters]
+            [partial(persister.record_pings, [values.host()]) for persister in persisters]
         )
         self.assertEqual(outcomes, [None] * 8)
         self.assertEqual([report.host for report in self.done(self.persister.hosts())], [values.host()])
+
+
+def by_key(hosts: Iterable[DockerHost]) -> dict[HostKey, DockerHost]:
+    """Return the hosts by their keys; no two of them have the same."""
+    found = list(hosts)
+    keys = {host.key: host for host in found}
+    assert len(keys) == len(found), "a host is there twice"
+    return keys

@@ -1,38 +1,53 @@
-"""A process that opens a SQLite file as a broker does and carries an operation until it is killed, for tests.
+"""A process that opens a database as a broker does and carries an operation until it is killed, for tests.
 
-Prints `ready` when it holds the lease of the operation `carried by NAME`, which lasts longer than any test,
-and the process id of a program that it has started, which outlives it.
+Reads the configuration as a line. Prints `ready` when it holds the lease of the operation `carried by NAME`,
+which lasts as long as it is told, and the process id of a program that it has started, which outlives it.
+After another line it writes that the operation has succeeded, and prints `done` or the error's name.
 """
 
 from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
-from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.internet.defer import ensureDeferred
 from twisted.internet.task import react
-from twisted.python.threadpool import ThreadPool
+from twisted.internet.threads import deferToThread
 
+from dockerbroker.config.persister import PersisterConfiguration
+from dockerbroker.errors import BrokerError
+from dockerbroker.model.instances import Change, Phase
 from dockerbroker.persisters.opening import check, open_persister
-from dockerbroker.persisters.sqlite import sqlite_url
+from dockerbroker.threads import DaemonThreadPool
 from tests.persisters import values
+from tests.persisters.processes import heard
 
-#: How long the lease and the program last, in seconds.
+#: How long the operation and the program may last, in seconds.
 LONG = 1000
 
 
-async def carry(reactor: Any, path: Path, name: str) -> None:
+async def carry(reactor: Any, configuration: PersisterConfiguration, name: str, ttl: float) -> None:
     """Carry the operation."""
-    pool = ThreadPool(0, 2)
-    pool.start()
-    persister = await open_persister(reactor, sqlite_url(path), pool, broker=name)
+    threads = DaemonThreadPool("database", 2)
+    threads.start()
+    persister = await open_persister(reactor, configuration, threads, broker=name)
     change = values.provision(f"carried by {name}", values.instance(f"of {name}"))
-    await persister.begin(change, owner=f"{name}/1", ttl=LONG, within=LONG)
-    sys.stdout.write(f"ready {start_program()}\n")
+    begun = await persister.begin(change, owner=f"{name}/1", ttl=ttl, within=LONG)
+    tell(f"ready {start_program()}")
+    await deferToThread(sys.stdin.readline)
+    try:
+        await persister.commit(Change(operation=begun.over(Phase.SUCCEEDED, 1.0)))
+    except BrokerError as error:
+        tell(type(error).__name__)
+    else:
+        tell("done")
+
+
+def tell(line: str) -> None:
+    """Write a line."""
+    sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
-    await Deferred()
 
 
 def start_program() -> int:
@@ -43,11 +58,12 @@ def start_program() -> int:
     return program.pid
 
 
-def main(path: Path, name: str) -> None:
+def main(name: str, ttl: float) -> None:
     """Check the database and carry."""
-    check(sqlite_url(path))
-    react(lambda reactor: ensureDeferred(carry(reactor, path, name)))
+    configuration = heard(sys.stdin.readline())
+    check(configuration)
+    react(lambda reactor: ensureDeferred(carry(reactor, configuration, name, ttl)))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2])
+    main(sys.argv[1], float(sys.argv[2]))

@@ -16,10 +16,10 @@ from twisted.internet.defer import Deferred, execute
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
-from dockerbroker.persisters.opening import check
 from dockerbroker.persisters.presence import Presence, folder_beside
 from dockerbroker.persisters.sql import SqlPersister
-from dockerbroker.persisters.sqlite import SqliteDatabase, sqlite_engine, sqlite_url
+from dockerbroker.persisters.sqlite import SqliteDatabase, sqlite_engine
+from dockerbroker.persisters.sqlite_opening import check_file
 from tests.contracts.persister_case import Call
 
 #: Memory, where each fsync costs nothing; what is tested here does not depend on it.
@@ -84,6 +84,25 @@ def open_here(
     return SqlPersister(SqliteDatabase(engine, clock, presence), execute)
 
 
+def at_once(calls: Sequence[Call]) -> list[Any]:
+    """Make the calls at once, each in a thread of its own; return what each returned or raised."""
+    outcomes: list[Any] = [None] * len(calls)
+    line = threading.Barrier(len(calls))
+
+    def run(number: int) -> None:
+        line.wait()
+        Deferred.fromCoroutine(calls[number]()).addErrback(lambda failure: failure.value).addCallback(
+            lambda outcome: outcomes.__setitem__(number, outcome)
+        )
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(len(calls))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return outcomes
+
+
 @define(eq=False)
 class SqliteFixture:
     """Persisters on one new file, each with connections of its own."""
@@ -96,7 +115,7 @@ class SqliteFixture:
     def of(cls, test: SynchronousTestCase, clock: Clock | None = None) -> SqliteFixture:
         """Return the fixture of a test, closed at its end."""
         fixture = cls(temporary_folder(test) / "broker.db", clock or Clock())
-        check(sqlite_url(fixture.path))
+        check_file(fixture.path)
         test.addCleanup(fixture.close)
         return fixture
 
@@ -114,23 +133,12 @@ class SqliteFixture:
     def restart(self) -> SqlPersister:
         """Close all and open again, as a new process does."""
         self.close()
-        check(sqlite_url(self.path))
+        check_file(self.path)
         return self.persister()
+
+    def wait(self, deferred: Deferred[Any]) -> None:
+        """Do nothing: the calls are made at once."""
 
     def race(self, calls: Sequence[Call]) -> list[Any]:
         """Make the calls at once, each in a thread of its own."""
-        outcomes: list[Any] = [None] * len(calls)
-        line = threading.Barrier(len(calls))
-
-        def run(number: int) -> None:
-            line.wait()
-            Deferred.fromCoroutine(calls[number]()).addErrback(lambda failure: failure.value).addCallback(
-                lambda outcome: outcomes.__setitem__(number, outcome)
-            )
-
-        threads = [threading.Thread(target=run, args=(number,)) for number in range(len(calls))]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        return outcomes
+        return at_once(calls)

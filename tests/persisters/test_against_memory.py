@@ -1,27 +1,29 @@
-"""Under random calls, the persister on SQLite and the one in memory answer alike and hold the same."""
+"""Under random calls, the persister of each driver and the one in memory answer alike and hold the same."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
 from itertools import product
-from typing import Any
+from typing import Any, ClassVar, Final
 
 import hypothesis.strategies as st
 from attrs import evolve
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 from twisted.internet.defer import Deferred
-from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from dockerbroker.errors import BrokerError
 from dockerbroker.model.instances import Change, Operation, Phase, Step
 from dockerbroker.model.secrets import Secret
 from dockerbroker.persisters.interfaces import IPersister
+from tests.contracts.persister_case import Fixture
 from tests.memory_persister import MemoryPersister
 from tests.model.values import definition
 from tests.persisters import values
 from tests.persisters.files import SqliteFixture
+from tests.persisters.redis_fixture import BlockingRedisFixture
+from tests.persisters.server_fixture import ServerFixture
 
 IDS = st.sampled_from(["i", "I", "i "])
 BINDINGS = st.sampled_from(["b", "B"])
@@ -32,6 +34,9 @@ OWNERS = st.sampled_from(["one", "two", "Two"])
 SECONDS = st.sampled_from([0.0, 0.5, 1.0, 2.0])
 #: Times of the wall clock.
 WALL = st.floats(0, 100)
+
+#: Examples on a database server; those that SQLite gets as well see more.
+_FEW: Final = 5
 
 #: A call of a persister's method.
 Call = Callable[[IPersister], Coroutine[Any, Any, Any]]
@@ -53,19 +58,27 @@ def outcome(call: Call, persister: IPersister) -> Any:
 class TwoPersisters(RuleBasedStateMachine):
     """Makes every call of both persisters and compares the answers."""
 
-    fixture: SqliteFixture
-
     def __init__(self) -> None:
         super().__init__()
-        self.clock = Clock()
+        self.fixture = self.new_fixture()
+        self.clock = self.fixture.clock
         self.memory = MemoryPersister(self.clock.seconds)
-        self.real = self.open()
+        self.real = self.fixture.persister()
         self.begun: list[Operation] = []
         self.ids: set[str] = set()
 
-    def open(self) -> IPersister:
-        """Open the real persister on an empty file."""
+    def new_fixture(self) -> Fixture:
+        """Return an empty database whose calls are made at once."""
         raise NotImplementedError
+
+    @rule()
+    def restart(self) -> None:
+        """Open the database anew."""
+        self.real = self.fixture.restart()
+
+    def teardown(self) -> None:
+        """Look at everything once more."""
+        self.same()
 
     def both(self, call: Call) -> Any:
         """Make the call of both; returns what both answered."""
@@ -92,7 +105,7 @@ class TwoPersisters(RuleBasedStateMachine):
     @rule(key=HOSTS, is_active=st.booleans())
     def ping(self, key: Any, is_active: bool) -> None:
         """Hear of a host."""
-        self.both(lambda persister: persister.record_ping(values.host(key, is_active=is_active)))
+        self.both(lambda persister: persister.record_pings([values.host(key, is_active=is_active)]))
 
     @rule(seconds=SECONDS)
     def wait(self, seconds: float) -> None:
@@ -261,33 +274,59 @@ class TwoPersisters(RuleBasedStateMachine):
 class AgainstMemoryTests(SynchronousTestCase):
     """The two persisters side by side."""
 
+    examples: ClassVar[int] = 40
+
+    def fixture(self) -> Fixture:
+        """Return an empty database."""
+        return SqliteFixture.of(self)
+
     def test_same(self) -> None:
         """They answer alike and hold the same."""
         test = self
 
         class Machine(TwoPersisters):
-            """The machine on files that the test removes."""
+            """The machine on databases of the test."""
 
-            def open(self) -> IPersister:
-                self.fixture = SqliteFixture.of(test, self.clock)
-                return self.fixture.persister()
-
-            @rule()
-            def restart(self) -> None:
-                """Open the file anew."""
-                self.real = self.fixture.restart()
-
-            def teardown(self) -> None:
-                self.same()
-                self.fixture.close()
+            def new_fixture(self) -> Fixture:
+                return test.fixture()
 
         run_state_machine_as_test(
             Machine,
             settings=settings(
-                max_examples=40,
+                max_examples=self.examples,
                 stateful_step_count=40,
                 deadline=None,
                 database=None,
                 suppress_health_check=list(HealthCheck),
             ),
         )
+
+
+class AgainstMysqlTests(AgainstMemoryTests):
+    """MySQL and memory."""
+
+    examples = _FEW
+
+    def fixture(self) -> Fixture:
+        """Return an empty database."""
+        return ServerFixture.of(self, "mysql")
+
+
+class AgainstPostgresqlTests(AgainstMemoryTests):
+    """PostgreSQL and memory."""
+
+    examples = _FEW
+
+    def fixture(self) -> Fixture:
+        """Return an empty database."""
+        return ServerFixture.of(self, "postgresql")
+
+
+class AgainstRedisTests(AgainstMemoryTests):
+    """Redis and memory."""
+
+    examples = _FEW
+
+    def fixture(self) -> Fixture:
+        """Return an empty database."""
+        return BlockingRedisFixture.of(self)

@@ -29,7 +29,7 @@ class BootTests(SqliteTestCase):
             self.persister.begin(values.provision("o2", values.instance("i2")), owner="one", ttl=9, within=60)
         )
         self.done(self.persister.commit(Change(operation=over.over(over.phase.SUCCEEDED, 1.0))))
-        self.done(self.persister.record_ping(values.host()))
+        self.done(self.persister.record_pings([values.host()]))
 
     def age(self) -> float:
         """Return the age of the one ping."""
@@ -45,7 +45,7 @@ class BootTests(SqliteTestCase):
         self.another_boot()
         self.assertEqual(self.age(), math.inf)
         self.assertEqual(self.claimed(), ["o1"])
-        self.done(self.persister.record_ping(values.host()))
+        self.done(self.persister.record_pings([values.host()]))
         self.assertEqual(self.age(), 0)
 
     def another_boot(self) -> None:

@@ -12,13 +12,18 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from dockerbroker.model.hosts import HostKey
 from dockerbroker.model.instances import Change, Phase
+from dockerbroker.persisters.interfaces import IPersister
 from dockerbroker.persisters.sql import SqlPersister
 from dockerbroker.persisters.sqlite import SqliteDatabase, sqlite_engine
 from tests.persisters import values
 from tests.persisters.files import SqliteFixture
+from tests.persisters.redis_fixture import BlockingRedisFixture
+from tests.servers import server
 
 #: How many instances there are, with a binding and a port each, on hosts of their own.
 MANY = 300
+#: So many that what is asked for by the page fills it.
+FEW = 5
 
 #: These tables are small and read as a whole.
 SMALL = ("images", "hosts", "deployment", "conditions")
@@ -26,20 +31,19 @@ SMALL = ("images", "hosts", "deployment", "conditions")
 #: SQLite's machine may take this many more steps than in a database that is nearly empty.
 MARGIN = 40
 
+#: The commands by which the commands of Redis are counted.
+_CLIENTS_OWN = ("cmdstat_info", "cmdstat_config")
 
-class CostTests(SynchronousTestCase):
-    """The statements of a persister."""
 
-    def filled(self, count: int) -> tuple[SqlPersister, Engine]:
-        """Return a persister with that many instances, and its engine; no operation is under way."""
-        engine = sqlite_engine(SqliteFixture.of(self).path, connections=1)
-        self.addCleanup(engine.dispose)
-        persister = SqlPersister(SqliteDatabase(engine), execute)
+class CostTestCase(SynchronousTestCase):
+    """Every call of a persister."""
+
+    def fill(self, persister: IPersister, count: int) -> None:
+        """Make that many instances; no operation is under way then."""
         for number in range(count):
             made = values.instance(f"i{number}", 20001, host=self.host(number))
             self.over(persister, values.provision(f"made {number}", made))
             self.over(persister, values.bind(f"bound {number}", values.binding(f"i{number}", "b1")))
-        return persister, engine
 
     def host(self, number: int) -> HostKey:
         """Return the key of a host."""
@@ -49,12 +53,12 @@ class CostTests(SynchronousTestCase):
         """Return what the call returns."""
         return self.successResultOf(Deferred.fromCoroutine(call))
 
-    def over(self, persister: SqlPersister, change: Change) -> None:
+    def over(self, persister: IPersister, change: Change) -> None:
         """Begin an operation and end it."""
         begun = self.done(persister.begin(change, owner="maker", ttl=1e6, within=1e6))
         self.done(persister.commit(Change(operation=begun.over(Phase.SUCCEEDED, 1))))
 
-    def everything(self, persister: SqlPersister, watch: Callable[[str], object]) -> None:
+    def everything(self, persister: IPersister, watch: Callable[[str], object]) -> None:
         """Call every method but those that return the whole catalog; tells `watch` before each."""
         host = self.host(0)
 
@@ -66,7 +70,7 @@ class CostTests(SynchronousTestCase):
         call("seed_images", [values.REDIS])
         call("put_image", values.STATIC)
         call("delete_image", "mysqlstatic")
-        call("record_ping", values.host(host))
+        call("record_pings", [values.host(host)])
         call("hosts")
         call("host", host)
         call("instance", "i0")
@@ -84,6 +88,8 @@ class CostTests(SynchronousTestCase):
         call("set_condition", "i0", "Gone.")
         call("conditions")
         call("set_condition", "i0", None)
+        call("entomb", "gone", "t1")
+        call("tombstone", "gone")
         self.operate(call)
 
     def operate(self, call: Callable[..., Any]) -> None:
@@ -108,6 +114,18 @@ class CostTests(SynchronousTestCase):
         call("commit", Change(operation=begun.over(Phase.SUCCEEDED, 1), remove_instance=True))
         call("forget", 2, 3)
 
+
+class CostTests(CostTestCase):
+    """The statements of a persister on SQLite."""
+
+    def filled(self, count: int) -> tuple[SqlPersister, Engine]:
+        """Return a persister with that many instances, and its engine."""
+        engine = sqlite_engine(SqliteFixture.of(self).path, connections=1)
+        self.addCleanup(engine.dispose)
+        persister = SqlPersister(SqliteDatabase(engine), execute)
+        self.fill(persister, count)
+        return persister, engine
+
     def test_indices(self) -> None:
         """Every statement finds its rows by a key or an index; only small tables are read as a whole."""
         persister, engine = self.filled(1)
@@ -119,7 +137,7 @@ class CostTests(SynchronousTestCase):
         event.listen(engine, "before_cursor_execute", remember)
         self.everything(persister, lambda _: None)
         event.remove(engine, "before_cursor_execute", remember)
-        plans = persister.database.read(lambda connection: self.plans(connection, statements))
+        plans = persister.database.read(lambda connection: self.plans(connection, statements), deadline=60)
         self.assertGreater(len(plans), 50)
         for statement, step in plans:
             if "WHERE" not in statement and "LIMIT" in statement and step == "SCAN operations":
@@ -162,4 +180,37 @@ class CostTests(SynchronousTestCase):
         driver.set_progress_handler(step, 1)
         self.everything(persister, lambda name: counts.update({f"{len(counts)} {name}": 0}))
         driver.set_progress_handler(None, 0)
+        return counts
+
+
+class RedisCostTests(CostTestCase):
+    """The commands that the scripts of a persister on Redis run."""
+
+    def test_flat(self) -> None:
+        """With many instances each call runs as many commands as with few; hosts are read one by one."""
+        few, many = self.commands(FEW), self.commands(MANY)
+        self.assertEqual(few.keys(), many.keys())
+        for call, commands in many.items():
+            if not call.endswith(" hosts"):
+                # A script that the server has not seen yet is sent once more.
+                self.assertLessEqual(commands, few[call], call)
+
+    def commands(self, count: int) -> dict[str, int]:
+        """Return how many commands each call runs, by its name and turn, among that many instances."""
+        client = server("redis").connect()
+        self.addCleanup(client.close)
+        persister = BlockingRedisFixture.of(self).persister()
+        self.fill(persister, count)
+        counts: dict[str, int] = {}
+
+        def begin(name: str) -> None:
+            if counts:
+                commands = client.info("commandstats").items()
+                own = [stats["calls"] for command, stats in commands if not command.startswith(_CLIENTS_OWN)]
+                counts[list(counts)[-1]] = sum(own)
+            client.config_resetstat()
+            counts[f"{len(counts)} {name}"] = 0
+
+        self.everything(persister, begin)
+        begin("nothing")
         return counts

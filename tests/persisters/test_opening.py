@@ -11,17 +11,15 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL
 from twisted.internet import reactor
 from twisted.internet.defer import DeferredList, ensureDeferred
 from twisted.python.threadpool import ThreadPool
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from dockerbroker.errors import InvalidConfiguration
-from dockerbroker.persisters.opening import check, open_persister
 from dockerbroker.persisters.presence import folder_beside
 from dockerbroker.persisters.sql import SqlPersister
-from dockerbroker.persisters.sqlite import sqlite_url
+from dockerbroker.persisters.sqlite_opening import check_file, open_file
 from tests.persisters import values
 from tests.persisters.files import mount_memory, open_here, temporary_folder
 
@@ -34,15 +32,15 @@ class CheckTests(SynchronousTestCase):
         self.folder = temporary_folder(self)
         self.path = self.folder / "broker.db"
 
-    def refused(self, url: URL | None = None) -> str:
+    def refused(self) -> str:
         """Check that the database is refused in one sentence; returns it."""
-        error = self.assertRaises(InvalidConfiguration, check, url or sqlite_url(self.path))
-        self.assertRegex(error.description, r"\Apersister\.(driver|database): [^\n]+\.\Z")
+        error = self.assertRaises(InvalidConfiguration, check_file, self.path)
+        self.assertRegex(error.description, r"\Apersister\.database: [^\n]+\.\Z")
         return str(error.description)
 
     def test_makes(self) -> None:
         """An absent database is made, readable for its owner alone, log and all."""
-        check(sqlite_url(self.path))
+        check_file(self.path)
         with closing(sqlite3.connect(self.path)) as connection:
             connection.execute("UPDATE deployment SET seeded = 1")
             connection.commit()
@@ -52,23 +50,23 @@ class CheckTests(SynchronousTestCase):
     def test_any_name(self) -> None:
         """Characters that mean something in a URL are part of the file's name."""
         for name in ("a b.db", "100%41.db", "what?mode=ro", "#1.db", "\u00fc.db"):
-            check(sqlite_url(self.folder / name))
+            check_file(self.folder / name)
         made = {path.name for path in self.folder.iterdir()}
         self.assertEqual(made, {"a b.db", "100%41.db", "what?mode=ro", "#1.db", "\u00fc.db"})
 
     def test_again(self) -> None:
         """A database that is there already is kept."""
-        check(sqlite_url(self.path))
+        check_file(self.path)
         persister = open_here(self.path, float)
         self.addCleanup(persister.database.close)
         self.successResultOf(ensureDeferred(persister.put_image(values.REDIS)))
-        check(sqlite_url(self.path))
+        check_file(self.path)
         self.assertEqual(self.successResultOf(ensureDeferred(persister.images())), [values.REDIS])
 
     def test_leaves_nothing(self) -> None:
         """Neither a thread nor an open file survives the check, so that the process can fork."""
         threads = threading.enumerate()
-        check(sqlite_url(self.path))
+        check_file(self.path)
         self.assertEqual(threading.enumerate(), threads)
         files = {path.resolve() for path in Path("/proc/self/fd").iterdir()}
         self.assertEqual([path for path in files if self.folder in path.parents], [])
@@ -92,7 +90,7 @@ class CheckTests(SynchronousTestCase):
 
     def test_newer(self) -> None:
         """A database of a newer version is refused with its name."""
-        check(sqlite_url(self.path))
+        check_file(self.path)
         with closing(sqlite3.connect(self.path)) as connection:
             connection.execute("UPDATE alembic_version SET version_num = '9999'")
             connection.commit()
@@ -100,24 +98,15 @@ class CheckTests(SynchronousTestCase):
         self.assertIn(str(self.path), sentence)
         self.assertIn("newer version", sentence)
 
-    def test_no_name(self) -> None:
-        """A database without a file is refused."""
-        for url in (URL.create("sqlite"), URL.create("sqlite", database=":memory:")):
-            self.assertIn("must name the file", self.refused(url))
-
-    def test_other_driver(self) -> None:
-        """Another database than SQLite is refused clearly."""
-        self.assertIn("mysql is not supported yet", self.refused(URL.create("mysql+pymysql", host="h")))
-
     def test_unwritable_folder(self) -> None:
         """A folder that the process may not write is named, whether or not it holds the database."""
         self.as_nobody(0o555, lambda: self.assertIn("is not writable", self.refused()))
-        check(sqlite_url(self.path))
+        check_file(self.path)
         self.as_nobody(0o555, lambda: self.assertIn("is not writable", self.refused()))
 
     def test_unwritable_file(self) -> None:
         """A file that the process may not write is named."""
-        check(sqlite_url(self.path))
+        check_file(self.path)
         self.path.chmod(0o444)
         self.as_nobody(0o777, lambda: self.assertIn(f"the file {self.path} is read-only", self.refused()))
         self.path.chmod(0o000)
@@ -139,11 +128,11 @@ class CheckTests(SynchronousTestCase):
         """A file system that is mounted read-only is told of."""
         mounted = mount_memory(self, self.folder / "mounted")
         self.path = mounted.path / "broker.db"
-        check(sqlite_url(self.path))
+        check_file(self.path)
         mounted.remount("ro")
         self.assertIn("is not writable", self.refused())
         mounted.remount("rw")
-        check(sqlite_url(self.path))
+        check_file(self.path)
 
     def test_full(self) -> None:
         """A full file system is told of, also when the database is there already."""
@@ -152,11 +141,11 @@ class CheckTests(SynchronousTestCase):
         mounted.fill()
         self.assertIn("no room left", self.refused())
         mounted.empty()
-        check(sqlite_url(self.path))
+        check_file(self.path)
         mounted.fill()
         self.refused()
         mounted.empty()
-        check(sqlite_url(self.path))
+        check_file(self.path)
 
 
 class OpenTests(TestCase):
@@ -165,7 +154,7 @@ class OpenTests(TestCase):
     def setUp(self) -> None:
         """Make a database and a pool."""
         self.path = temporary_folder(self) / "broker.db"
-        check(sqlite_url(self.path))
+        check_file(self.path)
         self.names: list[str] = []
         self.pool = ThreadPool(0, 3, name="persister")
         self.pool.start()
@@ -174,8 +163,7 @@ class OpenTests(TestCase):
     async def open(self, path: Path | None = None) -> SqlPersister:
         """Open a persister that is closed at the end."""
         self.names.append(f"broker-{len(self.names)}")
-        url = sqlite_url(path or self.path)
-        persister = await open_persister(self.used_reactor(), url, self.pool, broker=self.names[-1])
+        persister = await open_file(self.used_reactor(), path or self.path, self.pool, broker=self.names[-1])
         self.addCleanup(lambda: ensureDeferred(persister.close()))
         return persister
 
@@ -228,7 +216,7 @@ class OpenTests(TestCase):
     async def test_clock(self) -> None:
         """Ages are those of a clock that all processes of the machine share."""
         persister, other = await self.open(), await self.open()
-        await persister.record_ping(values.host())
+        await persister.record_pings([values.host()])
         [report] = await other.hosts()
         self.assertTrue(report.is_alive, report.age)
 

@@ -17,8 +17,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from dockerbroker.errors import InvalidConfiguration
 from dockerbroker.model.instances import Phase
 from dockerbroker.persisters import migrations, schema
-from dockerbroker.persisters.opening import check
-from dockerbroker.persisters.sqlite import SqliteDatabase, sqlite_engine, sqlite_url
+from dockerbroker.persisters.sqlite import SqliteDatabase, sqlite_engine
+from dockerbroker.persisters.sqlite_opening import check_file
 from dockerbroker.persisters.tables import deployment, metadata, operations
 from tests.persisters.files import temporary_folder
 
@@ -129,7 +129,7 @@ class OperationsTableTests(SynchronousTestCase):
     def setUp(self) -> None:
         """Store an operation under way."""
         path = temporary_folder(self) / "broker.db"
-        check(sqlite_url(path))
+        check_file(path)
         engine = sqlite_engine(path, connections=1)
         self.addCleanup(engine.dispose)
         self.connection = engine.connect()

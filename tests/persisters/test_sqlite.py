@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Coroutine
 from contextlib import closing
+from itertools import count
 from typing import Any
 
 from twisted.internet.defer import Deferred, execute
@@ -14,9 +15,9 @@ from dockerbroker.errors import Unavailable
 from dockerbroker.model.catalog import ImageDefinition
 from dockerbroker.model.instances import Change, Step
 from dockerbroker.persisters.databases import PATIENCE
-from dockerbroker.persisters.opening import check
 from dockerbroker.persisters.sql import SqlPersister
-from dockerbroker.persisters.sqlite import SqliteDatabase, sqlite_engine, sqlite_url
+from dockerbroker.persisters.sqlite import SqliteDatabase, sqlite_engine
+from dockerbroker.persisters.sqlite_opening import check_file
 from tests.model.values import definition
 from tests.persisters import values
 from tests.persisters.files import SqliteFixture, mount_memory, open_here, temporary_folder
@@ -93,8 +94,8 @@ class LockTests(SqliteTestCase):
 
     def impatient(self) -> SqlPersister:
         """Return a persister whose patience is over when its writes get their turn."""
-        times = iter(range(0, 1000, int(PATIENCE)))
-        return open_here(self.path, lambda: float(next(times)))
+        times = count(0, PATIENCE - 0.01)
+        return open_here(self.path, lambda: next(times))
 
     def test_write(self) -> None:
         """A write that cannot begin in time has done nothing, and says why."""
@@ -179,7 +180,7 @@ class FileSystemTests(SqliteTestCase):
         """Make a database on a file system of one megabyte."""
         self.mounted = mount_memory(self, temporary_folder(self) / "mounted")
         self.path = self.mounted.path / "broker.db"
-        check(sqlite_url(self.path))
+        check_file(self.path)
         self.fixture = SqliteFixture(self.path)
         self.persister = self.fixture.persister()
         self.addCleanup(self.fixture.close)

@@ -1,4 +1,8 @@
-"""The first tables, and the deployment's identifier."""
+"""The first tables, and the deployment's identifier.
+
+The one row of `deployment` is written last: where changes of the schema cannot be undone (MySQL), tables
+without any row are those of a migration that was interrupted.
+"""
 
 import secrets
 import time
@@ -22,32 +26,47 @@ def upgrade() -> None:
     _create_bindings()
     _create_port_leases()
     _create_conditions()
+    _create_tombstones()
     _create_operations()
+    _name_deployment()
+
+
+def _create_table(name: str, *parts: sa.schema.SchemaItem) -> None:
+    # Whatever a server's defaults are: transactions, foreign keys, all characters, and keys of any length.
+    op.create_table(name, *parts, mysql_engine="InnoDB", mysql_charset="utf8mb4", mysql_row_format="DYNAMIC")
+
+
+def _name_deployment() -> None:
+    deployment = sa.table("deployment", sa.column("id"), sa.column("cluster_id"), sa.column("created_at"))
+    op.bulk_insert(
+        deployment, [{"id": 1, "cluster_id": secrets.token_bytes(16).hex(), "created_at": time.time()}]
+    )
 
 
 def _create_deployment() -> None:
-    deployment = op.create_table(
+    _create_table(
         "deployment",
         sa.Column("id", sa.Integer, autoincrement=False, nullable=False),
         sa.Column("cluster_id", Identifier, nullable=False),
         sa.Column("seeded", sa.Boolean, nullable=False, server_default=sa.false()),
         sa.Column("boot_id", Identifier, nullable=False, server_default=""),
+        sa.Column("closed", Identifier, nullable=False, server_default=""),
+        sa.Column("moved_to", Identifier, nullable=False, server_default=""),
         sa.Column("created_at", sa.Double, nullable=False),
         sa.PrimaryKeyConstraint("id", name="deployment_pk"),
         sa.CheckConstraint("id = 1", name=op.f("deployment_single")),
     )
-    op.bulk_insert(deployment, [{"id": 1, "cluster_id": secrets.token_hex(16), "created_at": time.time()}])
 
 
 def _create_images_and_hosts() -> None:
-    op.create_table(
+    _create_table(
         "images",
         sa.Column("name", Identifier, nullable=False),
         sa.Column("document", document(), nullable=False),
         sa.Column("secret", document(), nullable=False),
         sa.PrimaryKeyConstraint("name", name="images_pk"),
     )
-    op.create_table(
+    _create_table(
         "hosts",
         sa.Column("service_host", Identifier, nullable=False),
         sa.Column("docker_host", Identifier, nullable=False),
@@ -59,7 +78,7 @@ def _create_images_and_hosts() -> None:
 
 
 def _create_instances() -> None:
-    op.create_table(
+    _create_table(
         "instances",
         sa.Column("id", Identifier, nullable=False),
         sa.Column("image_name", Identifier, nullable=False),
@@ -73,7 +92,7 @@ def _create_instances() -> None:
 
 
 def _create_bindings() -> None:
-    op.create_table(
+    _create_table(
         "bindings",
         sa.Column("instance_id", Identifier, nullable=False),
         sa.Column("id", Identifier, nullable=False),
@@ -85,7 +104,7 @@ def _create_bindings() -> None:
 
 
 def _create_port_leases() -> None:
-    op.create_table(
+    _create_table(
         "port_leases",
         sa.Column("service_host", Identifier, nullable=False),
         sa.Column("docker_host", Identifier, nullable=False),
@@ -99,7 +118,7 @@ def _create_port_leases() -> None:
 
 
 def _create_conditions() -> None:
-    op.create_table(
+    _create_table(
         "conditions",
         sa.Column("instance_id", Identifier, nullable=False),
         sa.Column("condition", document(), nullable=False),
@@ -108,8 +127,19 @@ def _create_conditions() -> None:
     )
 
 
+def _create_tombstones() -> None:
+    _create_table(
+        "tombstones",
+        sa.Column("instance_id", Identifier, nullable=False),
+        sa.Column("id", Identifier, nullable=False),
+        sa.Column("at", sa.Double, nullable=False),
+        sa.PrimaryKeyConstraint("instance_id", name="tombstones_pk"),
+    )
+    op.create_index("tombstones_at", "tombstones", ["at"])
+
+
 def _create_operations() -> None:
-    op.create_table(
+    _create_table(
         "operations",
         sa.Column("number", Number, autoincrement=True, nullable=False),
         sa.Column("id", Identifier, nullable=False),

@@ -1,0 +1,194 @@
+"""Whole SQL databases, read and written table by table."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, TypeVar
+
+from attrs import define
+from sqlalchemy import ColumnElement, Connection, Table, and_, delete, func, insert, or_, select, update
+from zope.interface import implementer
+
+from dockerbroker.errors import Conflict
+from dockerbroker.persisters.archive import (
+    COUNTED,
+    KEYS,
+    NEVER,
+    Closed,
+    HeldLease,
+    IArchive,
+    Identity,
+    Kind,
+    Row,
+    Standing,
+)
+from dockerbroker.persisters.databases import CommitUnknown, Database, Query
+from dockerbroker.persisters.grouping import RunInThread
+from dockerbroker.persisters.tables import (
+    bindings,
+    conditions,
+    deployment,
+    hosts,
+    images,
+    instances,
+    metadata,
+    operations,
+    port_leases,
+)
+
+T = TypeVar("T")
+
+#: How many seconds a transaction waits for others; no platform waits for it.
+_PATIENCE: Final = 30.0
+#: How many leases are told.
+_MOST_LEASES: Final = 100
+
+_TABLES: Final[Mapping[Kind, Table]] = {
+    Kind.IMAGE: images,
+    Kind.HOST: hosts,
+    Kind.INSTANCE: instances,
+    Kind.BINDING: bindings,
+    Kind.PORT_LEASE: port_leases,
+    Kind.CONDITION: conditions,
+    Kind.OPERATION: operations,
+}
+#: What a database knows for itself alone.
+_OWN: Final = (operations.c.number, hosts.c.pinged_at)
+
+
+@implementer(IArchive)
+@define(eq=False)
+class SqlArchive:
+    """The whole of a SQL database; its calls are made in threads."""
+
+    database: Database
+    _run: RunInThread
+
+    async def standing(self) -> Standing:
+        """Return what the database holds, and whether brokers may use it."""
+        return await self._read(lambda connection: _standing(connection, self.database.now(connection)))
+
+    async def page(self, kind: Kind, after: Row | None, limit: int) -> list[Row]:
+        """Return records in the order of their keys, or of their beginning."""
+        return await self._read(lambda connection: _page(connection, kind, after, limit))
+
+    async def identify(self, identity: Identity) -> None:
+        """Take another identity."""
+        await self._write(lambda connection: _identify(connection, identity))
+
+    async def close(self, closed: Closed, moved_to: str) -> None:
+        """Let no broker use the database, or let them use it again."""
+        await self._write(lambda connection: _close(connection, closed, moved_to))
+
+    async def erase(self) -> None:
+        """Delete all records."""
+        await self._write(_erase)
+
+    async def write(self, kind: Kind, rows: Sequence[Row]) -> None:
+        """Add records."""
+        await self._write(lambda connection: _add(connection, kind, rows))
+
+    async def _read(self, query: Query[T]) -> T:
+        return await self._run(lambda: self.database.read(query, deadline=self._deadline()))
+
+    async def _write(self, query: Query[None]) -> None:
+        def write() -> None:
+            try:
+                self.database.write(query, deadline=self._deadline())
+            except CommitUnknown:
+                # Done once more it changes nothing.
+                self.database.write(query, deadline=self._deadline())
+
+        await self._run(write)
+
+    def _deadline(self) -> float:
+        return self.database.seconds() + _PATIENCE
+
+
+def _standing(connection: Connection, now: float) -> Standing:
+    row = connection.execute(select(deployment)).one()
+    held = (
+        select(operations.c.id, operations.c.owner, operations.c.lease_until)
+        .where(operations.c.owner.is_not(None), operations.c.lease_until > now)
+        .order_by(operations.c.lease_until)
+        .limit(_MOST_LEASES)
+    )
+    return Standing(
+        identity=Identity(cluster_id=row.cluster_id, seeded=row.seeded, created_at=row.created_at),
+        closed=Closed(row.closed),
+        moved_to=row.moved_to,
+        counts={
+            kind: connection.execute(select(func.count()).select_from(_TABLES[kind])).scalar_one()
+            for kind in COUNTED
+        },
+        now=now,
+        leases=tuple(
+            HeldLease(operation_id=one.id, owner=one.owner, seconds=one.lease_until - now)
+            for one in connection.execute(held)
+        ),
+    )
+
+
+def _page(connection: Connection, kind: Kind, after: Row | None, limit: int) -> list[Row]:
+    table = _TABLES[kind]
+    wanted = select(*(column for column in table.c if column not in _OWN)).limit(limit)
+    if kind is Kind.OPERATION:
+        wanted = wanted.order_by(operations.c.number)
+        if after is not None:
+            last = select(operations.c.number).where(operations.c.id == after["id"]).scalar_subquery()
+            wanted = wanted.where(operations.c.number > last)
+    else:
+        wanted = wanted.order_by(*(table.c[name] for name in KEYS[kind]))
+        if after is not None:
+            wanted = wanted.where(_comes_after(table, KEYS[kind], after))
+    return [dict(row) for row in connection.execute(wanted).mappings()]
+
+
+def _comes_after(table: Table, names: Sequence[str], row: Row) -> ColumnElement[bool]:
+    # Written out, since MySQL finds no index for a comparison of whole rows.
+    first, *rest = names
+    later = table.c[first] > row[first]
+    return or_(later, and_(table.c[first] == row[first], _comes_after(table, rest, row))) if rest else later
+
+
+def _identify(connection: Connection, identity: Identity) -> None:
+    for table in (instances, operations):
+        if connection.execute(select(table).limit(1)).first() is not None:
+            raise Conflict(f"The database holds {table.name}, so that it cannot take another identity.")
+    connection.execute(
+        update(deployment).values(
+            cluster_id=identity.cluster_id, seeded=identity.seeded, created_at=identity.created_at
+        )
+    )
+
+
+def _close(connection: Connection, closed: Closed, moved_to: str) -> None:
+    connection.execute(update(deployment).values(closed=closed.value, moved_to=moved_to))
+    unleased = update(operations)
+    if closed is Closed.NO:
+        connection.execute(unleased.where(operations.c.lease_until >= NEVER).values(lease_until=0.0))
+        return
+    # Whoever carries one of them must not be able to write any more.
+    values = {"owner": None, "lease_until": NEVER, "epoch": operations.c.epoch + 1}
+    connection.execute(unleased.where(operations.c.lease_until < NEVER).values(values))
+
+
+def _erase(connection: Connection) -> None:
+    _require_filling(connection)
+    for table in reversed(metadata.sorted_tables):
+        if table is not deployment:
+            connection.execute(delete(table))
+
+
+def _add(connection: Connection, kind: Kind, rows: Sequence[Row]) -> None:
+    _require_filling(connection)
+    table = _TABLES[kind]
+    is_same = (table.c[name] == rows[0][name] for name in KEYS[kind])
+    if connection.execute(select(table).where(*is_same).limit(1)).first() is not None:
+        # They were written all together, and nobody has heard of that.
+        return
+    values: list[dict[str, Any]] = [dict(row) for row in rows]
+    connection.execute(insert(table), values)
+
+
+def _require_filling(connection: Connection) -> None:
+    if connection.execute(select(deployment.c.closed)).scalar_one() != Closed.FILLING.value:
+        raise Conflict("The database is not one that is being filled.")

@@ -1,0 +1,1 @@
+"""Redis: records in hashes, and every change of several keys in one Lua script."""

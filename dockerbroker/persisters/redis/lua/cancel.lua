@@ -1,0 +1,7 @@
+-- Asks whoever carries the operation to undo it.
+
+if not field(operation_key(given.id), 'lease_until') then
+  return { 'over' }
+end
+put(operation_key(given.id), { is_cancelled = '1' })
+return { 'done' }

@@ -1,0 +1,3 @@
+-- Finds the conditions of instances that are not as they should be.
+
+return { 'found', record(base .. 'conditions') or {} }

@@ -1,0 +1,15 @@
+-- Removes a definition that no instance has.
+
+if is_closed() then
+  return { 'closed' }
+end
+if redis.call('EXISTS', key('image', given.name)) == 0 then
+  return { 'unknown' }
+end
+if field(base .. 'uses', given.name) then
+  return { 'used' }
+end
+redis.call('DEL', key('image', given.name))
+redis.call('ZREM', base .. 'images', given.name)
+redis.call('HINCRBY', deployment, 'catalog', 1)
+return { 'done' }

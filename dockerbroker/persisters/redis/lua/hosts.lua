@@ -1,0 +1,3 @@
+-- Finds every host, and what time it is.
+
+return { 'found', records('host', redis.call('SMEMBERS', base .. 'hosts')), time(now()) }

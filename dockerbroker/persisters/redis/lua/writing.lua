@@ -1,0 +1,152 @@
+-- What the changes of operations share.
+
+-- The records are in another database, or on their way there.
+local function is_closed()
+  return (field(deployment, 'closed') or '') ~= ''
+end
+
+local function operation_key(id)
+  return key('operation', id)
+end
+
+-- The last operation on the instance itself.
+local function last_of(instance_id)
+  return redis.call('ZREVRANGE', history(instance_id), 0, 0)[1]
+end
+
+-- From now on the operation may be forgotten, if it is over. Those that were over at the same time are in the
+-- order in which they were begun.
+local function let_go(id)
+  local row = id and redis.call('HMGET', operation_key(id), 'number', 'is_over', 'finished_at')
+  if row and row[2] == '1' and row[3] then
+    redis.call('ZADD', base .. 'finished', row[3], string.format('%016d:', row[1]) .. id)
+  end
+end
+
+-- The operation may be carried until then, or waits so long; with false it is over.
+local function lease(id, owner, lease_until)
+  local before = field(operation_key(id), 'owner')
+  if before and before ~= owner then
+    redis.call('SREM', key('owner', before), id)
+  end
+  if owner and before ~= owner then
+    redis.call('SADD', key('owner', owner), id)
+  end
+  put(operation_key(id), { owner = owner, lease_until = lease_until })
+  if lease_until then
+    redis.call('ZADD', base .. 'leases', lease_until, id)
+  else
+    redis.call('ZREM', base .. 'leases', id)
+    redis.call('ZREM', base .. 'unfinished', id)
+  end
+end
+
+-- Ends an operation; whether it may be forgotten depends on its instance, which must have been written.
+local function finish(id)
+  lease(id, false, false)
+  local row = redis.call('HMGET', operation_key(id), 'instance_id', 'binding_id')
+  if row[2] or last_of(row[1]) ~= id or redis.call('EXISTS', key('instance', row[1])) == 0 then
+    let_go(id)
+  end
+end
+
+-- Whether another instance has one of the ports that this one is to have.
+local function is_port_leased(instance)
+  for port in string.gmatch(instance.ports, '%d+') do
+    local holder = field(key('ports', instance.host), port)
+    if holder and holder ~= instance.id then
+      return true
+    end
+  end
+  return false
+end
+
+local function lease_ports(instance)
+  for port in string.gmatch(instance.ports, '%d+') do
+    redis.call('HSET', key('ports', instance.host), port, instance.id)
+  end
+end
+
+local function give_up_ports(host, ports)
+  for port in string.gmatch(ports, '%d+') do
+    redis.call('HDEL', key('ports', host), port)
+  end
+end
+
+-- Counts the instances of each image.
+local function count(image_name, difference)
+  if redis.call('HINCRBY', base .. 'uses', image_name, difference) == 0 then
+    redis.call('HDEL', base .. 'uses', image_name)
+  end
+end
+
+local function remove_binding(instance_id, id)
+  redis.call('DEL', pair('binding', instance_id, id))
+  redis.call('ZREM', key('bindings', instance_id), id)
+end
+
+local function put_binding(binding)
+  put(pair('binding', binding.instance_id, binding.id), binding)
+  redis.call('ZADD', key('bindings', binding.instance_id), 0, binding.id)
+end
+
+local function remove_instance(id)
+  local stored = record(key('instance', id))
+  if not stored then
+    return
+  end
+  for _, binding_id in ipairs(redis.call('ZRANGE', key('bindings', id), 0, -1)) do
+    remove_binding(id, binding_id)
+  end
+  give_up_ports(stored.host, stored.ports)
+  count(stored.image_name, -1)
+  redis.call('DEL', key('instance', id))
+  redis.call('ZREM', base .. 'instances', id)
+  redis.call('HDEL', base .. 'conditions', id)
+  let_go(last_of(id))
+end
+
+-- A new one is held by the operation.
+local function put_instance(instance, operation_id)
+  local name = key('instance', instance.id)
+  local stored = redis.call('HMGET', name, 'image_name', 'host', 'ports')
+  local is_new = not stored[1]
+  if is_new then
+    redis.call('ZADD', base .. 'instances', 0, instance.id)
+    instance.operation_id, instance.last_operation_id = operation_id, operation_id
+  end
+  put(name, instance)
+  if stored[2] ~= instance.host or stored[3] ~= instance.ports then
+    if not is_new then
+      give_up_ports(stored[2], stored[3])
+    end
+    lease_ports(instance)
+  end
+  if stored[1] ~= instance.image_name then
+    if not is_new then
+      count(stored[1], -1)
+    end
+    count(instance.image_name, 1)
+  end
+end
+
+-- Writes the records of a change, but for the operation's own.
+local function write(change, operation)
+  if change.remove_instance then
+    remove_instance(operation.instance_id)
+    return
+  end
+  if change.instance then
+    put_instance(change.instance, operation.id)
+  end
+  if change.binding then
+    put_binding(change.binding)
+  end
+  if change.remove_binding then
+    remove_binding(operation.instance_id, change.remove_binding)
+  end
+  local instance = key('instance', operation.instance_id)
+  if operation.is_over == '1' and field(instance, 'operation_id') == operation.id then
+    redis.call('HDEL', instance, 'operation_id')
+  end
+end

@@ -1,0 +1,103 @@
+"""What the scripts that change operations are asked, and what is meant by what they refuse."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from attrs import evolve
+
+from dockerbroker.errors import BrokerError, Unavailable
+from dockerbroker.model.instances import Change, Operation, Phase, ServiceInstance
+from dockerbroker.persisters import records, refusals
+from dockerbroker.persisters.archive import CLOSED
+from dockerbroker.persisters.redis.rows import instance_row, unpacked
+
+#: What a script says when the operation that it was to end was changed since it was read.
+MOVED: Final = "moved"
+
+#: The words by which `begin` and `commit` refuse.
+_REFUSALS: Final[Mapping[str, Callable[[Change], BrokerError]]] = {
+    "binding": lambda change: refusals.binding_exists(change.operation.binding_id or ""),
+    "busy": lambda change: refusals.instance_busy(change.operation.instance_id),
+    "closed": lambda _: Unavailable(CLOSED),
+    "ended": lambda change: refusals.superseded_ended(change.supersedes or ""),
+    "instance": lambda change: refusals.instance_exists(change.operation.instance_id),
+    "lost": lambda change: refusals.lease_lost(change.operation.id),
+    "operation": lambda change: refusals.operation_exists(change.operation.id),
+    "port": lambda change: _port_leased(change.instance),
+    "unbound": lambda change: refusals.binding_gone(change.operation.binding_id),
+}
+
+
+def beginning(
+    change: Change, superseded: Mapping[str, Any] | None, *, owner: str, ttl: float, within: float
+) -> dict[str, Any]:
+    """Return what `begin` is asked; `superseded` is the row of the operation that is to be ended."""
+    operation = change.operation
+    asked = _records(change) | {
+        "kind": operation.kind.value,
+        "operation": records.operation_row(operation)
+        | {
+            "epoch": 1,
+            "owner": None if operation.is_over else owner,
+            "is_cancelled": operation.is_cancelled,
+        },
+        "ttl": ttl,
+        "within": within,
+    }
+    if change.instance is not None:
+        asked["last_operation_id"] = change.instance.last_operation_id
+    if superseded is not None:
+        asked["supersedes"] = {
+            "id": superseded["id"],
+            "epoch": superseded["epoch"],
+            "document": superseded["document"],
+            "row": _ended(records.read_operation(superseded), operation.created_at),
+        }
+    return asked
+
+
+def begun(change: Change, *, owner: str, deadline: str) -> Operation:
+    """Return the operation as `begin` has stored it."""
+    holder = None if change.operation.is_over else owner
+    return evolve(change.operation, epoch=1, owner=holder, deadline=float(deadline))
+
+
+def committing(change: Change) -> dict[str, Any]:
+    """Return what `commit` is asked."""
+    operation = change.operation
+    return _records(change) | {
+        "operation": records.operation_row(operation),
+        "epoch": operation.epoch,
+    }
+
+
+def refusal(word: str, change: Change) -> BrokerError | None:
+    """Return what is meant by the first word of an answer; None when the change is done."""
+    meant = _REFUSALS.get(word)
+    return None if meant is None else meant(change)
+
+
+def read(row: Mapping[str, str]) -> Operation:
+    """Return the operation of a record; raises `Unavailable` when it cannot be read."""
+    return records.read_operation(unpacked(row))
+
+
+def _records(change: Change) -> dict[str, Any]:
+    return {
+        "instance": change.instance and instance_row(change.instance),
+        "binding": change.binding and records.binding_row(change.binding),
+        "remove_instance": change.remove_instance or None,
+        "remove_binding": change.remove_binding,
+    }
+
+
+def _ended(operation: Operation, now: float) -> dict[str, Any]:
+    """Return the row of an operation that another one replaces; `now` is in seconds since 1970."""
+    ended = evolve(operation.over(Phase.FAILED, now), description=refusals.SUPERSEDED)
+    return records.operation_row(ended) | {"epoch": ended.epoch + 1}
+
+
+def _port_leased(instance: ServiceInstance | None) -> BrokerError:
+    assert instance is not None, "only an instance has ports"
+    ports = [lease["port"] for lease in records.leased_ports_of(instance)]
+    return refusals.port_leased(ports, instance.host.service_host)

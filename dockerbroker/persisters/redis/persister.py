@@ -1,0 +1,287 @@
+"""A persister on Redis: each method is one script; a few look first, and theirs sees what has changed."""
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar, Protocol
+
+from attrs import define, field
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from dockerbroker.errors import Unavailable
+from dockerbroker.model.catalog import ImageDefinition
+from dockerbroker.model.hosts import DockerHost, HostKey, HostReport
+from dockerbroker.model.instances import Change, Operation, ServiceBinding, ServiceInstance
+from dockerbroker.persisters import records, refusals
+from dockerbroker.persisters.archive import CLOSED
+from dockerbroker.persisters.interfaces import IPersister
+from dockerbroker.persisters.redis import operations, rows
+from dockerbroker.persisters.redis.rows import texts, unpacked
+from dockerbroker.persisters.redis.scripts import Script, Scripts
+
+#: How many identifiers one script is asked about: it holds up all others.
+_AT_ONCE = 1000
+
+#: Seconds for which it is kept that something was to be deleted which does not exist.
+_ENTOMBED = 3600
+
+
+class Commands(Protocol):
+    """The way to a Redis server."""
+
+    async def call(self, script: Script, request: Any) -> list[Any]:
+        """Return what the script answers, which has run once; raises `Unavailable`."""
+
+    async def close(self) -> None:
+        """Close all connections; no call may be under way."""
+
+
+@implementer(IPersister)
+@define(eq=False)
+class RedisPersister:
+    """Keeps records in a Redis database."""
+
+    _log: ClassVar[Logger] = Logger()
+
+    commands: Commands
+    scripts: Scripts = field(repr=False)
+
+    async def cluster_id(self) -> str:
+        """Return the identifier that this database was born with."""
+        born, _ = await self._ask("deployment")
+        return str(born)
+
+    async def images(self) -> list[ImageDefinition]:
+        """Return the catalog, in the order of the names."""
+        found, _, _ = await self._ask("images")
+        return [records.read_image(row) for row in found]
+
+    async def seed_images(self, definitions: Iterable[ImageDefinition]) -> bool:
+        """Fill the catalog the first time."""
+        word, *_ = await self._put_images(list(definitions), seeding=True)
+        return str(word) == "done"
+
+    async def put_image(self, definition: ImageDefinition) -> bool:
+        """Add or replace a definition."""
+        _, added = await self._put_images([definition], seeding=None)
+        return bool(added == "1")
+
+    async def delete_image(self, name: str) -> None:
+        """Remove a definition."""
+        match await self._call("delete_image", name=name):
+            case ["closed"]:
+                raise Unavailable(CLOSED)
+            case ["unknown"]:
+                raise refusals.image_unknown(name)
+            case ["used"]:
+                raise refusals.image_used(name)
+
+    async def record_pings(self, hosts: Iterable[DockerHost]) -> None:
+        """Store the hosts, alive now."""
+        await self._call("ping", hosts=[rows.host(host) for host in hosts])
+
+    async def hosts(self) -> list[HostReport]:
+        """Return every host, in the order of the keys."""
+        found, now = await self._ask("hosts")
+        reports = [_report(unpacked(row), float(now)) for row in found]
+        return sorted(reports, key=lambda report: report.host.key)
+
+    async def host(self, key: HostKey) -> DockerHost | None:
+        """Return the host."""
+        row = await self._record("host", rows.host_id(key))
+        return None if row is None else records.read_host(row)
+
+    async def instance(self, instance_id: str) -> ServiceInstance | None:
+        """Return the instance."""
+        row = await self._record("instance", instance_id)
+        return None if row is None else records.read_instance(row)
+
+    async def binding(self, instance_id: str, binding_id: str) -> ServiceBinding | None:
+        """Return the binding."""
+        row = await self._record("binding", instance_id, binding_id)
+        return None if row is None else records.read_binding(row)
+
+    async def bindings(self, instance_id: str) -> list[ServiceBinding]:
+        """Return the instance's bindings, in the order of the ids."""
+        [found] = await self._ask("bindings", id=instance_id)
+        return [records.read_binding(unpacked(row)) for row in found]
+
+    async def now(self) -> float:
+        """Return the time of the server's clock."""
+        _, now = await self._ask("deployment")
+        return float(now)
+
+    async def instances(self, after: str, limit: int) -> list[ServiceInstance]:
+        """Return instances, in the order of the ids."""
+        [found] = await self._ask("instances", after=after, limit=limit)
+        return [records.read_instance(unpacked(row)) for row in found]
+
+    async def operation(self, operation_id: str) -> Operation | None:
+        """Return the operation."""
+        row = await self._record("operation", operation_id)
+        return None if row is None else records.read_operation(row)
+
+    async def last_operation(self, instance_id: str, binding_id: str | None = None) -> Operation | None:
+        """Return the last operation on the instance itself, or on the one binding."""
+        [found] = await self._ask("operations", id=instance_id, binding=binding_id, limit=1)
+        return next(map(operations.read, found), None)
+
+    async def operations(self, *, unfinished: bool, limit: int) -> list[Operation]:
+        """Return operations, those begun last first."""
+        if limit < 1:
+            return []
+        [found] = await self._ask("operations", unfinished=unfinished or None, limit=limit)
+        return [operations.read(row) for row in found]
+
+    async def known_operations(self, operation_ids: Iterable[str]) -> frozenset[str]:
+        """Return which of these operations are known."""
+        asked, known = sorted(set(operation_ids)), set[str]()
+        for start in range(0, len(asked), _AT_ONCE):
+            [found] = await self._ask("known", ids=asked[start : start + _AT_ONCE])
+            known.update(texts(found))
+        return frozenset(known)
+
+    async def conditions(self) -> dict[str, str]:
+        """Return the conditions of instances that are not as they should be."""
+        [found] = await self._ask("conditions")
+        return dict(found)
+
+    async def set_condition(self, instance_id: str, condition: str | None) -> None:
+        """Record the condition of an instance."""
+        await self._call("set_condition", id=instance_id, condition=condition)
+
+    async def leased_ports(self, host: HostKey) -> frozenset[int]:
+        """Return the host's leased ports."""
+        [found] = await self._ask("ports", id=rows.host_id(host))
+        return frozenset(map(int, found))
+
+    async def begin(self, change: Change, *, owner: str, ttl: float, within: float) -> Operation:
+        """Write a new operation with what it needs."""
+        while True:
+            superseded = None
+            if change.supersedes is not None:
+                superseded = await self._record("operation", change.supersedes)
+                if superseded is None or superseded["lease_until"] is None:
+                    raise refusals.superseded_ended(change.supersedes)
+            asked = operations.beginning(change, superseded, owner=owner, ttl=ttl, within=within)
+            word, *stored = await self._call("begin", **asked)
+            if word != operations.MOVED:
+                break
+        if (refusal := operations.refusal(word, change)) is not None:
+            raise refusal
+        [deadline] = stored
+        return operations.begun(change, owner=owner, deadline=deadline)
+
+    async def commit(self, change: Change) -> None:
+        """Write progress or the outcome."""
+        [word] = await self._call("commit", **operations.committing(change))
+        if (refusal := operations.refusal(word, change)) is not None:
+            raise refusal
+
+    async def claim(self, owner: str, *, ttl: float) -> list[Operation]:
+        """Take over what nobody holds."""
+        [lapsed] = await self._ask("lapsed")
+        # One that cannot be read must not keep the others from being claimed.
+        ids = [operation.id for operation in self._readable(lapsed)]
+        if not ids:
+            return []
+        _, claimed = await self._call("claim", owner=owner, ttl=ttl, ids=ids)
+        return self._readable(claimed)
+
+    async def renew(self, owner: str, *, ttl: float) -> frozenset[str]:
+        """Prolong the owner's leases; returns which of the operations are cancelled."""
+        _, cancelled = await self._call("renew", owner=owner, ttl=ttl)
+        return frozenset(texts(cancelled))
+
+    async def release(self, operation: Operation, *, delay: float) -> None:
+        """Let go of an operation."""
+        answer = await self._call("release", id=operation.id, epoch=operation.epoch, delay=delay)
+        if answer == ["lost"]:
+            raise refusals.lease_lost(operation.id)
+
+    async def cancel(self, operation_id: str) -> None:
+        """Ask whoever carries the operation to undo it."""
+        operation = await self.operation(operation_id)
+        if operation is None:
+            raise refusals.operation_unknown(operation_id)
+        if operation.kind in refusals.DELETIONS:
+            raise refusals.deletion_stays(operation_id)
+        if await self._call("cancel", id=operation_id) == ["over"]:
+            raise refusals.operation_over(operation_id)
+
+    async def hasten(self, operation_id: str) -> None:
+        """Let an operation that waits be claimed at once."""
+        match await self._call("hasten", id=operation_id):
+            case ["unknown"]:
+                raise refusals.operation_unknown(operation_id)
+            case ["over"]:
+                raise refusals.operation_over(operation_id)
+            case ["carried"]:
+                raise refusals.operation_carried(operation_id)
+
+    async def entomb(self, instance_id: str, tombstone: str) -> None:
+        """Record that what does not exist was to be deleted."""
+        await self._call("entomb", id=instance_id, tombstone=tombstone, kept=_ENTOMBED)
+
+    async def tombstone(self, instance_id: str) -> str | None:
+        """Return the tombstone that was recorded last."""
+        row = await self._record("tombstone", instance_id)
+        return None if row is None else str(row["id"])
+
+    async def forget(self, before: float, limit: int) -> int:
+        """Delete operations that were over before that time."""
+        _, forgotten = await self._call("forget", before=before, limit=limit)
+        return int(forgotten)
+
+    async def close(self) -> None:
+        """Close all connections; no call may be under way."""
+        await self.commands.close()
+
+    async def _put_images(self, definitions: Sequence[ImageDefinition], *, seeding: bool | None) -> list[Any]:
+        """Write definitions that have room beside each other and those that are there."""
+        while True:
+            found, catalog, seeded = await self._ask("images")
+            if seeding and seeded == "1":
+                return ["seeded"]
+            catalog_now = {image.name: image for image in map(records.read_image, found)}
+            for definition in definitions:
+                for other in catalog_now.values():
+                    other.require_room_for(definition)
+                catalog_now[definition.name] = definition
+            images = [records.image_row(definition) for definition in definitions]
+            answer = await self._call("put_images", rows=images, catalog=catalog, seeding=seeding)
+            if answer == ["closed"]:
+                raise Unavailable(CLOSED)
+            if answer != [operations.MOVED]:
+                return answer
+
+    def _readable(self, found: Iterable[Any]) -> list[Operation]:
+        readable = []
+        for row in found:
+            try:
+                readable.append(operations.read(row))
+            except Unavailable as error:
+                self._log.error("operation {id} is left: {why}", id=row.get("id"), why=error.description)
+        return readable
+
+    async def _record(self, kind: str, first: str, second: str | None = None) -> dict[str, Any] | None:
+        [found] = await self._ask("record", kind=kind, id=first, second=second)
+        return unpacked(found) if found else None
+
+    async def _ask(self, name: str, /, **request: Any) -> list[Any]:
+        """Return what a script has found."""
+        _, *found = await self._call(name, **request)
+        return found
+
+    async def _call(self, name: str, /, **request: Any) -> list[Any]:
+        try:
+            return await self.commands.call(self.scripts[name], request)
+        except Unavailable as error:
+            self._log.warn("{description} ({cause})", description=error.description, cause=error.__cause__)
+            raise
+
+
+def _report(row: dict[str, Any], now: float) -> HostReport:
+    # The server's clock may have been set back.
+    age = math.inf if row["pinged_at"] is None else max(0.0, now - row["pinged_at"])
+    return HostReport(host=records.read_host(row), age=age)

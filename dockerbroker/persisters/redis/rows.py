@@ -1,0 +1,90 @@
+"""How rows are kept in Redis, where every value is text: what is null is not there.
+
+The scripts are asked and answer in JSON; see `lua/prelude.lua`. Fields that this version does not know are
+ignored, and stay as they are.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+from dockerbroker.errors import Unavailable
+from dockerbroker.model.hosts import DockerHost, HostKey
+from dockerbroker.model.instances import ServiceInstance
+from dockerbroker.persisters import records
+
+#: The columns that may be null, and are not there then.
+_NULLABLE: Final = (
+    "binding_id",
+    "finished_at",
+    "last_operation_id",
+    "lease_until",
+    "operation_id",
+    "owner",
+    "pinged_at",
+)
+
+
+def _is_true(text: str) -> bool:
+    return text == "1"
+
+
+#: How the columns are read that are no text.
+_READERS: Final[Mapping[str, Callable[[str], Any]]] = {
+    "deadline": float,
+    "docker_port": int,
+    "epoch": int,
+    "finished_at": float,
+    "is_cancelled": _is_true,
+    "is_over": _is_true,
+    "lease_until": float,
+    "number": int,
+    "pinged_at": float,
+}
+
+
+def packed(value: Any) -> Any:
+    """Return what stands for a value, or for those of a mapping or list, in what a script is asked."""
+    if isinstance(value, Mapping):
+        return {name: packed(member) for name, member in value.items()}
+    if isinstance(value, list | tuple):
+        return [packed(member) for member in value]
+    if value is None or value is False:
+        return "0" if value is False else False
+    if value is True:
+        return "1"
+    return value if isinstance(value, str) else repr(value)
+
+
+def unpacked(stored: Mapping[str, str]) -> dict[str, Any]:
+    """Return the row of a record; raises `Unavailable` when a field cannot be read."""
+    row: dict[str, Any] = dict.fromkeys(_NULLABLE)
+    try:
+        row.update((name, _READERS.get(name, str)(text)) for name, text in stored.items())
+    except ValueError:
+        raise Unavailable(
+            "A record of the broker's database has a field that cannot be read; the operator must look at it."
+        ) from None
+    return row
+
+
+def host_id(key: HostKey) -> str:
+    """Return the text that identifies a host."""
+    return json.dumps([key.service_host, key.docker_host, key.docker_port], separators=(",", ":"))
+
+
+def host(described: DockerHost) -> dict[str, Any]:
+    """Return what a script is given of a host."""
+    return {"id": host_id(described.key), "row": records.host_row(described)}
+
+
+def instance_row(instance: ServiceInstance) -> dict[str, Any]:
+    """Return the row of an instance, with the ports that it leases and the host that has them."""
+    ports = [str(lease["port"]) for lease in records.leased_ports_of(instance)]
+    row = records.instance_row(instance)
+    return row | {"host": host_id(instance.host), "ports": " ".join(ports)}
+
+
+def texts(found: Iterable[Any]) -> list[str]:
+    """Return a list of texts that a script has found: Lua has one value for no list and no object."""
+    return [str(text) for text in found]

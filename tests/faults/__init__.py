@@ -1,0 +1,1 @@
+"""Faults of database servers, and of the networks and clocks between them and brokers."""

@@ -1,0 +1,172 @@
+"""What can happen to a database server while brokers use it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.internet.task import deferLater
+from twisted.internet.threads import deferToThread
+
+from dockerbroker.errors import AlreadyExists, Unavailable
+from tests.faults.case import FaultTestCase, begin
+from tests.persisters import values
+from tests.polling import free_port
+
+_BURST = 16
+
+
+class SessionFaults(FaultTestCase):
+    """Connections that an administrator or a failover ends."""
+
+    async def test_ended(self) -> None:
+        """No call fails while all connections are ended again and again; each has done what it says."""
+        server = self.private()
+        persister = await self.open(server.configuration(pool_size=4))
+        for turn in range(5):
+            names = [f"{turn} {number}" for number in range(_BURST)]
+            calls = self.outcomes([begin(persister, name) for name in names])
+            for _ in range(3):
+                await deferToThread(server.end_sessions)
+            begun = await calls
+            found = await self.all([persister.operation(name) for name in names])
+            self.assertEqual(begun, found)
+
+
+class OutageFaults(FaultTestCase):
+    """A server that ends, or that does nothing."""
+
+    async def test_killed(self) -> None:
+        """Whatever was acknowledged is there after a server was killed; what was not can be done again."""
+        server = self.private()
+        persister = await self.open(server.configuration())
+        names = [f"{number}" for number in range(5 * _BURST)]
+        first = self.call(begin(persister, "first"))
+        calls = self.outcomes([begin(persister, name) for name in names])
+        await first
+        server.kill()
+        server.start()
+        for name, outcome in zip(names, await calls, strict=True):
+            await self.check(persister, name, outcome)
+
+    async def check(self, persister: Any, name: str, outcome: Any) -> None:
+        """Check that the call has done what it says, or that it can be made again."""
+        if isinstance(outcome, Unavailable):
+            [outcome] = await self.outcomes([begin(persister, name)])
+            if isinstance(outcome, AlreadyExists):
+                # It was done, but nobody could say so.
+                outcome = await self.call(persister.operation(name))
+        self.assertEqual(await self.call(persister.operation(name)), outcome)
+
+    async def test_down(self) -> None:
+        """While the server is down calls are refused in time; then the same persister goes on."""
+        server = self.private()
+        persister = await self.open(server.configuration())
+        await self.work(persister, "before")
+        server.stop()
+        sentences = await self.unavailable(
+            persister.instance("i1"), begin(persister, "late"), persister.now()
+        )
+        self.assertEqual(len(sentences), 1)
+        server.start()
+        await self.work(persister, "after")
+        self.assertIsNone(await self.call(persister.operation("late")))
+
+    async def test_frozen(self) -> None:
+        """A server that hangs keeps no call longer, and nothing else in the process; then all goes on."""
+        server = self.private()
+        persister = await self.open(server.configuration(pool_size=2))
+        await self.work(persister, "before")
+        server.freeze()
+        calls = self.unavailable(
+            *(begin(persister, f"late {number}") for number in range(6)), persister.images()
+        )
+        refused = self.call(calls)
+        turns = 0
+        while not refused.called:
+            self.assertEqual(await deferToThread(lambda: "another thread"), "another thread")
+            await deferLater(reactor, 0.05)
+            turns += 1
+        await refused
+        self.assertGreater(turns, 10)
+        server.thaw()
+        await self.work(persister, "after")
+
+
+class RefusalFaults(FaultTestCase):
+    """A server that answers, and does not write."""
+
+    async def test_read_only(self) -> None:
+        """A server that has become a replica refuses writes in time, and says why; then all goes on."""
+        server = self.private()
+        persister = await self.open(server.configuration())
+        await self.work(persister, "before")
+        server.be_read_only()
+        found = await self.unavailable(
+            begin(persister, "late"),
+            persister.put_image(values.REDIS),
+            persister.record_pings([values.host()]),
+        )
+        self.assertRegex(found.pop(), "read-only|replica")
+        self.assertEqual(found, set())
+        server.be_read_only(read_only=False)
+        await self.work(persister, "after")
+
+    async def test_full(self) -> None:
+        """A server without room refuses in time; with room again all that it has acknowledged is there."""
+        server = self.private(room=24 << 20)
+        persister = await self.open(server.configuration(pool_size=2))
+        await self.work(persister, "before")
+        server.fill()
+        acknowledged, refusals = await self.crowd(persister)
+        self.assertLess(len(acknowledged), 200)
+        self.assertTrue(refusals)
+        server.recover()
+        found = await self.all([persister.operation(name) for name in acknowledged])
+        self.assertEqual([operation.id for operation in found], acknowledged)
+        await self.work(persister, "after")
+
+    async def crowd(self, persister: Any) -> tuple[list[str], set[str]]:
+        """Write until there is no room; returns what was acknowledged, and the sentences."""
+        acknowledged: list[str] = []
+        refusals: set[str] = set()
+        for number in range(200):
+            name = f"large {number}"
+            call = begin(persister, name, dashboard_url=f"http://{'x' * 200_000}")
+            [outcome] = await self.outcomes([call])
+            if isinstance(outcome, Exception):
+                self.assertIsInstance(outcome, Unavailable)
+                refusals.add(str(outcome))
+                break
+            acknowledged.append(name)
+        return acknowledged, refusals
+
+
+class OwnFaults(FaultTestCase):
+    """What can happen to Redis alone."""
+
+    async def test_demoted(self) -> None:
+        """A server that was made a replica refuses writes in time; made the primary again it takes them."""
+        server = self.private()
+        persister = await self.open(server.configuration())
+        await self.work(persister, "before")
+        await deferToThread(server.admin, f"REPLICAOF 127.0.0.1 {free_port()}")
+        [sentence] = await self.unavailable(begin(persister, "late"), persister.put_image(values.REDIS))
+        self.assertIn("replica", sentence)
+        await deferToThread(server.admin, "REPLICAOF NO ONE")
+        await self.work(persister, "after")
+
+    async def test_emptied(self) -> None:
+        """On a server that has lost all its records nothing is begun anew, and nothing is said to be gone."""
+        server = self.private()
+        persister = await self.open(server.configuration())
+        await self.work(persister, "before")
+        await deferToThread(server.admin, "FLUSHALL")
+        [sentence] = await self.unavailable(
+            begin(persister, "late"), persister.instance("instance of before"), persister.images()
+        )
+        self.assertIn("lost all its records", sentence)
+        self.assertEqual(await deferToThread(server.admin, "DBSIZE"), 0)
+
+
+KINDS = (SessionFaults, OutageFaults, RefusalFaults)

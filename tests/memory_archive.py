@@ -1,0 +1,170 @@
+"""The whole of a memory persister's tables, verified by the same contract suite as the real archives."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final
+
+from attrs import define
+from zope.interface import implementer
+
+from dockerbroker.errors import Conflict
+from dockerbroker.model.hosts import HostKey
+from dockerbroker.persisters.archive import (
+    COUNTED,
+    KEYS,
+    NEVER,
+    Closed,
+    HeldLease,
+    IArchive,
+    Identity,
+    Kind,
+    Row,
+    Standing,
+)
+from tests.memory_persister import MemoryPersister
+from tests.memory_tables import Tables
+
+_HOST: Final = ("service_host", "docker_host", "docker_port")
+
+
+@implementer(IArchive)
+@define(eq=False)
+class MemoryArchive:
+    """All rows of the tables; `seconds` is the clock of the leases."""
+
+    seconds: Callable[[], float]
+    tables: Tables
+
+    @classmethod
+    def of(cls, persister: MemoryPersister) -> MemoryArchive:
+        """Return the whole of the persister's tables."""
+        return cls(persister.seconds, persister.tables)
+
+    async def standing(self) -> Standing:
+        """Return what the tables hold, and whether brokers may use them."""
+        tables, now = self.tables, self.seconds()
+        leases = [
+            HeldLease(operation_id=row["id"], owner=row["owner"], seconds=row["lease_until"] - now)
+            for row in tables.operations.values()
+            if row["owner"] is not None and row["lease_until"] > now
+        ]
+        return Standing(
+            identity=Identity(
+                cluster_id=tables.cluster_id, seeded=tables.seeded, created_at=tables.created_at
+            ),
+            closed=Closed(tables.closed),
+            moved_to=tables.moved_to,
+            counts={kind: len(self._rows(kind)) for kind in COUNTED},
+            now=now,
+            leases=tuple(sorted(leases, key=lambda lease: lease.seconds)),
+        )
+
+    async def page(self, kind: Kind, after: Row | None, limit: int) -> list[Row]:
+        """Return rows in the order of their keys, or of their beginning."""
+        rows = self._rows(kind)
+        if kind is not Kind.OPERATION:
+            rows.sort(key=lambda row: _key(kind, row))
+        keys = [_key(kind, row) for row in rows]
+        start = 0
+        if after is not None and kind is Kind.OPERATION:
+            start = keys.index(_key(kind, after)) + 1
+        elif after is not None:
+            start = sum(key <= _key(kind, after) for key in keys)
+        return list(rows[start : start + limit])
+
+    async def identify(self, identity: Identity) -> None:
+        """Take another identity."""
+        if self.tables.instances or self.tables.operations:
+            raise Conflict("The tables hold instances or operations.")
+        self.tables.cluster_id = identity.cluster_id
+        self.tables.seeded = identity.seeded
+        self.tables.created_at = identity.created_at
+
+    async def close(self, closed: Closed, moved_to: str) -> None:
+        """Let no broker use the tables, or let them use them again."""
+        self.tables.closed, self.tables.moved_to = closed.value, moved_to
+        for row in self.tables.operations.values():
+            until = row["lease_until"]
+            if until is None:
+                continue
+            if closed is Closed.NO and until >= NEVER:
+                row["lease_until"] = 0.0
+            elif closed is not Closed.NO and until < NEVER:
+                row.update(owner=None, lease_until=NEVER, epoch=row["epoch"] + 1)
+
+    async def erase(self) -> None:
+        """Delete all rows."""
+        self._require_filling()
+        one = self.tables
+        for rows in (one.images, one.hosts, one.instances, one.bindings, one.operations, one.conditions):
+            rows.clear()
+        one.leases.clear()
+        one.tombstones.clear()
+
+    async def write(self, kind: Kind, rows: Sequence[Row]) -> None:
+        """Add rows."""
+        self._require_filling()
+        for row in rows:
+            self._add(kind, dict(row))
+
+    def _require_filling(self) -> None:
+        if self.tables.closed != Closed.FILLING.value:
+            raise Conflict("The tables are not being filled.")
+
+    def _rows(self, kind: Kind) -> list[dict[str, Any]]:
+        tables = self.tables
+        rows: dict[Kind, Iterable[Row]] = {
+            Kind.IMAGE: tables.images.values(),
+            Kind.HOST: (
+                {name: value for name, value in row.items() if name != "pinged_at"}
+                for row in tables.hosts.values()
+            ),
+            Kind.INSTANCE: tables.instances.values(),
+            Kind.BINDING: tables.bindings.values(),
+            Kind.PORT_LEASE: (
+                {**_columns(host), "port": port, "instance_id": holder}
+                for (host, port), holder in tables.leases.items()
+            ),
+            Kind.CONDITION: (
+                {"instance_id": one, "condition": condition} for one, condition in tables.conditions.items()
+            ),
+            Kind.OPERATION: (
+                {**row, "kept_for": row["instance_id"] if tables.is_kept(row) else None}
+                for row in tables.operations.values()
+            ),
+        }
+        return [dict(row) for row in rows[kind]]
+
+    def _add(self, kind: Kind, row: dict[str, Any]) -> None:
+        tables = self.tables
+        match kind:
+            case Kind.IMAGE:
+                tables.images[row["name"]] = row
+            case Kind.HOST:
+                tables.hosts[_host(row)] = row | {"pinged_at": -math.inf}
+            case Kind.INSTANCE:
+                tables.instances[row["id"]] = row
+            case Kind.BINDING:
+                tables.bindings[row["instance_id"], row["id"]] = row
+            case Kind.PORT_LEASE:
+                tables.leases[_host(row), row["port"]] = row["instance_id"]
+            case Kind.CONDITION:
+                tables.conditions[row["instance_id"]] = row["condition"]
+            case Kind.OPERATION:
+                # Which operation is kept follows from the others.
+                tables.operations[row["id"]] = {name: row[name] for name in row if name != "kept_for"}
+
+
+def _key(kind: Kind, row: Row) -> tuple[Any, ...]:
+    values = (row[name] for name in KEYS[kind])
+    return tuple(value.encode() if isinstance(value, str) else value for value in values)
+
+
+def _host(row: Row) -> HostKey:
+    return HostKey(**{name: row[name] for name in _HOST})
+
+
+def _columns(host: HostKey) -> dict[str, Any]:
+    return {name: getattr(host, name) for name in _HOST}

@@ -1,0 +1,140 @@
+"""Strategies that draw whole databases: any records that can stand beside each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import hypothesis.strategies as st
+from attrs import evolve
+
+from dockerbroker.model.instances import Operation, ServiceBinding, ServiceInstance
+from dockerbroker.persisters import records
+from dockerbroker.persisters.archive import KEYS, Kind, Row
+from tests.persisters import strategies
+
+#: No identifier has a control character, and none has more than 255 characters; most are short here, so that
+#: they meet.
+IDS = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=3) | st.text(
+    st.characters(exclude_categories=("Cs", "Cc")), min_size=250, max_size=255
+)
+_TIMES = st.floats(0, 1e10)
+
+_KEYS = strategies.KEYS.flatmap(
+    lambda key: st.builds(
+        lambda service, docker: evolve(key, service_host=service, docker_host=docker), IDS, IDS
+    )
+)
+
+
+def _named(drawn: st.SearchStrategy[Any], **members: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """Return that strategy with other members."""
+    return st.builds(lambda value, others: evolve(value, **others), drawn, st.fixed_dictionaries(members))
+
+
+_IMAGES = st.lists(_named(strategies.IMAGES, name=IDS), max_size=4, unique_by=lambda one: one.name)
+_HOSTS = st.lists(_named(strategies.HOSTS, key=_KEYS), max_size=4, unique_by=lambda one: one.key)
+_INSTANCES = st.lists(
+    _named(
+        strategies.INSTANCES,
+        id=IDS,
+        host=_KEYS,
+        definition=_named(strategies.IMAGES, name=IDS),
+        operation_id=st.none() | IDS,
+        last_operation_id=st.none() | IDS,
+    ),
+    max_size=6,
+    unique_by=lambda one: one.id,
+)
+_OPERATIONS = st.lists(
+    _named(
+        strategies.OPERATIONS,
+        id=IDS,
+        instance_id=IDS,
+        binding_id=st.none() | IDS,
+        owner=st.none() | IDS,
+        deadline=_TIMES,
+        finished_at=st.none() | _TIMES,
+    ),
+    max_size=12,
+    unique_by=lambda one: one.id,
+)
+
+
+@st.composite
+def wholes(draw: st.DrawFn) -> dict[Kind, list[Row]]:
+    """Draw all records of a database, in the order in which an archive has them."""
+    instances = _apart(draw(_INSTANCES))
+    ids = [one.id for one in instances]
+    operations = _told(
+        draw(_OPERATIONS), draw(st.lists(st.sampled_from(ids), max_size=12) if ids else st.just([]))
+    )
+    rows: dict[Kind, list[Row]] = {
+        Kind.IMAGE: [records.image_row(one) for one in draw(_IMAGES)],
+        Kind.HOST: [records.host_row(one) for one in draw(_HOSTS)],
+        Kind.INSTANCE: [_instance_row(one) for one in instances],
+        Kind.BINDING: [records.binding_row(one) for one in draw(_bindings(ids))],
+        Kind.PORT_LEASE: [lease for one in instances for lease in records.leased_ports_of(one)],
+        Kind.CONDITION: [
+            {"instance_id": one, "condition": draw(st.text(st.characters(exclude_categories=("Cs", "Cc"))))}
+            for one in ids
+            if draw(st.booleans())
+        ],
+    }
+    ordered: dict[Kind, list[Row]] = {
+        kind: sorted(some, key=lambda row: _key(kind, row)) for kind, some in rows.items()
+    }
+    return ordered | {Kind.OPERATION: _operation_rows(draw, operations, ids)}
+
+
+def _bindings(ids: Sequence[str]) -> st.SearchStrategy[list[ServiceBinding]]:
+    if not ids:
+        return st.just([])
+    drawn = _named(strategies.BINDINGS, instance_id=st.sampled_from(ids), id=IDS)
+    return st.lists(drawn, max_size=6, unique_by=lambda one: (one.instance_id, one.id))
+
+
+def _apart(instances: Iterable[ServiceInstance]) -> list[ServiceInstance]:
+    """Return those of the instances of which none has a port of another one."""
+    leased: set[tuple[Any, ...]] = set()
+    found = []
+    for one in instances:
+        ports = {_key(Kind.PORT_LEASE, lease) for lease in records.leased_ports_of(one)}
+        if not ports & leased:
+            leased |= ports
+            found.append(one)
+    return found
+
+
+def _told(operations: Sequence[Operation], ids: Sequence[str]) -> list[Operation]:
+    """Return the operations, of which some are on instances that exist."""
+    known = [evolve(one, instance_id=name) for one, name in zip(operations, ids, strict=False)]
+    return [*known, *operations[len(known) :]]
+
+
+def _instance_row(instance: ServiceInstance) -> Row:
+    held = {"operation_id": instance.operation_id, "last_operation_id": instance.last_operation_id}
+    return {**records.instance_row(instance), **held}
+
+
+def _operation_rows(draw: st.DrawFn, operations: Sequence[Operation], ids: Sequence[str]) -> list[Row]:
+    last = {one.instance_id: one.id for one in operations if one.binding_id is None}
+    return [
+        {
+            **records.operation_row(one),
+            "kept_for": one.instance_id
+            if one.instance_id in ids and last.get(one.instance_id) == one.id
+            else None,
+            "epoch": one.epoch,
+            "owner": None if one.is_over else one.owner,
+            "lease_until": None if one.is_over else draw(_TIMES),
+            "deadline": one.deadline,
+            "is_cancelled": one.is_cancelled,
+        }
+        for one in operations
+    ]
+
+
+def _key(kind: Kind, row: Row) -> tuple[Any, ...]:
+    values = (row[name] for name in KEYS[kind])
+    return tuple(value.encode() if isinstance(value, str) else value for value in values)
