@@ -6,11 +6,10 @@ from attrs import define, evolve
 
 from dockerbroker.broker.beginning import Beginning, Begun
 from dockerbroker.broker.binding import Bindings
-from dockerbroker.broker.creations import Creation, Creations
 from dockerbroker.broker.lookups import Lookups
 from dockerbroker.broker.placing import Placing
 from dockerbroker.broker.updating import Updating
-from dockerbroker.errors import InvalidRequest, OperationFailed
+from dockerbroker.errors import BrokerError, InvalidRequest, OperationFailed
 from dockerbroker.model.catalog import ImageDefinition, chosen
 from dockerbroker.model.instances import (
     Change,
@@ -62,7 +61,6 @@ class ServiceBroker:
     bindings: Bindings
     updating: Updating
     lookups: Lookups
-    creations: Creations
 
     async def catalog(self) -> dict[str, Any]:
         """Return the catalog that platforms see."""
@@ -71,7 +69,8 @@ class ServiceBroker:
     async def provision(self, request: ProvisionRequest) -> Provisioned | Accepted:
         """Make a service instance, or return the one that is there with the same attributes."""
         deadline = self.beginning.deadline()
-        settled = await self.beginning.settle(lambda: self._provision(request, deadline), deadline)
+        tombstone = await self.persister.tombstone(request.instance_id)
+        settled = await self.beginning.settle(lambda: self._provision(request, deadline, tombstone), deadline)
         if isinstance(settled, Provisioned):
             return settled
         accepted = await self.beginning.outcome(settled, deadline, asynchronous=request.accepts_incomplete)
@@ -82,7 +81,9 @@ class ServiceBroker:
             raise OperationFailed("The service instance was made, and removed at once by another request.")
         return Provisioned(instance=made, created=True)
 
-    async def _provision(self, request: ProvisionRequest, deadline: float) -> Provisioned | Begun:
+    async def _provision(
+        self, request: ProvisionRequest, deadline: float, tombstone: str | None
+    ) -> Provisioned | Begun:
         stored = await self.persister.instance(request.instance_id)
         definition = None
         if stored is None or not request.describes(stored):
@@ -97,35 +98,43 @@ class ServiceBroker:
             case Join():
                 return await self.beginning.join(running, stored)
         assert definition is not None
-        return await self._begin_provision(definition, request, deadline)
+        work, within = await self._begin_provision(definition, request, deadline)
+        await self._check_wanted(work, tombstone)
+        return self.beginning.launch(work, within)
 
     async def _begin_provision(
         self, definition: ImageDefinition, request: ProvisionRequest, deadline: float
-    ) -> Begun:
+    ) -> tuple[Work, float]:
+        """Write the intent; returns it with the time that it has, in seconds."""
         plan = definition.plan
         require_version(plan, request.maintenance_version)
         require_asynchronous(plan, accepts_incomplete=request.accepts_incomplete)
         beginning = self.beginning
         within_place = beginning.limits.place
-        with self.creations.of(request.instance_id) as creation:
-            instance = await self.placing.place(definition, request, beginning.wall(), within=within_place)
-            creation.check()
-            within = beginning.within(deadline, plan, asynchronous=request.accepts_incomplete)
-            work = await beginning.begin(OperationKind.PROVISION, instance, None, within=within)
-            await self._check_wanted(work, creation)
-        return beginning.launch(work, within)
+        instance = await self.placing.place(definition, request, beginning.wall(), within=within_place)
+        within = beginning.within(deadline, plan, asynchronous=request.accepts_incomplete)
+        return await beginning.begin(OperationKind.PROVISION, instance, None, within=within), within
 
-    async def _check_wanted(self, work: Work, creation: Creation) -> None:
-        """Give the operation up when, before its record was there, the image or the instance was deleted."""
+    async def _check_wanted(self, work: Work, tombstone: str | None) -> None:
+        """Give the operation up when, before its record was there, the image or the instance was deleted.
+
+        `tombstone` is what was seen when the request came. Whoever deletes what does not exist writes another
+        one, and then looks for the instance again; here the instance was written, and then it is looked for
+        another one: one of the two sees the other, whichever brokers they are.
+        """
         offered = {definition.name for definition in await self.persister.images()}
         name = work.instance.definition.name
-        if name in offered and not creation.is_halted:
+        error: BrokerError | None = None
+        if name not in offered:
+            error = InvalidRequest(f"The service {name!r} was just removed from the catalog.")
+        elif await self.persister.tombstone(work.instance.id) != tombstone:
+            error = OperationFailed("The service instance was deleted before it was made; nothing was made.")
+        if error is None:
             return
-        text = "It was deleted before it was made." if name in offered else "Its image left the catalog."
-        failed = evolve(work.operation, description=text).over(Phase.FAILED, self.beginning.wall())
+        failed = evolve(work.operation, description=error.description)
+        failed = failed.over(Phase.FAILED, self.beginning.wall())
         await self.persister.commit(Change(operation=failed, remove_instance=True))
-        creation.check()
-        raise InvalidRequest(f"The service {name!r} was just removed from the catalog.")
+        raise error
 
     async def update(self, request: UpdateRequest) -> Updated | Accepted:
         """Change a service instance; see `Updating.update`."""
@@ -141,7 +150,9 @@ class ServiceBroker:
         stored = await self.persister.instance(request.instance_id)
         await self.beginning.require_asynchronous(request, stored)
         if stored is None:
-            self.creations.halt(request.instance_id)
+            # Any broker may be about to make it: see `_check_wanted`.
+            await self.persister.entomb(request.instance_id, self.beginning.new_id())
+            stored = await self.persister.instance(request.instance_id)
         running = await self.beginning.running(stored)
         decision = deprovision_decision(request, stored, running)
         if isinstance(decision, Join):
@@ -187,5 +198,4 @@ def make_broker(persister: IPersister, placing: Placing, beginning: Beginning) -
         bindings=Bindings(persister, beginning),
         updating=Updating(persister, placing, beginning),
         lookups=Lookups(persister, beginning.wall),
-        creations=Creations(),
     )

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from random import Random
-from typing import Final
+from typing import Any, Final, cast
 
 from attrs import fields
+from twisted.logger import LogEvent, LogLevel, capturedLogs, formatEvent
 
-from tests.broker.test_comparing import ALL, ONE, ComparerCase, orphan
+from tests.broker.test_comparing import ALL, ONE, ComparerCase, orphan, value
 from tests.memory_tables import Tables
-from tests.stack import Stack
+from tests.persisters.files import SqliteFixture
+from tests.stack import HOST, REDIS, Stack
 
 #: How often each way of losing the database is tried.
 TRIALS: Final = 100
@@ -73,14 +75,48 @@ class LostDatabaseTests(ComparerCase):
             self.trial(seed, exchange)
 
     def test_exchanged_while_running(self) -> None:
-        """A database that becomes another one under a running broker ends the comparing."""
+        """A database that becomes another one under a running broker ends the comparing, and that is told."""
         stack = self.stack("i-1")
         made = orphan(stack, "i-2")
         stack.advance(ONE)
         stack.persister.tables.cluster_id = "f" * 32
-        stack.advance(ALL + ONE)
+        with capturedLogs() as events:
+            stack.advance(ALL + ONE)
         self.assertIn(made, stack.engine.world)
         self.assertIsNone(self.condition(stack))
+        self.assert_told(events)
+
+    def test_file_exchanged(self) -> None:
+        """So it is when a file is put into the place of the one with which the broker was started."""
+        fixture, other = SqliteFixture.of(self), SqliteFixture.of(self)
+        stack = Stack(clock=fixture.clock, persister=cast("Any", fixture.persister()))
+        for one in (fixture, other):
+            persister = one.persister()
+            value(persister.seed_images([REDIS]))
+            value(persister.record_pings([HOST]))
+            one.close()
+        self.assertEqual(stack.provision("i-1").status, 201)
+        made = orphan(stack, "i-2")
+        stack.comparer.start()
+        self.addCleanup(stack.comparer.stop)
+        stack.advance(ONE)
+        fixture.close()
+        for path in fixture.path.parent.iterdir():
+            if path.is_file():
+                path.unlink()
+        other.path.rename(fixture.path)
+        with capturedLogs() as events:
+            stack.advance(ALL + ONE)
+        self.assertIn(made, stack.engine.world)
+        self.assertEqual(len(stack.engine.world), 2)
+        self.assert_told(events)
+
+    def assert_told(self, events: Sequence[LogEvent]) -> None:
+        """Check that every pass has told that the database is another one."""
+        told = [formatEvent(event) for event in events if event["log_level"] is LogLevel.warn]
+        self.assertGreater(len(told), 1)
+        sentence = "The database is not the one with which the broker was started."
+        self.assertEqual(set(told), {f"comparing the database with the Docker hosts: {sentence}"})
 
 
 def replace(tables: Tables, others: Tables) -> None:

@@ -1,4 +1,4 @@
-"""Three brokers on one SQLite file and one engine, whose every call waits for its turn.
+"""Three brokers on one database and one engine, whose every call waits for its turn.
 
 Before and after each call to database or Docker a request or operation waits, and who goes on is drawn by
 chance: so the transactions of all of them follow each other in any order. The same random numbers give the
@@ -20,9 +20,9 @@ from dockerbroker.broker.limits import Limits
 from dockerbroker.crashpoints import without_place
 from dockerbroker.model.containers import LABEL_INSTANCE
 from dockerbroker.model.instances import Operation, ServiceInstance
+from tests.contracts.persister_case import Fixture
 from tests.crash.service import Service
 from tests.memory_engine import MemoryEngine, MemoryEngines
-from tests.persisters.files import SqliteFixture
 from tests.stack import HOST, REDIS, Answer, Asked, Stack, add_service
 
 #: How many turns and timers a round takes at most.
@@ -60,7 +60,7 @@ class Fleet:
 
     random: Random
     answer: float
-    database: SqliteFixture
+    database: Fixture
     clock: Clock = field(init=False)
     turns: Turns = field(init=False)
     service: Service = field(init=False)
@@ -79,7 +79,7 @@ class Fleet:
         self.service.install(add_service(self.engine, volumes=("/data",)))
         self._reader = self.database.persister()
         self._result(self._reader.seed_images([REDIS]))
-        self._result(self._reader.record_ping(HOST))
+        self._result(self._reader.record_pings([HOST]))
         self.brokers = [self._broker(f"broker-{number}") for number in (1, 2, 3)]
 
     @property

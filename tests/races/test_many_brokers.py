@@ -7,17 +7,19 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from random import Random
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from dockerbroker.model.instances import OperationKind
+from tests.contracts.persister_case import Fixture
 from tests.persisters.files import SqliteFixture
+from tests.persisters.redis_fixture import BlockingRedisFixture
+from tests.persisters.server_fixture import ServerFixture
 from tests.races.fleet import Fleet
 from tests.stack import REDIS, Answer, bind_body, binding_path, instance_path, provision_body, query
 
-#: How many rounds there are, and what sets another number.
-ROUNDS: Final = 50
+#: What sets another number of rounds.
 VARIABLE: Final = "DOCKERBROKER_ROUNDS"
 #: What sets the seed, to see a failure again.
 SEED_VARIABLE: Final = "DOCKERBROKER_SEED"
@@ -32,6 +34,9 @@ class ManyBrokersTests(SynchronousTestCase):
     """Each round has an instance of its own."""
 
     timeout = 7200
+    database: ClassVar[str] = "sqlite"
+    #: How many rounds there are.
+    rounds: ClassVar[int] = 50
 
     def setUp(self) -> None:
         """Throw the dice."""
@@ -39,21 +44,30 @@ class ManyBrokersTests(SynchronousTestCase):
         self.random = Random(self.seed)  # noqa: S311 - nothing secret
 
     def play(self, rounds: int, round_of: Callable[[Fleet], None]) -> None:
-        """Play so many rounds, in turn with brokers that never wait before they answer 202, and that do."""
+        """Play so many rounds, half of them with brokers that never wait before they answer 202."""
         print(f"\n{rounds} rounds, {SEED_VARIABLE}={self.seed}")  # noqa: T201 - it is to be seen
-        fleets = [Fleet(self.random, answer, SqliteFixture.of(self)) for answer in (0.0, 10.0)]
-        for number in range(rounds):
-            fleet = fleets[number % 2]
-            self.instance_id = f"i-{number}"
-            self.path = instance_path(self.instance_id)
-            self.incomplete = self.random.choice(("", "accepts_incomplete=true"))
-            self.is_patient = fleet.answer > 0
-            round_of(fleet)
-            self.assertEqual(fleet.left(), {}, self.where())
+        for answer, share in ((0.0, rounds // 2), (10.0, rounds - rounds // 2)):
+            fleet = Fleet(self.random, answer, self.fixture())
+            for number in range(share):
+                self.instance_id = f"i-{number}"
+                self.path = instance_path(self.instance_id)
+                self.incomplete = self.random.choice(("", "accepts_incomplete=true"))
+                self.is_patient = fleet.answer > 0
+                round_of(fleet)
+                self.assertEqual(fleet.left(), {}, self.where())
+
+    def fixture(self) -> Fixture:
+        """Return an empty database whose calls are made at once; who had one before is done with it."""
+        if self.database == "sqlite":
+            return SqliteFixture.of(self)
+        if self.database == "redis":
+            return BlockingRedisFixture.of(self)
+        return ServerFixture.of(self, self.database)
 
     def where(self) -> str:
         """Return what makes a failure appear again."""
-        return f"{self.instance_id}, {self.incomplete or 'synchronous'}, {SEED_VARIABLE}={self.seed}"
+        how = self.incomplete or "synchronous"
+        return f"{self.database}, {self.instance_id}, {how}, {SEED_VARIABLE}={self.seed}"
 
     def put(self, **changes: Any) -> tuple[str, str, Any]:
         """Return the request for the instance."""
@@ -97,7 +111,7 @@ class ManyBrokersTests(SynchronousTestCase):
             kinds = sorted(one.kind.value for one in fleet.operations_of(self.instance_id))
             self.assertEqual(kinds, ["deprovision", "provision"], self.where())
 
-        self.play(int(os.environ.get(VARIABLE, ROUNDS)), one_round)
+        self.play(self.all(), one_round)
 
     def test_deletes(self) -> None:
         """A hundred DELETEs of one id are one operation, and so is what a few PUTs had made."""
@@ -179,6 +193,10 @@ class ManyBrokersTests(SynchronousTestCase):
 
         self.play(self.fewer(), one_round)
 
+    def all(self) -> int:
+        """Return the number of rounds."""
+        return int(os.environ.get(VARIABLE, self.rounds))
+
     def fewer(self) -> int:
         """Return the number of rounds where one has few requests, or is much like others."""
-        return max(int(os.environ.get(VARIABLE, ROUNDS)) // 5, 1)
+        return max(self.all() // 5, 2)
