@@ -89,7 +89,7 @@ class PrivateDockerd:
         """Let it do nothing any more, while the kernel goes on accepting its connections."""
         self.process.send_signal(signal.SIGSTOP)
         # A thread that takes the signal late lets the others go on until then.
-        comes_true(lambda: {_state(task) for task in _threads(self.process.pid)} <= {"T", ""}, STOP_SECONDS)
+        comes_true(lambda: {state(task) for task in threads(self.process.pid)} <= {"T", ""}, STOP_SECONDS)
 
     def thaw(self) -> None:
         """Let it go on."""
@@ -106,7 +106,7 @@ class PrivateDockerd:
         remembered = self.folder / "exec" / "containerd" / "containerd.pid"
         with contextlib.suppress(OSError, ValueError):
             pid = int(remembered.read_text())
-            comes_true(lambda: _state(Path(f"/proc/{pid}")) in {"", "Z"}, STOP_SECONDS)
+            comes_true(lambda: state(Path(f"/proc/{pid}")) in {"", "Z"}, STOP_SECONDS)
             remembered.unlink()
 
     def stop(self) -> None:
@@ -123,7 +123,7 @@ class PrivateDockerd:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(STOP_SECONDS)
         self.kill()
-        _remove(self.folder)
+        remove(self.folder)
 
 
 def _command(folder: Path, tls_port: int, tls: dict[str, Path]) -> list[str]:
@@ -148,11 +148,12 @@ def _command(folder: Path, tls_port: int, tls: dict[str, Path]) -> list[str]:
     ]
 
 
-def _threads(pid: int) -> Iterator[Path]:
+def threads(pid: int) -> Iterator[Path]:
+    """Return the folders of a process's threads in /proc."""
     return Path(f"/proc/{pid}/task").iterdir()
 
 
-def _state(process: Path) -> str:
+def state(process: Path) -> str:
     """Return the letter for the state of a process or thread, or nothing when there is none."""
     try:
         return (process / "stat").read_text().rpartition(")")[2].split()[0]
@@ -204,14 +205,15 @@ def _sweep() -> None:
         if not Path(f"/proc/{owner}").exists():
             with contextlib.suppress(OSError, ValueError):
                 pid = int((folder / "dockerd.pid").read_text())
-                if pid in _processes_of(folder):
+                if pid in processes_of(folder):
                     os.kill(pid, signal.SIGTERM)
                     comes_true(lambda: not Path(f"/proc/{pid}").exists(), STOP_SECONDS)  # noqa: B023
-            _remove(folder)
+            remove(folder)
 
 
-def _remove(folder: Path) -> None:
-    for pid in _processes_of(folder):
+def remove(folder: Path) -> None:
+    """Remove a folder, the processes whose command lines name it, and what is mounted in it."""
+    for pid in processes_of(folder):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     library = ctypes.CDLL(None)
@@ -221,7 +223,8 @@ def _remove(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _processes_of(folder: Path) -> Iterator[int]:
+def processes_of(folder: Path) -> Iterator[int]:
+    """Return the processes whose command lines name something in the folder."""
     for entry in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             if os.fsencode(folder) + b"/" in (entry / "cmdline").read_bytes():

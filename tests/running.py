@@ -18,6 +18,7 @@ from urllib.parse import quote
 
 from attrs import define, field, frozen
 
+from dockerbroker.config import PersisterConfiguration, SqliteConfiguration
 from tests.polling import PATIENCE, free_port, poll
 
 USER = "admin"
@@ -43,7 +44,7 @@ class RunningBroker:
     """Programs in a folder of their own; `stop` ends them and removes the folder.
 
     `images` is the catalog; `docker_host` is where the agent says that Docker is. `name` is that of the
-    broker's configuration and log.
+    broker's configuration and log, and `persister` its database, a file in the folder if nothing is said.
     """
 
     images: list[dict[str, Any]]
@@ -53,6 +54,7 @@ class RunningBroker:
     folder: Path = field(factory=lambda: Path(tempfile.mkdtemp(prefix="dockerbroker-")))
     port: int = field(factory=free_port)
     name: str = "broker"
+    persister: PersisterConfiguration = field(factory=lambda: SqliteConfiguration(database=Path("broker.db")))
     broker: subprocess.Popen[bytes] | None = None
     agent: subprocess.Popen[bytes] | None = None
 
@@ -69,6 +71,11 @@ class RunningBroker:
         self.broker = self._program("dockerbroker", self.name)
         poll(self._is_listening, lambda: f"the broker does not answer: {self.log()}")
 
+    def launch_broker(self) -> None:
+        """Start the broker, with the settings as they are now, and do not wait for it."""
+        self._write(f"{self.name}.config", self._broker_config())
+        self.broker = self._program("dockerbroker", self.name)
+
     def stop(self) -> None:
         """End both programs and remove the folder."""
         for program in (self.agent, self.broker):
@@ -76,6 +83,12 @@ class RunningBroker:
                 program.send_signal(signal.SIGTERM)
                 program.wait(PATIENCE)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def end_broker(self) -> None:
+        """End the broker as an operator does, and wait until it has ended."""
+        assert self.broker is not None
+        self.broker.send_signal(signal.SIGTERM)
+        self.broker.wait(PATIENCE)
 
     def kill_broker(self) -> None:
         """End the broker as a power cut would."""
@@ -90,7 +103,14 @@ class RunningBroker:
 
     def neighbour(self, name: str) -> RunningBroker:
         """Start another broker on the same database; it has no agent of its own."""
-        another = RunningBroker(self.images, self.docker_host, self.settings, folder=self.folder, name=name)
+        another = RunningBroker(
+            self.images,
+            self.docker_host,
+            self.settings,
+            folder=self.folder,
+            name=name,
+            persister=self.persister,
+        )
         another.restart_broker()
         return another
 
@@ -169,7 +189,7 @@ class RunningBroker:
             "dispatcher": "SimpleDispatcher",
             "listenIP": "127.0.0.1",
             "port": self.port,
-            "persister": {"driver": "sqlite", "database": "broker.db"},
+            "persister": persister_section(self.persister),
             "services": services,
             **self.settings,
         }
@@ -219,3 +239,25 @@ class RunningBroker:
             lambda: log.exists() and "egistered" in log.read_text("utf-8"),
             lambda: f"the agent does not register: {self.log()}",
         )
+
+
+def persister_section(configuration: PersisterConfiguration) -> dict[str, Any]:
+    """Return the section of a broker's file that says this."""
+    if isinstance(configuration, SqliteConfiguration):
+        return {"driver": "sqlite", "database": str(configuration.database)}
+    section: dict[str, Any] = {
+        "driver": configuration.driver,
+        "host": configuration.host,
+        "port": configuration.port,
+        "user": configuration.user,
+        "password": configuration.password.reveal(),
+        "database": configuration.database,
+        "poolsize": configuration.pool_size,
+        "connectwithin": configuration.connect_within,
+        "answerwithin": configuration.answer_within,
+    }
+    if configuration.driver == "redis":
+        section |= {"database": int(configuration.database), "prefix": configuration.prefix}
+    if configuration.tls is not None:
+        section["tls"] = {"ca": str(configuration.tls.ca or ""), "verify": configuration.tls.verify}
+    return section

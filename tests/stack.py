@@ -42,8 +42,7 @@ from dockerbroker.model.hosts import DockerHost, HostKey
 from dockerbroker.model.placement import SimpleDispatcher
 from dockerbroker.model.secrets import Secret
 from dockerbroker.web.auth import Credentials
-from dockerbroker.web.guard import GuardedSite
-from dockerbroker.web.site import make_site
+from dockerbroker.web.site import Apis, BrokerSite, make_apis
 from tests.asking import (
     REDIS,
     Answer,
@@ -118,8 +117,8 @@ class Stack:
     Its comparer is started by the tests that want one.
 
     `limits`, `clock`, `persister` and `engines` may be given; `reach` is done at crash points, and
-    `skew` is by how many seconds its wall clock is wrong. `client` is a
-    treq that talks to the broker.
+    `skew` is by how many seconds its wall clock is wrong. One that is not `is_open` has no database yet: its
+    site can be opened with its `apis`. `client` is a treq that talks to the broker.
     """
 
     clock: Clock = Factory(Clock)
@@ -127,6 +126,7 @@ class Stack:
     limits: Limits = Factory(Limits)
     reach: Reach | None = None
     skew: float = 0.0
+    is_open: bool = True
     persister: MemoryPersister = field()
     engines: MemoryEngines = field()
     worker: Worker = field(init=False)
@@ -134,7 +134,8 @@ class Stack:
     administration: Administration = field(init=False)
     reconciler: Reconciler = field(init=False)
     comparer: Comparer = field(init=False)
-    site: GuardedSite = field(init=False)
+    apis: Apis = field(init=False)
+    site: BrokerSite = field(init=False)
     client: Any = field(init=False)
     _identifiers: int = field(default=0, init=False)
 
@@ -142,7 +143,7 @@ class Stack:
     def _new_persister(self) -> MemoryPersister:
         persister = MemoryPersister(self.clock.seconds)
         Deferred.fromCoroutine(persister.seed_images([REDIS]))
-        Deferred.fromCoroutine(persister.record_ping(HOST))
+        Deferred.fromCoroutine(persister.record_pings([HOST]))
         return persister
 
     @engines.default
@@ -191,7 +192,10 @@ class Stack:
             jitter=_whole,
         )
         credentials = Credentials(user=USER, password=Secret(PASSWORD))
-        self.site = make_site(clock, self.broker, self.administration, seams.persister, credentials)
+        self.apis = make_apis(clock, self.broker, self.administration, seams.persister)
+        self.site = BrokerSite(clock, credentials)
+        if self.is_open:
+            self.site.open(self.apis)
         self.client = StubTreq(self.site.resource)
         # Not its own kind of site but the guarded one, as in the program.
         self.client._agent._serverFactory = self.site
@@ -211,7 +215,7 @@ class Stack:
 
     def add_host(self, host: DockerHost) -> MemoryEngine:
         """Let a host's agent ping; return its engine, which has no image yet."""
-        Deferred.fromCoroutine(self.persister.record_ping(host))
+        Deferred.fromCoroutine(self.persister.record_pings([host]))
         return self.engines(host)
 
     def add_definition(self, definition: ImageDefinition) -> None:

@@ -4,11 +4,14 @@ import configparser
 import json
 from pathlib import Path
 
+from attrs import evolve, fields_dict
 from twisted.trial.unittest import SynchronousTestCase
 
 from dockerbroker.config import load_agent, load_broker
+from dockerbroker.config.persister import ServerConfiguration, Tls
 from dockerbroker.model.catalog_rules import complaints
 from dockerbroker.model.definitions import decode_image
+from dockerbroker.model.secrets import Secret
 
 DOCS = Path(__file__).parent.parent / "docs"
 ETC = Path(__file__).parent.parent / "etc"
@@ -38,6 +41,27 @@ class EtcTests(SynchronousTestCase):
             ["redis-docker", "mysql-docker", "mysqlstatic-docker"],
         )
         self.assertEqual([image.is_static for image in configuration.services.images], [False, False, True])
+        for warning in configuration.warnings:
+            self.assertIn("readable by everybody", warning)
+
+    def test_broker_of_server(self) -> None:
+        """The example with a database server is the other one in all but that, and shows all of it."""
+        configuration = load_broker(ETC / "broker-postgresql.config", {})
+        other = load_broker(ETC / "broker.config", {})
+        self.assertEqual(evolve(configuration, persister=other.persister, warnings=other.warnings), other)
+        expected = ServerConfiguration(
+            driver="postgresql",
+            host="db.example.org",
+            port=5432,
+            user="dockerbroker",
+            password=Secret("change-me"),
+            database="dockerbroker",
+            tls=Tls(),
+        )
+        self.assertEqual(configuration.persister, expected)
+        document = json.loads((ETC / "broker-postgresql.config").read_text(encoding="utf-8"))
+        shown = {name.replace("_", "") for name in fields_dict(ServerConfiguration)}
+        self.assertEqual(set(document["persister"]), shown - {"prefix"})
         for warning in configuration.warnings:
             self.assertIn("readable by everybody", warning)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from dockerbroker.errors import InvalidConfiguration
+from dockerbroker.errors import InvalidConfiguration, Unavailable
 from dockerbroker.lifetime import in_child
 
 
@@ -36,6 +36,15 @@ class InChildTests(SynchronousTestCase):
             raise InvalidConfiguration("persister.database: no.")
 
         self.assertEqual(self.complaint(refuse), "persister.database: no.")
+
+    def test_unavailable(self) -> None:
+        """What may pass by itself is told apart."""
+
+        def fail() -> None:
+            raise Unavailable("The server does not answer.")
+
+        error = self.assertRaises(Unavailable, in_child, fail)
+        self.assertEqual(error.description, "The server does not answer.")
 
     def test_defect(self) -> None:
         """What the work did not expect is a sentence as well."""

@@ -1,14 +1,15 @@
 """The command line: what may be said, and what is done then."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from dockerbroker.command import adopting, moving, worlds
 from dockerbroker.command import operations as doing
-from dockerbroker.command import worlds
-from dockerbroker.command.deployment import Deployment, Run, Work
+from dockerbroker.command.deployment import Deployment, Opener, Side, Work
 from dockerbroker.config.images import load_images
 from dockerbroker.errors import BrokerError
 from dockerbroker.invariants import read_history
@@ -46,8 +47,8 @@ def _or_refuse(make: Callable[[], _Made]) -> _Made:
 
 
 def _do(context: click.Context, config: Path, work: Work) -> None:
-    run: Run = context.obj
-    context.exit(_or_refuse(lambda: run(config, work)))
+    opener: Opener = context.obj
+    context.exit(_or_refuse(lambda: opener.run(config, work)))
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -105,6 +106,51 @@ def reap(context: click.Context, config: Path, *, dry_run: bool, force: bool) ->
         return await worlds.reap(deployment, forced=force)
 
     _do(context, config, work)
+
+
+def _cluster(_context: click.Context, _parameter: click.Parameter, text: str | None) -> str | None:
+    if text is not None and not re.fullmatch("[0-9a-f]{32}", text):
+        raise click.BadParameter("must have 32 hexadecimal digits.")
+    return text
+
+
+@command.command()
+@configured
+@click.option("--dry-run", is_flag=True, help="Change nothing; show what would be adopted.")
+@click.option(
+    "--cluster",
+    metavar="ID",
+    callback=_cluster,
+    help="Give the database, which must be new, this identity first: what the containers bear as the label "
+    "dockerbroker.cluster.",
+)
+@click.pass_context
+def adopt(context: click.Context, config: Path, *, dry_run: bool, cluster: str | None) -> None:
+    """Make records again of containers whose records were lost with a database.
+
+    After a restore the containers that were made since the backup get records, and those that were replaced
+    by updates since get the right ones. The exit status is 1 when an instance stays without its record.
+    """
+    _do(context, config, lambda it: adopting.adopt(it, cluster_id=cluster, dry_run=dry_run))
+
+
+@command.command("migrate-state")
+@click.argument("source", metavar="FROM", type=click.Path(path_type=Path))
+@click.argument("target", metavar="TO", type=click.Path(path_type=Path))
+@click.option("--force", is_flag=True, help="No broker runs, although leases have not lapsed.")
+@click.pass_context
+def migrate_state(context: click.Context, source: Path, target: Path, *, force: bool) -> None:
+    """Move all records to an empty database of any kind, and compare each of them there.
+
+    FROM and TO are configuration files of the broker; only what they say of the database counts. Stop all
+    brokers before. Afterwards no broker can use the former database any more.
+    """
+
+    async def work(one: Side, other: Side) -> int:
+        return await moving.Move(source=one, target=other, forced=force).run()
+
+    opener: Opener = context.obj
+    context.exit(_or_refuse(lambda: opener.move(source, target, work)))
 
 
 @command.group()

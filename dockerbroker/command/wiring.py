@@ -3,36 +3,50 @@
 import os
 import secrets
 import sys
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+from attrs import evolve
 from twisted.internet.defer import Deferred
 from twisted.internet.task import react
 
-from dockerbroker.command.deployment import Deployment, Work
-from dockerbroker.config import load_broker
+from dockerbroker.command.deployment import Deployment, MoveWork, Side, Work
+from dockerbroker.config import SqliteConfiguration, load_broker
+from dockerbroker.config.persister import PersisterConfiguration
 from dockerbroker.engines.docker import DockerEngines
 from dockerbroker.errors import BrokerError, InvalidConfiguration
 from dockerbroker.lifetime import use_monotonic_clock
-from dockerbroker.persisters.opening import check, open_persister
-from dockerbroker.persisters.sqlite import sqlite_url
+from dockerbroker.persisters.opening import archive_of, check, open_persister
 from dockerbroker.threads import DaemonThreadPool
 
 _DATABASE_THREADS = 2
+#: How many seconds a statement may take that reads or writes many records.
+_LONG: Final = 60.0
+_LONGEST_NAME: Final = 255
+_TITLES: Final = {"mysql": "MySQL", "postgresql": "PostgreSQL", "redis": "Redis"}
 
 
-def run(path: Path, work: Work) -> int:
-    """Do the work on the deployment of the configuration file; returns the exit status.
+class Program:
+    """Opens what configuration files describe, and works in the reactor, which runs once in a process."""
 
-    The reactor runs once in a process. Raises a `BrokerError` with what stands in the way.
-    """
+    def run(self, path: Path, work: Work) -> int:
+        """Do the work on the deployment of the configuration file; see `Opener`."""
+        return _in_reactor(lambda reactor: _run(reactor, path, work))
+
+    def move(self, source: Path, target: Path, work: MoveWork) -> int:
+        """Do the work on the databases of two configuration files; see `Opener`."""
+        return _in_reactor(lambda reactor: _move(reactor, source, target, work))
+
+
+def _in_reactor(do: Callable[[Any], Coroutine[Any, Any, int]]) -> int:
     outcome: list[int | BrokerError] = []
 
     async def main(reactor: Any) -> None:
         use_monotonic_clock(reactor)
         try:
-            outcome.append(await _run(reactor, path, work))
+            outcome.append(await do(reactor))
         except BrokerError as error:
             outcome.append(error)
 
@@ -48,24 +62,75 @@ def run(path: Path, work: Work) -> int:
 
 async def _run(reactor: Any, path: Path, work: Work) -> int:
     configuration = load_broker(path, os.environ)
-    file = configuration.persister.database
-    if not file.exists():
-        raise InvalidConfiguration(f"persister.database: {file} does not exist; the broker makes it.")
-    url = sqlite_url(file)
-    check(url)
+    _require_database(configuration.persister)
     database_threads = DaemonThreadPool("database", _DATABASE_THREADS)
     docker_threads = DaemonThreadPool("docker", 1, leaves_busy=True)
     database_threads.start()
     docker_threads.start()
     engines = DockerEngines(reactor, docker_threads, per_host=configuration.per_host)
-    name = f"command-{os.getpid()}-{secrets.token_hex(16)}"
     try:
-        persister = await open_persister(reactor, url, database_threads, broker=name)
+        persister = await open_persister(
+            reactor, configuration.persister, database_threads, broker=_own_name()
+        )
         try:
-            return await work(Deployment(persister=persister, engines=engines, clock=reactor))
+            deployment = Deployment(
+                persister=persister, archive=archive_of(persister), engines=engines, clock=reactor
+            )
+            return await work(deployment)
         finally:
             await persister.close()
     finally:
         await engines.close()
         docker_threads.stop()
         database_threads.stop()
+
+
+async def _move(reactor: Any, source: Path, target: Path, work: MoveWork) -> int:
+    one, other = (load_broker(path, os.environ).persister for path in (source, target))
+    _require_database(one, closed=True)
+    check(other, closed=True)
+    threads = DaemonThreadPool("database", _DATABASE_THREADS)
+    threads.start()
+    try:
+        async with _side(reactor, one, threads) as first, _side(reactor, other, threads) as second:
+            return await work(first, second)
+    finally:
+        threads.stop()
+
+
+@asynccontextmanager
+async def _side(
+    reactor: Any, configuration: PersisterConfiguration, threads: DaemonThreadPool
+) -> AsyncIterator[Side]:
+    name = _name(configuration)
+    if not isinstance(configuration, SqliteConfiguration):
+        configuration = evolve(configuration, answer_within=_LONG)
+    persister = await open_persister(reactor, configuration, threads, broker=_own_name(), closed=True)
+    try:
+        yield Side(name=name, archive=archive_of(persister))
+    finally:
+        await persister.close()
+
+
+def _own_name() -> str:
+    return f"command-{os.getpid()}-{secrets.token_hex(16)}"
+
+
+def _name(configuration: PersisterConfiguration) -> str:
+    """Return what people call a database."""
+    if isinstance(configuration, SqliteConfiguration):
+        text = f"the SQLite database {configuration.database}"
+    else:
+        where = f"{configuration.host}:{configuration.port}"
+        text = f"the {_TITLES[configuration.driver]} database {configuration.database} at {where}"
+        if configuration.driver == "redis":
+            text += f" under {configuration.prefix}"
+    return text[:_LONGEST_NAME]
+
+
+def _require_database(configuration: PersisterConfiguration, *, closed: bool = False) -> None:
+    """See that the database can be used; a file that does not exist is not made."""
+    if isinstance(configuration, SqliteConfiguration) and not configuration.database.exists():
+        missing = configuration.database
+        raise InvalidConfiguration(f"persister.database: {missing} does not exist; the broker makes it.")
+    check(configuration, closed=closed)

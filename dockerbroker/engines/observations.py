@@ -62,7 +62,6 @@ def _health_check(config: Mapping[str, Any]) -> HealthCheck | None:
 def container(inspected: Mapping[str, Any]) -> Container:
     """Read an answer of `GET /containers/{id}/json`."""
     state = inspected["State"]
-    bindings = inspected["NetworkSettings"].get("Ports") or {}
     return Container(
         id=inspected["Id"],
         name=inspected["Name"].removeprefix("/"),
@@ -70,11 +69,18 @@ def container(inspected: Mapping[str, Any]) -> Container:
         running=bool(state["Running"]) and not state.get("Restarting", False),
         exit_code=int(state["ExitCode"]),
         labels=dict(inspected["Config"].get("Labels") or {}),
-        ports={port: int(bound[0]["HostPort"]) for port, bound in bindings.items() if bound},
+        ports=_bound(inspected["NetworkSettings"].get("Ports")),
         created_at=_seconds(inspected.get("Created")),
         volumes=_volumes(inspected),
         paused=bool(state.get("Paused", False)),
+        configured=_bound((inspected.get("HostConfig") or {}).get("PortBindings")),
     )
+
+
+def _bound(bindings: Mapping[str, Any] | None) -> dict[str, int]:
+    # A port that Docker chooses at each start is empty where it is configured.
+    found = {port: bound[0]["HostPort"] for port, bound in (bindings or {}).items() if bound}
+    return {port: int(number) for port, number in found.items() if number}
 
 
 def listed(item: Mapping[str, Any]) -> Container:

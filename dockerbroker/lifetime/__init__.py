@@ -1,7 +1,9 @@
 """How a program lives: what it refuses to start with, in which order its parts start, and how they end."""
 
-from dockerbroker.lifetime.addresses import check_address, unusable_address
+from dockerbroker.lifetime.addresses import check_address
 from dockerbroker.lifetime.children import in_child
+from dockerbroker.lifetime.listening import listen
+from dockerbroker.lifetime.opening import Opening
 from dockerbroker.lifetime.pools import names_stage, pool_stage
 from dockerbroker.lifetime.program import (
     ProgramOptions,
@@ -13,14 +15,15 @@ from dockerbroker.lifetime.stages import Lifetime, Stage
 
 __all__ = [
     "Lifetime",
+    "Opening",
     "ProgramOptions",
     "Stage",
     "check_address",
     "end_with_failure",
     "in_child",
+    "listen",
     "make_or_refuse",
     "names_stage",
     "pool_stage",
-    "unusable_address",
     "use_monotonic_clock",
 ]

@@ -4,14 +4,15 @@ import multiprocessing
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 
-from dockerbroker.errors import BrokerError, InvalidConfiguration
+from dockerbroker.errors import BrokerError, InvalidConfiguration, Unavailable
 
 
 def in_child(work: Callable[[], None]) -> None:
     """Do the work in a forked process, and return when it is done.
 
     What the work loads and opens goes with that process: memory, connections, threads. To be called before
-    this process has threads of its own. A `BrokerError` of the work is raised here as `InvalidConfiguration`.
+    this process has threads of its own. `Unavailable` is raised here as well, and whatever else the work
+    raises as `InvalidConfiguration`.
     """
     context = multiprocessing.get_context("fork")
     receiver, sender = context.Pipe(duplex=False)
@@ -19,21 +20,24 @@ def in_child(work: Callable[[], None]) -> None:
     child.start()
     sender.close()
     try:
-        complaint = receiver.recv()
+        error: BrokerError | None = receiver.recv()
     except EOFError:
-        complaint = "The check before the start was killed; try again."
+        error = InvalidConfiguration("The check before the start was killed; try again.")
     child.join()
-    if complaint is not None:
-        raise InvalidConfiguration(complaint)
+    if error is not None:
+        raise error
 
 
 def _report(work: Callable[[], None], sender: Connection) -> None:
-    complaint = None
+    error: BrokerError | None = None
     try:
         work()
-    except BrokerError as error:
-        complaint = error.description
-    except Exception as error:  # noqa: BLE001  a traceback would be all that the operator sees
-        complaint = f"The check before the start failed unexpectedly: {type(error).__name__}: {error}"
-    sender.send(complaint)
+    except Unavailable as unavailable:
+        error = Unavailable(unavailable.description)
+    except BrokerError as refusal:
+        error = InvalidConfiguration(refusal.description)
+    except Exception as defect:  # noqa: BLE001  a traceback would be all that the operator sees
+        what = f"{type(defect).__name__}: {defect}"
+        error = InvalidConfiguration(f"The check before the start failed unexpectedly: {what}")
+    sender.send(error)
     sender.close()

@@ -80,6 +80,8 @@ class Container:
 
     `created_at` is in whole seconds since 1970 by the host's clock, 0 when unknown. `volumes` maps paths in
     the container to Docker's volumes, those without a name of ours included. What is paused runs as well.
+    `configured` are the ports that it publishes whenever it runs; only a look at the one container tells
+    them, so that they do not count when what was seen is compared.
     """
 
     id: str
@@ -92,6 +94,7 @@ class Container:
     created_at: float = 0.0
     volumes: Mapping[str, str] = field(factory=dict)
     paused: bool = False
+    configured: Mapping[str, int] = field(factory=dict, eq=False)
 
 
 @frozen(kw_only=True)
@@ -133,6 +136,11 @@ def volume_name(cluster_id: str, instance_id: str, key: str) -> str:
     instance's volume, since the name is derived from ids only.
     """
     return _name("v", cluster_id, instance_id, key)
+
+
+def is_volume_name(name: str, cluster_id: str) -> bool:
+    """Whether a volume of that deployment may bear the name."""
+    return re.fullmatch(rf"v-{re.escape(cluster_id[:6])}-[a-z2-7]{{26}}", name) is not None
 
 
 def _name(prefix: str, cluster_id: str, *parts: str) -> str:

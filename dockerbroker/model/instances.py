@@ -120,6 +120,14 @@ class ServiceInstance:
         return self.definition.container_name is None
 
     @property
+    def is_adopted(self) -> bool:
+        """Whether its record was made again from what Docker knows; for whom it was made nobody knows.
+
+        No platform leaves both of them empty.
+        """
+        return not self.organization_guid and not self.space_guid
+
+    @property
     def plan(self) -> Plan:
         """The plan as it was when the instance was made or last updated."""
         return self.definition.plan

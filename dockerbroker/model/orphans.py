@@ -4,7 +4,6 @@ Removing cannot be undone, so everything in here asks why not. The reasons stand
 docs/decisions/0011-the-reaper.md.
 """
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from enum import Enum
@@ -12,7 +11,7 @@ from typing import Final
 
 from attrs import frozen
 
-from dockerbroker.model.containers import container_name
+from dockerbroker.model.containers import container_name, is_volume_name
 from dockerbroker.model.hosts import DockerHost
 from dockerbroker.model.instances import Operation, OperationKind, Phase, ServiceInstance
 from dockerbroker.model.world import PASSES, HostSight, Place, Sight, World, is_settled, place_of
@@ -126,11 +125,12 @@ def orphans(sight: HostSight, claims: Claims, cluster_id: str) -> list[Orphan]:
         for one in sight.containers.values()
         if one.id not in claims.containers and bears_its_name(one, cluster_id) and _is_free(one, claims)
     ]
-    pattern = re.compile(rf"v-{re.escape(cluster_id[:6])}-[a-z2-7]{{26}}\Z")
     return found + [
         Orphan(kind=Kind.VOLUME, id=one.name, host=sight.host, instance_id=one.instance_id, users=one.users)
         for one in sight.volumes
-        if one.instance_id and one.instance_id not in claims.instances and pattern.match(one.name)
+        if one.instance_id
+        and one.instance_id not in claims.instances
+        and is_volume_name(one.name, cluster_id)
     ]
 
 
@@ -237,12 +237,12 @@ def verdict(orphan: Orphan, evidence: Evidence, claims: Claims) -> Verdict:
         return Verdict.CHANGED
     if orphan.kind is Kind.CONTAINER and not evidence.is_known:
         return Verdict.UNKNOWN
-    if instance is None and not _tells_the_end(evidence.last):
+    if instance is None and not tells_the_end(evidence.last):
         return Verdict.UNTOLD
     return Verdict.REMOVE
 
 
-def _tells_the_end(last: Operation | None) -> bool:
+def tells_the_end(last: Operation | None) -> bool:
     """Whether this is the operation by which an instance ended."""
     if last is None:
         return False

@@ -26,11 +26,19 @@ class ProvisionRequest:
     accepts_incomplete: bool = False
 
     def describes(self, instance: ServiceInstance) -> bool:
-        """Whether the instance has the attributes asked for; the context may change and does not count."""
+        """Whether the instance has the attributes asked for; the context may change and does not count.
+
+        Nor does what nobody knows of an instance that was adopted.
+        """
         return (
             self.service_id == instance.definition.service_id
             and self.plan_id == instance.definition.plan.id
-            and self.organization_guid == instance.organization_guid
+            and (instance.is_adopted or self._was_asked_for(instance))
+        )
+
+    def _was_asked_for(self, instance: ServiceInstance) -> bool:
+        return (
+            self.organization_guid == instance.organization_guid
             and self.space_guid == instance.space_guid
             and same(self.parameters.reveal(), instance.parameters.reveal())
         )

@@ -83,7 +83,7 @@ def host_sight(host: DockerHost, containers: Iterable[Container], volumes: Itera
     users: dict[str, set[str]] = {}
     sights = {}
     for container in containers:
-        sights[container.id] = _sight(container)
+        sights[container.id] = sight_of(container)
         for name in container.volumes.values():
             users.setdefault(name, set()).add(container.id)
     remembered = tuple(
@@ -97,7 +97,8 @@ def host_sight(host: DockerHost, containers: Iterable[Container], volumes: Itera
     return HostSight(host=host, containers=sights, volumes=remembered)
 
 
-def _sight(container: Container) -> Sight:
+def sight_of(container: Container) -> Sight:
+    """Return what a pass remembers of a container."""
     generation = container.labels.get(LABEL_GENERATION, "")
     return Sight(
         id=container.id,

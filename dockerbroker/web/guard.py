@@ -7,6 +7,7 @@ from weakref import WeakSet
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress, IReactorTime, ITCPTransport
 from twisted.internet.protocol import Protocol
+from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 from twisted.web.http import RESPONSES
 from twisted.web.http import Request as HTTPRequest
@@ -23,6 +24,9 @@ LARGEST_BODY = 1024 * 1024
 #: How much of a body that was refused is read and dropped, in bytes, so that the client sees the answer
 #: instead of a reset connection.
 LARGEST_DISCARD = 64 * 1024 * 1024
+#: For how long a site that is drained waits for requests on the connections that it has, in seconds. One on
+#: which none comes is closed then; whoever uses it more often is told by its last answer that it ends.
+LAST_REQUESTS = 1.0
 
 
 def _transport(request: Request) -> ITCPTransport:
@@ -97,6 +101,7 @@ class GuardedSite(Site):
         super().__init__(resource, parsePOSTFormSubmission=False, reactor=reactor)
         self._in_flight: set[GuardedRequest] = set()
         self._drained: Deferred[None] | None = None
+        self._takes_last_requests = False
         self._connections: WeakSet[Protocol] = WeakSet()
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
@@ -120,16 +125,28 @@ class GuardedSite(Site):
         self._in_flight.add(request)
         request.notifyFinish().addBoth(self._ended, request)
         if self._drained is not None:
-            request.channel.persistent = False
-            request.setHeader(b"connection", b"close")
+            _end_connection(request)
 
     def drain(self) -> Deferred[None]:
-        """Return a Deferred that fires when no request is in flight any more, and every connection closes."""
+        """Return a Deferred that fires when every request is answered and every connection closes.
+
+        Each connection ends with its next answer, for which the client has a last moment.
+        """
         self._drained = Deferred()
         for request in self._in_flight:
-            request.channel.persistent = False
+            _end_connection(request)
+        if self._connections:
+            Deferred.fromCoroutine(self._take_last_requests())
         self._finish()
         return self._drained
+
+    async def _take_last_requests(self) -> None:
+        self._takes_last_requests = True
+        await deferLater(self.reactor, LAST_REQUESTS)
+        # What has arrived by now is read first, where the machine is slow.
+        await deferLater(self.reactor, 0)
+        self._takes_last_requests = False
+        self._finish()
 
     def _ended(self, result: Failure | None, request: GuardedRequest) -> None:
         del result
@@ -137,10 +154,17 @@ class GuardedSite(Site):
         self._finish()
 
     def _finish(self) -> None:
-        if self._drained is None or self._drained.called or self._in_flight:
+        if self._drained is None or self._drained.called or self._in_flight or self._takes_last_requests:
             return
         for connection in list(self._connections):
             # An idle one that is kept would take requests that nobody answers any more.
             if connection.transport is not None:
                 connection.transport.loseConnection()
         self._drained.callback(None)
+
+
+def _end_connection(request: GuardedRequest) -> None:
+    """Let the connection end with the answer to the request, and tell the client so."""
+    request.channel.persistent = False
+    if not request.startedWriting:
+        request.setHeader(b"connection", b"close")

@@ -4,25 +4,28 @@ import re
 import unicodedata
 from collections.abc import Callable
 
-from attrs import define, frozen
+from attrs import define, evolve, frozen
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.web.resource import IResource, Resource
 from twisted.web.server import Request
 
 from dockerbroker.broker.administration import Administration
 from dockerbroker.broker.service import ServiceBroker
-from dockerbroker.errors import BrokerError, InvalidRequest
+from dockerbroker.errors import BrokerError, InvalidRequest, Unavailable
 from dockerbroker.persisters.interfaces import IPersister
 from dockerbroker.web.administration import Administrators
 from dockerbroker.web.agents import Agents
 from dockerbroker.web.answers import answer_error
 from dockerbroker.web.auth import Credentials, check_version
 from dockerbroker.web.guard import GuardedSite
+from dockerbroker.web.health import READY, UP, Ask, Health
 from dockerbroker.web.identity import ORIGINATING_IDENTITY, REQUEST_IDENTITY, originating_identity
 from dockerbroker.web.osb_requests import check_identifier
 from dockerbroker.web.page import CatalogPage
 from dockerbroker.web.platform import Platform
 
+_PROBES = ([UP], [READY])
 _BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _LABEL = rb"[A-Za-z0-9_-]{1,63}"
 _HOST = re.compile(rb"(?:(?=.{0,255}\Z)(?:%b\.)*%b\.?|\[[0-9A-Fa-f:.]+\]|)(?::\d{0,5})?\Z" % (_LABEL, _LABEL))
@@ -42,31 +45,57 @@ def _no_shortcut(request: Request) -> None:
 
 @frozen
 class Gate:
-    """One API: its routes, the credentials that open it, and whether it is versioned.
+    """One API: its routes, the credentials that open it, if it needs any, and whether it is versioned.
 
     `shortcut` returns the body of a 200 for requests that need no route, None for all others.
     """
 
     routes: IResource
-    credentials: Credentials
+    credentials: Credentials | None
     is_versioned: bool = False
     shortcut: Callable[[Request], bytes | None] = _no_shortcut
 
     def check(self, request: Request) -> None:
         """Raise what is wrong with the request: first its credentials, then its version."""
         headers = request.requestHeaders
-        self.credentials.authenticate(headers.getRawHeaders(b"authorization", []))
+        if self.credentials is not None:
+            self.credentials.authenticate(headers.getRawHeaders(b"authorization", []))
         if self.is_versioned:
             check_version(headers.getRawHeaders(b"x-broker-api-version", []))
+
+
+@frozen(kw_only=True)
+class Gates:
+    """The gates of the three APIs."""
+
+    platform: Gate
+    agents: Gate
+    administrators: Gate
+
+    @classmethod
+    def closed(cls, credentials: Credentials) -> "Gates":
+        """Return gates behind which nobody answers yet."""
+        gate = Gate(_Closed(), credentials)
+        return cls(platform=evolve(gate, is_versioned=True), agents=gate, administrators=gate)
+
+
+class _Closed(Resource):
+    """Stands where the routes will be when the database is open."""
+
+    isLeaf = True
+
+    def render(self, request: Request) -> bytes:
+        """Refuse the request."""
+        error = Unavailable("The broker's database does not answer yet; try again later.")
+        return _without_body(request, answer_error(request, error))
 
 
 @define(eq=False)
 class Root(Resource):
     """Sends each request through the gate of its API."""
 
-    platform: Gate
-    agents: Gate
-    administrators: Gate
+    gates: Gates
+    health: Gate
 
     isLeaf = True
 
@@ -97,8 +126,10 @@ class Root(Resource):
 
     def _gate(self, segments: list[bytes]) -> Gate:
         if segments[0] == b"v2":
-            return self.platform
-        return self.agents if segments == [b"ping"] else self.administrators
+            return self.gates.platform
+        if segments in _PROBES:
+            return self.health
+        return self.gates.agents if segments == [b"ping"] else self.gates.administrators
 
 
 def _check_path(segments: list[bytes]) -> None:
@@ -140,19 +171,49 @@ def _check_headers(request: Request) -> None:
     originating_identity(headers.getRawHeaders(ORIGINATING_IDENTITY, []))
 
 
-def make_site(
-    reactor: IReactorTime,
-    broker: ServiceBroker,
-    administration: Administration,
-    persister: IPersister,
-    credentials: Credentials,
-) -> GuardedSite:
-    """Return the site of all three APIs."""
+@frozen(kw_only=True)
+class Apis:
+    """What answers requests while the database is open; `ask` asks the database something."""
+
+    platform: Platform
+    agents: Agents
+    administrators: Administrators
+    ask: Ask
+
+
+def make_apis(
+    reactor: IReactorTime, broker: ServiceBroker, administration: Administration, persister: IPersister
+) -> Apis:
+    """Return the three APIs of a broker."""
     page = CatalogPage(broker, reactor)
-    platform = Platform(broker, page)
-    root = Root(
-        platform=Gate(platform.resource(), credentials, is_versioned=True, shortcut=platform.shortcut),
-        agents=Gate(Agents(persister).resource(), credentials),
-        administrators=Gate(Administrators(administration, page).resource(), credentials),
+    return Apis(
+        platform=Platform(broker, page),
+        agents=Agents(persister),
+        administrators=Administrators(administration, page),
+        ask=persister.cluster_id,
     )
-    return GuardedSite(root, reactor)
+
+
+class BrokerSite(GuardedSite):
+    """The site of the three APIs, which answer with 503 until it is opened, and of the broker's health."""
+
+    def __init__(self, reactor: IReactorTime, credentials: Credentials) -> None:
+        self._credentials = credentials
+        self._health = Health(reactor)
+        self._root = Root(Gates.closed(credentials), Gate(self._health, credentials=None))
+        super().__init__(self._root, reactor)
+
+    def open(self, apis: Apis) -> None:
+        """Let requests in."""
+        platform, credentials = apis.platform, self._credentials
+        self._root.gates = Gates(
+            platform=Gate(platform.resource(), credentials, is_versioned=True, shortcut=platform.shortcut),
+            agents=Gate(apis.agents.resource(), credentials),
+            administrators=Gate(apis.administrators.resource(), credentials),
+        )
+        self._health.ask = apis.ask
+
+    def drain(self) -> Deferred[None]:
+        """Be not ready any more, and drain."""
+        self._health.is_ending = True
+        return super().drain()

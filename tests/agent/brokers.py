@@ -19,7 +19,7 @@ from dockerbroker.model.hosts import DockerHost, HostKey
 from dockerbroker.model.secrets import Secret
 from dockerbroker.web.agents import Agents
 from dockerbroker.web.auth import Credentials
-from dockerbroker.web.site import Gate, Root
+from dockerbroker.web.site import Gate, Gates, Root
 from tests.memory_persister import MemoryPersister
 
 PASSWORD = "correct horse"
@@ -37,7 +37,7 @@ HOST = DockerHost(
 def broker_resource(persister: MemoryPersister) -> IResource:
     """The real resource that agents ping."""
     gate = Gate(Agents(persister).resource(), Credentials(user="admin", password=Secret(PASSWORD)))
-    return Root(platform=gate, agents=gate, administrators=gate)
+    return Root(Gates(platform=gate, agents=gate, administrators=gate), health=gate)
 
 
 @define(eq=False)

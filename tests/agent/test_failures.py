@@ -38,7 +38,7 @@ class FailureTests(PingingCase):
 
     def test_unavailable_persister(self) -> None:
         """A broker whose database does not answer is told with its own description."""
-        self.persister.fail_next("record_ping", Unavailable("The database does not answer."))
+        self.persister.fail_next("record_pings", Unavailable("The database does not answer."))
         self.pinger(Answering(self.clock, broker_resource(self.persister)).post).start()
         (line,) = self.lines()
         self.assertIn("The database does not answer.", line)

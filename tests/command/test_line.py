@@ -5,14 +5,30 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from attrs import frozen
 from click.testing import CliRunner
 
-from dockerbroker.command.deployment import Work
+from dockerbroker.command.deployment import MoveWork, Work
 from dockerbroker.command.line import command
 from dockerbroker.errors import InvalidConfiguration, Unavailable
 from tests.command.case import LineCase
 from tests.configurations import broker_document, written
 from tests.stack import bind_body, binding_path
+
+
+@frozen
+class Refusing:
+    """What opens nothing."""
+
+    error: Exception
+
+    def run(self, _path: Path, _work: Work) -> int:
+        """Say what stands in the way."""
+        raise self.error
+
+    def move(self, _source: Path, _target: Path, _work: MoveWork) -> int:
+        """Say what stands in the way."""
+        raise self.error
 
 
 class UsageTests(LineCase):
@@ -29,13 +45,20 @@ class UsageTests(LineCase):
             ("check-world", "-c", "broker.config", "--settle", "-1"),
             ("operations", "show", "-c", "broker.config"),
             ("catalog", "lint"),
+            ("adopt",),
+            ("adopt", "-c", "broker.config", "--cluster", "x"),
+            ("adopt", "-c", "broker.config", "--cluster", "F" * 32),
+            ("migrate-state",),
+            ("migrate-state", "one.config"),
+            ("migrate-state", "one.config", "other.config", "third.config"),
         ):
             self.assert_said(self.said(*words), 2, "Usage:")
         self.assertEqual(self.asked, [])
 
     def test_help(self) -> None:
         """Every command has a help."""
-        for words in ((), ("check-world",), ("reap",), ("operations", "list"), ("catalog", "lint")):
+        commands = (("operations", "list"), ("catalog", "lint"), ("adopt",), ("migrate-state",))
+        for words in ((), ("check-world",), ("reap",), *commands):
             result = self.said(*words, "--help")
             self.assertEqual((result.exit_code, result.stdout[:6]), (0, "Usage:"))
 
@@ -47,11 +70,9 @@ class UsageTests(LineCase):
     def test_refusals(self) -> None:
         """What stands in the way is one sentence on standard error, and 1."""
         for error in (InvalidConfiguration("a.config: port:\nno"), Unavailable("The database is away.")):
-
-            def refuse(_config: Path, _work: Work, error: Exception = error) -> int:
-                raise error
-
-            result = CliRunner().invoke(command, ["reap", "-c", "x"], obj=refuse)
+            result = CliRunner().invoke(command, ["reap", "-c", "x"], obj=Refusing(error))
+            self.assertTrue(self.one_line(result, 1).startswith("dockerbroker: "))
+            result = CliRunner().invoke(command, ["migrate-state", "x", "y"], obj=Refusing(error))
             self.assertTrue(self.one_line(result, 1).startswith("dockerbroker: "))
 
 

@@ -8,8 +8,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from dockerbroker.persisters.opening import check
-from dockerbroker.persisters.sqlite import sqlite_url
+from dockerbroker.persisters.sqlite_opening import check_file
 from tests.configurations import broker_document, written
 from tests.polling import PATIENCE
 from tests.programs import environment
@@ -40,11 +39,11 @@ class ProgramTests(SynchronousTestCase):
 
     def test_well(self) -> None:
         """On an empty database all is well."""
-        check(sqlite_url(self.folder / "broker.db"))
+        check_file(self.folder / "broker.db")
         done = self.run_command("check-world", "-c", str(self.config))
         self.assertEqual((done.returncode, done.stdout), (0, ""), done)
         self.assertEqual(done.stderr, "All is well: 0 service instances, 0 containers.\n")
-        for words in (("reap",), ("operations", "list"), ("reap", "--dry-run")):
+        for words in (("reap",), ("operations", "list"), ("reap", "--dry-run"), ("adopt",)):
             self.assertEqual(self.run_command(*words, "-c", str(self.config)).returncode, 0, words)
 
     def test_no_database(self) -> None:
@@ -57,9 +56,36 @@ class ProgramTests(SynchronousTestCase):
 
     def test_no_operation(self) -> None:
         """What is said about a database that was opened is one sentence as well."""
-        check(sqlite_url(self.folder / "broker.db"))
+        check_file(self.folder / "broker.db")
         done = self.run_command("operations", "cancel", "o-1", "-c", str(self.config))
         self.assertEqual((done.returncode, done.stdout, done.stderr.count("\n")), (1, "", 1), done)
+
+    def test_migrate(self) -> None:
+        """The database of one file is moved to that of another, which is made; afterwards it is refused."""
+        check_file(self.folder / "broker.db")
+        document = broker_document()
+        document["persister"]["database"] = "other.db"
+        other = written(self.folder, document, name="other.config")
+        done = self.run_command("migrate-state", str(self.config), str(other))
+        self.assertEqual(done.returncode, 0, done)
+        self.assertEqual(done.stdout.splitlines()[0], "images\t0")
+        self.assertIn("other.db: name it", done.stderr)
+        self.assertEqual(self.run_command("check-world", "-c", str(other)).returncode, 0)
+        for words in (("check-world", "-c"), ("migrate-state", str(other))):
+            done = self.run_command(*words, str(self.config))
+            self.assertEqual((done.returncode, done.stderr.count("\n")), (1, 1), done)
+        refused = self.run_command("check-world", "-c", str(self.config))
+        self.assertIn("broker.db was moved to the SQLite database", refused.stderr)
+
+    def test_migrate_nothing(self) -> None:
+        """A source that does not exist is not made, nor is the target."""
+        document = broker_document()
+        document["persister"]["database"] = "other.db"
+        other = written(self.folder, document, name="other.config")
+        done = self.run_command("migrate-state", str(self.config), str(other))
+        self.assertEqual((done.returncode, done.stderr.count("\n")), (1, 1), done)
+        self.assertIn("does not exist", done.stderr)
+        self.assertEqual(sorted(path.suffix for path in self.folder.iterdir()), [".config", ".config"])
 
     def test_usage(self) -> None:
         """What is not understood ends with 2."""

@@ -15,7 +15,7 @@ from twisted.internet.task import Clock, deferLater
 
 from dockerbroker.crashpoints import without_place
 from dockerbroker.errors import BrokerError, EngineError, EngineUnreachable, OutcomeUnknown, Unavailable
-from tests.crash.databases import MemoryDatabase
+from tests.crash.databases import Databases
 from tests.crash.platform import Deed, Platform
 from tests.crash.scenarios import Act
 from tests.crash.world import World
@@ -129,11 +129,19 @@ class Experiment:
     act: Act
 
     @classmethod
-    def of(cls, operation: str, seam: str, *, asynchronous: bool) -> Experiment:
+    def of(
+        cls,
+        operation: str,
+        seam: str,
+        *,
+        asynchronous: bool,
+        databases: Databases,
+        database: str = "memory",
+    ) -> Experiment:
         """Return a world in which what comes before the operation is there."""
         clock = Clock()
         calls = Calls(clock, seam)
-        world = World(MemoryDatabase(clock.seconds), clock, also=calls)
+        world = World(databases.new(database, clock.seconds), clock, also=calls)
         platform = Platform(world)
         before, act = OPERATIONS[operation]
         for one in before:

@@ -138,14 +138,16 @@ class Campaign:
         first = self._death(undisturbed.reached[0], chance, None if self.double else self.point)
         if first is None:
             return
-        outcome = observed(evolve(trial, deaths=(first,)), self._databases)
-        if self.double and not outcome.complaints:
+        deaths: tuple[Death, ...] = (first,)
+        if self.double:
+            # Where the second one comes to is the same on every database.
+            outcome = observed(evolve(trial, deaths=deaths, database="memory"), self._databases)
             following = outcome.reached[1] if len(outcome.reached) > 1 else Counter[str]()
             second = self._death(following, chance, self.point)
             if second is None:
                 return
-            outcome = observed(evolve(trial, deaths=(first, second)), self._databases)
-        self.tally.add(outcome)
+            deaths += (second,)
+        self.tally.add(observed(evolve(trial, deaths=deaths), self._databases))
 
     def _death(self, reached: Counter[str], chance: Random, point: str | None) -> Death | None:
         candidates = [name for name in sorted(reached) if point in {None, name, without_place(name)}]

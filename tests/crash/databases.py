@@ -1,4 +1,4 @@
-"""Databases on which brokers of the campaign live and die: in memory, and a file of SQLite."""
+"""Databases on which brokers of the campaign live and die: in memory, a file of SQLite, and real servers."""
 
 from __future__ import annotations
 
@@ -14,13 +14,15 @@ from attrs import define, field
 from sqlalchemy import Engine
 from twisted.internet.defer import execute
 
-from dockerbroker.persisters.opening import check
 from dockerbroker.persisters.sql import SqlPersister
-from dockerbroker.persisters.sqlite import SqliteDatabase, sqlite_engine, sqlite_url
+from dockerbroker.persisters.sqlite import SqliteDatabase, sqlite_engine
+from dockerbroker.persisters.sqlite_opening import check_file
 from tests.memory_persister import MemoryPersister, Tables
+from tests.persisters.emptied import emptied
+from tests.servers import DRIVERS
 
 #: What the campaign runs on.
-DATABASES: Final = ("memory", "sqlite")
+DATABASES: Final = ("memory", "sqlite", *DRIVERS)
 _FAST: Final = Path("/dev/shm")
 
 
@@ -57,7 +59,11 @@ class FileDatabase:
 
 @define(eq=False)
 class Databases:
-    """Makes new databases; the one file is emptied for each, since a new one takes longer than a trial."""
+    """Makes new databases.
+
+    The one file, or the one database of a server, is emptied for each, since a new one takes longer than a
+    trial.
+    """
 
     _folder: Path | None = None
     _engine: Engine | None = None
@@ -66,13 +72,15 @@ class Databases:
         """Return an empty database of that kind, on that clock; the one before is not used any more."""
         if name == "memory":
             return MemoryDatabase(seconds)
-        return FileDatabase(seconds, self._empty_file())
+        if name == "sqlite":
+            return FileDatabase(seconds, self._empty_file())
+        return emptied(name, seconds)
 
     def _empty_file(self) -> Engine:
         if self._folder is None:
             folder = _FAST if _FAST.is_dir() else None
             self._folder = Path(tempfile.mkdtemp(prefix="dockerbroker-crash-", dir=folder))
-            check(sqlite_url(self._folder / "empty.db"))
+            check_file(self._folder / "empty.db")
             self._engine = sqlite_engine(self._folder / "broker.db", connections=2)
         assert self._engine is not None
         with (

@@ -21,7 +21,7 @@ ELSEWHERE: Final = {
     "persister.seed_images": "the start of a program, on a database of its own",
     "persister.put_image": "one transaction of an operator",
     "persister.delete_image": "one transaction of an operator",
-    "persister.record_ping": "one transaction of an agent",
+    "persister.record_pings": "one transaction of an agent",
     "persister.instances": "only looked at by the reconciling of the whole world",
     "persister.operations": "only looked at by operators",
     "persister.last_operation": "only looked at by polls without an operation",

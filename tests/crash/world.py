@@ -117,7 +117,7 @@ class World:
         self.service = Service(self.clock)
         self.service.install(add_service(self.engine, SERVICE, volumes=("/data",)))
         self.reader = self.database.persister()
-        for coroutine in (self.reader.seed_images([SERVICE]), self.reader.record_ping(HOST)):
+        for coroutine in (self.reader.seed_images([SERVICE]), self.reader.record_pings([HOST])):
             result(coroutine)
         self.begin()
 

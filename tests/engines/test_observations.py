@@ -92,6 +92,17 @@ class ContainerTests(SynchronousTestCase):
         """Published ports are told once, those that are only exposed not at all."""
         self.assertEqual(container(self.inspected()).ports, {"80/tcp": 20000})
 
+    def test_configured(self) -> None:
+        """The ports that a container publishes when it runs are told; one of Docker's choice is none of them."""
+        self.assertEqual(container(self.inspected()).configured, {})
+        bindings = {
+            "80/tcp": [{"HostIp": "", "HostPort": "20000"}],
+            "81/tcp": [{"HostIp": "", "HostPort": ""}],
+            "82/tcp": None,
+        }
+        inspected = {**self.inspected(), "HostConfig": {"PortBindings": bindings}}
+        self.assertEqual(container(inspected).configured, {"80/tcp": 20000})
+
     def test_restarting(self) -> None:
         """A container that Docker is about to restart does not run."""
         self.assertTrue(container(self.inspected()).running)

@@ -71,6 +71,18 @@ class ProgramCase(SynchronousTestCase):
         self.addCleanup(connection.close)
         return connection
 
+    def assert_refused(self, words: Sequence[str], *expected: str) -> None:
+        """Assert that the program does not start, neither in the foreground nor as a daemon, and says why."""
+        modes = (("-n", "--pidfile="), ("--pidfile=refused.pid", "--logfile=refused.log"))
+        for started in [self.programs.spawn(*mode, *words) for mode in modes]:
+            stdout, stderr = started.communicate(timeout=PATIENCE)
+            self.assertEqual((started.returncode, stdout), (1, ""), stderr)
+            (line,) = stderr.splitlines()
+            for part in (f"{words[0]}: ", *expected):
+                self.assertIn(part, line)
+        self.assertFalse((self.folder / "refused.pid").exists())
+        self.assertFalse((self.folder / "refused.log").exists())
+
     def wait_until_listening(self, port: int) -> None:
         """Wait until somebody listens at the port."""
         poll(lambda: is_listening(port), lambda: f"nobody listens: {self.programs.log('dockerbroker')}")
@@ -87,18 +99,6 @@ def is_listening(port: int) -> bool:
 
 class RefusalTests(ProgramCase):
     """What keeps a program from starting is one line on standard error and exit status 1."""
-
-    def assert_refused(self, words: Sequence[str], *expected: str) -> None:
-        """Assert that the program does not start, neither in the foreground nor as a daemon, and says why."""
-        modes = (("-n", "--pidfile="), ("--pidfile=refused.pid", "--logfile=refused.log"))
-        for started in [self.programs.spawn(*mode, *words) for mode in modes]:
-            stdout, stderr = started.communicate(timeout=PATIENCE)
-            self.assertEqual((started.returncode, stdout), (1, ""), stderr)
-            (line,) = stderr.splitlines()
-            for part in (f"{words[0]}: ", *expected):
-                self.assertIn(part, line)
-        self.assertFalse((self.folder / "refused.pid").exists())
-        self.assertFalse((self.folder / "refused.log").exists())
 
     def test_wrong_options(self) -> None:
         """A wrong option does not print the help to standard output, and its sentence names it."""

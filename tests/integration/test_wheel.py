@@ -1,4 +1,4 @@
-"""The wheel: what is in it, and that twistd finds both programs where it is installed."""
+"""The wheel: what is in it, and that both programs are found, and say what they lack, where it is installed."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.configurations import server_document, written
 from tests.programs import ROOT, environment
 
 #: How long building and installing may take, in seconds.
@@ -72,14 +73,19 @@ class WheelTests(SynchronousTestCase):
         return wheel
 
     def _check_contents(self, wheel: Path) -> None:
-        """Every module, the plugins, the migrations and the type marker are in it, and nothing else."""
+        """Every module, the plugins, migrations, scripts and the type marker are in it, and nothing else."""
         with zipfile.ZipFile(wheel) as opened:
             shipped = {name for name in opened.namelist() if ".dist-info/" not in name}
+            [metadata] = [name for name in opened.namelist() if name.endswith(".dist-info/METADATA")]
+            lines = opened.read(metadata).decode().splitlines()
+        extras = {line.split()[1] for line in lines if line.startswith("Provides-Extra: ")}
+        self.assertLessEqual({"mysql", "postgresql", "all"}, extras)
         modules = {str(path.relative_to(ROOT)) for path in (ROOT / "dockerbroker").rglob("*.py")}
         others = {
             "dockerbroker/py.typed",
             "dockerbroker/persisters/migrations/script.py.mako",
             "twisted/plugins/dockerbroker_plugins.py",
+            *(str(path.relative_to(ROOT)) for path in (ROOT / "dockerbroker").rglob("*.lua")),
         }
         self.assertEqual(shipped, modules | others)
 
@@ -97,3 +103,21 @@ class WheelTests(SynchronousTestCase):
             self.assertIn(f"    {program} ", listed)
             version = run(twistd, program, "--version", cwd=folder).split()
             self.assertEqual(version, [program, wheel.name.split("-")[1]])
+        for driver in ("mysql", "postgresql"):
+            self._check_lacking(twistd, driver, folder)
+
+    def _check_lacking(self, twistd: Path, driver: str, folder: Path) -> None:
+        """Without the extra of its database a broker says how to install it, and ends."""
+        file = written(folder, server_document(driver))
+        ended = subprocess.run(
+            [str(twistd), "--nodaemon", "--pidfile=", "dockerbroker", "--config", str(file)],
+            cwd=folder,
+            env=environment(()),
+            capture_output=True,
+            text=True,
+            timeout=BUILD_PATIENCE,
+            check=False,
+        )
+        said = ended.stderr.strip().splitlines()
+        self.assertEqual((ended.returncode, len(said)), (1, 1), said)
+        self.assertIn(f"run pip install 'dockerbroker[{driver}]'", said[0])

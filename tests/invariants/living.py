@@ -102,7 +102,7 @@ class Deployment:
         # Without ports, so that two containers of one instance could run.
         image = add_service(self.engines(HOST), SERVICE, volumes=("/data",), ports=())
         image.scripts.update({f"/{action}": self._script for action in ACTIONS})
-        for coroutine in (self.persister.seed_images([SERVICE]), self.persister.record_ping(HOST)):
+        for coroutine in (self.persister.seed_images([SERVICE]), self.persister.record_pings([HOST])):
             Deferred.fromCoroutine(coroutine)
         self._observer = self._observe
         globalLogPublisher.addObserver(self._observer)

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from dockerbroker.web.health import READY, UP
 from dockerbroker.web.osb import STATUS
 from dockerbroker.web.platform import Platform
 from tests.platform import schema
@@ -39,6 +40,14 @@ class DocumentTests(SynchronousTestCase):
             for method in _METHODS
             if method in item
         }
+        self.platform = {key: one for key, one in self.operations.items() if key[1].startswith("/v2/")}
+
+    def test_probes(self) -> None:
+        """Besides, it has what everybody may ask."""
+        probes = {("GET", f"/{name.decode()}") for name in (UP, READY)}
+        self.assertEqual(self.operations.keys() - self.platform.keys(), probes)
+        for probe in probes:
+            self.assertEqual(self.operations[probe]["security"], [])
 
     def test_routes(self) -> None:
         """Every route of the platform is in it, and no other."""
@@ -47,11 +56,11 @@ class DocumentTests(SynchronousTestCase):
             for rule in Platform.app.url_map.iter_rules()
             for method in (rule.methods or set()) - {"HEAD"}
         }
-        self.assertEqual(served, set(self.operations))
+        self.assertEqual(served, set(self.platform))
 
     def test_common_statuses(self) -> None:
         """What may be wrong with any request is told of every operation."""
-        for key, operation in self.operations.items():
+        for key, operation in self.platform.items():
             missing = {"400", "401", "412", "413", "500", "503"} - set(operation["responses"])
             self.assertEqual(missing, set(), key)
 

@@ -59,7 +59,7 @@ class PingTests(SynchronousTestCase):
 
     def test_acknowledged_when_stored(self) -> None:
         """A ping that could not be stored is not acknowledged."""
-        self.stack.persister.fail_next("record_ping", Unavailable("The database does not answer."))
+        self.stack.persister.fail_next("record_pings", Unavailable("The database does not answer."))
         self.assertEqual(self.stack.request("POST", "/ping", PING).status, 503)
 
     def test_alive_again(self) -> None:

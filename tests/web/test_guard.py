@@ -5,7 +5,7 @@ import json
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from dockerbroker.web.guard import LARGEST_BODY, LARGEST_DISCARD
+from dockerbroker.web.guard import LARGEST_BODY, LARGEST_DISCARD, LAST_REQUESTS
 from tests.stack import Stack, provision_body
 from tests.web.connection import Connection
 
@@ -125,8 +125,23 @@ class DrainTests(SynchronousTestCase):
         """A connection that a client keeps open without a request ends when the site is drained."""
         idle = Connection(self.stack)
         self.stack.site.drain()
+        self.stack.advance(LAST_REQUESTS)
         self.assertFalse(idle.transport.disconnecting)
         self.hang.release()
+        self.assertTrue(idle.transport.disconnecting)
+
+    def test_last_requests(self) -> None:
+        """A connection is not closed before its client had a moment for a last request."""
+        stack = Stack()
+        kept, idle = Connection(stack), Connection(stack)
+        drained: Deferred[None] = stack.site.drain()
+        stack.advance(LAST_REQUESTS * 0.9)
+        self.assertNoResult(drained)
+        self.assertFalse(kept.transport.disconnecting)
+        kept.head(request=b"GET /v2/catalog")
+        self.assertTrue(kept.received().startswith(b"HTTP/1.1 200 "))
+        stack.advance(LAST_REQUESTS)
+        self.successResultOf(drained)
         self.assertTrue(idle.transport.disconnecting)
 
     def test_requests_in_flight(self) -> None:
@@ -135,13 +150,16 @@ class DrainTests(SynchronousTestCase):
         self.assertNoResult(drained)
         self.hang.release()
         self.assertTrue(self.connection.received().startswith(b"HTTP/1.1 201 "))
+        self.assertIn(b"connection: close", self.connection.received().lower())
         self.assertTrue(self.connection.transport.disconnecting)
+        self.stack.advance(LAST_REQUESTS)
         self.successResultOf(drained)
 
     def test_client_that_goes_away(self) -> None:
         """A request whose client has gone is not waited for."""
         drained: Deferred[None] = self.stack.site.drain()
         self.connection.end()
+        self.stack.advance(LAST_REQUESTS)
         self.successResultOf(drained)
         self.hang.release()
 
@@ -153,6 +171,7 @@ class DrainTests(SynchronousTestCase):
         self.assertTrue(late.received().startswith(b"HTTP/1.1 200 "))
         self.assertIn(b"connection: close", late.received().lower())
         self.assertTrue(late.transport.disconnecting)
+        self.stack.advance(LAST_REQUESTS)
         self.assertNoResult(drained)
         self.hang.release()
         self.successResultOf(drained)

@@ -1,0 +1,165 @@
+"""Wires the broker's parts on an open database."""
+
+import os
+import random
+import secrets
+import socket
+import time
+from typing import TYPE_CHECKING, Any
+
+from attrs import frozen
+from twisted.logger import Logger
+
+from dockerbroker.broker.administration import Administration
+from dockerbroker.broker.beginning import Beginning
+from dockerbroker.broker.comparing import Comparer
+from dockerbroker.broker.executions import Executions
+from dockerbroker.broker.limits import Limits
+from dockerbroker.broker.placing import Placing
+from dockerbroker.broker.readiness import Readiness
+from dockerbroker.broker.reconcile import Reconciler
+from dockerbroker.broker.removals import Removals
+from dockerbroker.broker.seams import Seams, make_seams, placed
+from dockerbroker.broker.service import make_broker
+from dockerbroker.broker.steps import Steps
+from dockerbroker.broker.worker import Worker
+from dockerbroker.config import BrokerConfiguration
+from dockerbroker.crashpoints import Reach, armed
+from dockerbroker.engines.docker import DockerEngines
+from dockerbroker.engines.executors import HostExecutors
+from dockerbroker.engines.interfaces import Engines, Executors
+from dockerbroker.model.placement import dispatcher_named
+from dockerbroker.persisters.opening import open_persister
+from dockerbroker.threads import DaemonThreadPool
+from dockerbroker.web.site import Apis, make_apis
+
+if TYPE_CHECKING:
+    from dockerbroker.persisters.opening import Persister
+
+_random = random.SystemRandom()
+_log = Logger()
+
+
+@frozen(kw_only=True)
+class Parts:
+    """What the broker consists of while its database is open."""
+
+    persister: "Persister"
+    engines: DockerEngines
+    worker: Worker
+    reconciler: Reconciler
+    comparer: Comparer
+    administration: Administration
+    apis: Apis
+
+    async def close(self) -> None:
+        """Close the connections to the Docker hosts and to the database."""
+        await self.engines.close()
+        await self.persister.close()
+
+
+async def open_parts(
+    reactor: Any,
+    configuration: BrokerConfiguration,
+    database_threads: DaemonThreadPool,
+    docker_threads: DaemonThreadPool,
+) -> Parts:
+    """Open the database, seed it if it is new, and make what works on it; raises as `open_persister`."""
+    # Made here, since the program may have become a daemon, which is another process.
+    owner = f"{socket.gethostname()}-{os.getpid()}-{_new_id()}"
+    persister = await open_persister(reactor, configuration.persister, database_threads, broker=owner)
+    engines = DockerEngines(reactor, docker_threads, per_host=configuration.per_host)
+    parts = make_parts(reactor, configuration, persister, engines, owner)
+    try:
+        images = configuration.services.images
+        if await persister.seed_images(images):
+            _log.info("The catalog is new, with {count} images from the configuration", count=len(images))
+        await parts.administration.check_catalog()
+    except BaseException:
+        await parts.close()
+        raise
+    return parts
+
+
+def make_parts(
+    reactor: Any,
+    configuration: BrokerConfiguration,
+    persister: "Persister",
+    engines: DockerEngines,
+    owner: str,
+) -> Parts:
+    """Wire what works on an open database; `owner` is this broker's name, as the persister knows it."""
+    limits = Limits(
+        ready_within=configuration.ready_within,
+        execute_within=configuration.execute_within,
+        answer=configuration.answer_within,
+    )
+    reach = armed(os.environ)
+
+    def executors(engines: Engines) -> Executors:
+        return HostExecutors(reactor, engines, os.environ)
+
+    seams = make_seams(persister, engines, executors, reach)
+    worker = make_worker(reactor, limits, seams, reach, owner)
+    administration = Administration(seams.persister, configuration.services.catalog)
+    beginning = Beginning(seams.persister, worker, limits, reactor, _new_id, time.time)
+    broker = make_broker(seams.persister, make_placing(reactor, configuration, seams), beginning)
+    return Parts(
+        persister=persister,
+        engines=engines,
+        worker=worker,
+        reconciler=Reconciler(seams.persister, worker, reactor),
+        comparer=make_comparer(reactor, seams),
+        administration=administration,
+        apis=make_apis(reactor, broker, administration, seams.persister),
+    )
+
+
+def make_worker(reactor: Any, limits: Limits, seams: Seams, reach: Reach | None, owner: str) -> Worker:
+    """Wire what carries operations."""
+    steps = Steps(
+        persister=seams.persister,
+        engines=seams.engines,
+        executors=seams.executors,
+        executions=Executions(seams.persister, seams.engines, seams.executors, reactor),
+        readiness=Readiness(reactor),
+        removals=Removals(seams.persister, seams.engines, reactor),
+        limits=limits,
+        sample=_random.sample,
+        clock=reactor,
+    )
+    return Worker(
+        owner=owner,
+        persister=seams.persister,
+        steps=placed(steps, reach),
+        reactor=reactor,
+        wall=time.time,
+        jitter=lambda longest: _random.uniform(0, longest),
+    )
+
+
+def make_comparer(reactor: Any, seams: Seams) -> Comparer:
+    """Wire what compares rows with Docker."""
+    return Comparer(
+        persister=seams.persister,
+        engines=seams.engines,
+        clock=reactor,
+        wall=time.time,
+        spent=time.process_time,
+        jitter=lambda longest: _random.uniform(0, longest),
+    )
+
+
+def make_placing(reactor: Any, configuration: BrokerConfiguration, seams: Seams) -> Placing:
+    """Wire what finds hosts and ports."""
+    return Placing(
+        persister=seams.persister,
+        engines=seams.engines,
+        dispatcher=dispatcher_named(configuration.dispatcher, _random.sample),
+        sample=_random.sample,
+        clock=reactor,
+    )
+
+
+def _new_id() -> str:
+    return secrets.token_hex(16)

@@ -1,0 +1,146 @@
+"""Moves all records of a deployment to another database, and compares every one of them there."""
+
+from collections.abc import AsyncIterator
+from itertools import islice
+from typing import Final
+
+import click
+from attrs import define, field
+
+from dockerbroker.command.deployment import Side
+from dockerbroker.command.showing import show_table, tell
+from dockerbroker.errors import BrokerError, Conflict
+from dockerbroker.persisters.archive import Closed, IArchive, Kind, Row, Standing
+from dockerbroker.persisters.carrying import Shift, carried, differences
+
+#: How many records are read at first, at most, and how many bytes they should have.
+_FIRST: Final = 16
+_MOST: Final = 200
+_BYTES: Final = 1 << 20
+#: How many differences of one kind are told.
+_TOLD: Final = 10
+
+
+@define(eq=False, kw_only=True)
+class Move:
+    """Moves the records of the source to the target.
+
+    While that goes on no broker may use either of the two, and at its end only the target. Whatever ends it
+    before, it can be done again from the beginning. `forced` is the operator's word that nobody carries the
+    source's operations any more, although their leases have not lapsed.
+    """
+
+    source: Side
+    target: Side
+    forced: bool = False
+    _counts: dict[Kind, int] = field(factory=dict, init=False)
+
+    async def run(self) -> int:
+        """Move everything; returns 1 when anything differs, and raises what stands in the way."""
+        source, target = await self.source.archive.standing(), await self.target.archive.standing()
+        require_movable(source, target, forced=self.forced)
+        try:
+            found = await self._move(source, target)
+        except Exception:
+            await self._give_up(source)
+            raise
+        if found:
+            await self._give_up(source)
+            for sentence in found:
+                click.echo(sentence)
+            raise Conflict(
+                f"What was copied to {self.target.name} is not what {self.source.name} holds; "
+                "if no broker runs on either of the two, run this again."
+            )
+        await self._hand_over()
+        return 0
+
+    async def _move(self, source: Standing, target: Standing) -> list[str]:
+        closed = Closed.MOVED if source.closed is Closed.MOVED else Closed.MOVING
+        await self.source.archive.close(closed, self.target.name)
+        await self._empty_target(source)
+        # From here on the source's operations have the epochs that they keep.
+        shift = Shift(source=source.now, target=target.now)
+        for kind in Kind:
+            await self._copy(kind, shift)
+        tell("Everything is copied; comparing.")
+        return [sentence for kind in Kind for sentence in await self._compare(kind, shift)]
+
+    async def _empty_target(self, source: Standing) -> None:
+        archive = self.target.archive
+        await archive.close(Closed.FILLING, "")
+        # Of a move that was interrupted, and of agents that have reached a broker on the target before.
+        await archive.erase()
+        await archive.identify(source.identity)
+
+    async def _copy(self, kind: Kind, shift: Shift) -> None:
+        self._counts[kind] = 0
+        async for page in pages(self.source.archive, kind):
+            await self.target.archive.write(kind, [carried(kind, row, shift) for row in page])
+            self._counts[kind] += len(page)
+
+    async def _compare(self, kind: Kind, shift: Shift) -> list[str]:
+        """Read both sides once more, and return how the target differs, as far as that is told."""
+        found: list[str] = []
+        last: Row | None = None
+        async for page in pages(self.source.archive, kind):
+            there = await self.target.archive.page(kind, last, len(page))
+            found += differences(kind, [carried(kind, row, shift) for row in page], there)
+            if found:
+                break
+            last = there[-1]
+        else:
+            found += differences(kind, [], await self.target.archive.page(kind, last, 1))
+        return list(islice(found, _TOLD))
+
+    async def _hand_over(self) -> None:
+        # Should this end between the two, neither of them can be used, rather than both.
+        await self.source.archive.close(Closed.MOVED, self.target.name)
+        await self.target.archive.close(Closed.NO, "")
+        show_table(("records", "copied"), [(kind.value, str(count)) for kind, count in self._counts.items()])
+        tell(f"All is the same in {self.target.name}: name it in every broker's configuration now.")
+
+    async def _give_up(self, source: Standing) -> None:
+        """Let brokers use the source again, unless it had been moved to its end before."""
+        if source.closed is Closed.MOVED:
+            return
+        try:
+            await self.source.archive.close(Closed.NO, "")
+        except BrokerError as error:
+            tell(f"{self.source.name} cannot be used until this is run again: {error.description}")
+        else:
+            tell(f"{self.source.name} can be used as before.")
+
+
+def require_movable(source: Standing, target: Standing, *, forced: bool) -> None:
+    """Raise `Conflict` when the source cannot be moved to the target."""
+    is_continued = target.closed is Closed.FILLING
+    if source.closed is Closed.FILLING:
+        raise Conflict("The source was not filled to the end; finish the move to it first.")
+    if target.closed in {Closed.MOVING, Closed.MOVED}:
+        raise Conflict("The target was itself moved to another database; name an empty one.")
+    is_same = source.identity.cluster_id == target.identity.cluster_id
+    if is_same and not is_continued:
+        raise Conflict("The target is the same deployment's: it is the source itself, or holds it already.")
+    if source.closed is Closed.MOVED and not (is_continued and is_same):
+        raise Conflict(f"The source was moved to {source.moved_to or 'another database'} already.")
+    if not target.is_untouched and not is_continued:
+        held = ", ".join(f"{count} {kind.value}" for kind, count in target.counts.items() if count)
+        raise Conflict(f"The target holds {held}; name an empty database.")
+    if source.leases and not forced:
+        longest = max(lease.seconds for lease in source.leases)
+        first = source.leases[0]
+        raise Conflict(
+            f"{first.owner} is at work on the operation {first.operation_id}, or was a moment ago: "
+            f"stop all brokers, and if none runs, wait {longest:.0f} s or give --force."
+        )
+
+
+async def pages(archive: IArchive, kind: Kind) -> AsyncIterator[list[Row]]:
+    """Yield all records of the kind, in pages that are small where records are large."""
+    last, limit = None, _FIRST
+    while page := await archive.page(kind, last, limit):
+        yield page
+        last = page[-1]
+        length = sum(len(text) for row in page for text in row.values() if isinstance(text, str))
+        limit = min(max(_BYTES * len(page) // max(length, 1), 1), _MOST)
