@@ -72,13 +72,11 @@ def check_database(configuration: PersisterConfiguration) -> None:
 
 def build(reactor: Any, configuration: BrokerConfiguration) -> Lifetime:
     """Wire the broker: its parts in the order in which they start."""
-    database = configuration.persister
-    size = _SQLITE_THREADS if isinstance(database, SqliteConfiguration) else database.pool_size
     services = configuration.services
     program = Program(
         reactor=reactor,
         configuration=configuration,
-        database_threads=DaemonThreadPool("database", size),
+        database_threads=database_threads(configuration.persister),
         docker_threads=DaemonThreadPool("docker", 1, leaves_busy=True),
         site=BrokerSite(reactor, Credentials(user=services.user, password=services.password)),
     )
@@ -92,6 +90,13 @@ def build(reactor: Any, configuration: BrokerConfiguration) -> Lifetime:
             *program.stages(),
         ],
     )
+
+
+def database_threads(configuration: PersisterConfiguration) -> DaemonThreadPool:
+    """Return the threads in which the database is worked with: one for each connection to a server."""
+    if isinstance(configuration, SqliteConfiguration):
+        return DaemonThreadPool("database", _SQLITE_THREADS)
+    return DaemonThreadPool("database", configuration.pool_size)
 
 
 @define(eq=False, kw_only=True)

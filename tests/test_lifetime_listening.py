@@ -21,6 +21,7 @@ _MANY = 120
 
 class _Greeting(Protocol):
     def connectionMade(self) -> None:
+        assert self.transport is not None
         self.transport.write(b"hello")
         self.transport.loseConnection()
 

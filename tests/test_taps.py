@@ -29,8 +29,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from dockerbroker import agent_tap, broker_tap
 from dockerbroker.config import load_agent, load_broker
-from dockerbroker.errors import InvalidConfiguration
-from dockerbroker.lifetime import ProgramOptions, check_address
+from dockerbroker.lifetime import ProgramOptions
 from tests.configurations import agent_document, broker_document, written
 from tests.polling import PATIENCE, free_port
 from tests.programs import ROOT, environment
@@ -269,24 +268,3 @@ class AgentTests(_Taps):
     def _refusal(self, *words: str) -> str:
         options = self.parsed(agent_tap.Options(), *words)
         return self.refusal(lambda: agent_tap.makeService(options))
-
-
-class AddressTests(SynchronousTestCase):
-    """Whether a program can listen at an address."""
-
-    def test_free(self) -> None:
-        """A free address is no complaint, by number or by name, and stays free."""
-        port = free_port()
-        for host in ("127.0.0.1", "127.0.0.1", "localhost", "0.0.0.0"):
-            check_address(host, port)
-
-    def test_unusable(self) -> None:
-        """An address that cannot be used is a complaint that says why."""
-        for host, expected in (
-            ("192.0.2.1", "is no address of this machine"),
-            ("no.such.name.invalid", "cannot listen at no.such.name.invalid:"),
-            ("x" * 300, "cannot listen at"),
-            ("::ffff", "::ffff:"),
-        ):
-            refusal = self.assertRaises(InvalidConfiguration, check_address, host, free_port())
-            self.assertIn(expected, refusal.description)

@@ -75,8 +75,8 @@ class Reaper:
         refusal = await self._refusal(known, old, world, claims, cluster_id) if old else None
         if refusal is not None:
             self._log.error(
-                "nothing is removed: {refusal}. Compare with `dockerbroker reap --dry-run`; if it is right, "
-                "run `dockerbroker reap --force`",
+                "nothing is removed: {refusal}. After a restore run `dockerbroker adopt`; else compare with "
+                "`dockerbroker reap --dry-run`, and if it is right, run `dockerbroker reap --force`",
                 refusal=refusal,
             )
             return Reaped(waiting=len(found), refusal=refusal)

@@ -11,7 +11,7 @@ SETTLING = 180.0
 
 
 def i5(world: Snapshot) -> list[str]:
-    """Every operation that was acknowledged ends, and its end never changes."""
+    """Every operation that was acknowledged, or holds an instance, ends, and its end never changes."""
     known = {operation.id: operation for operation in world.operations}
     found = [
         f"the {one.kind.value} {one.id} of {one.instance_id} is not over {world.now - one.deadline:.0f} s "
@@ -24,7 +24,7 @@ def i5(world: Snapshot) -> list[str]:
             now = known[operation_id].phase if operation_id in known else phase
             if phase in {Phase.SUCCEEDED, Phase.FAILED} and now is not phase:
                 found.append(f"the operation {operation_id} was {phase.value} and is {now.value}")
-    return found + _told_operations(world, known)
+    return found + _held_by_nobody(world, known) + _told_operations(world, known)
 
 
 def _is_stuck(world: Snapshot, operation: Operation) -> bool:
@@ -33,6 +33,14 @@ def _is_stuck(world: Snapshot, operation: Operation) -> bool:
     instance = next((one for one in world.instances if one.id == operation.instance_id), None)
     # What waits for its host to come back ends when it does.
     return instance is None or not world.is_dark(instance.host)
+
+
+def _held_by_nobody(world: Snapshot, known: dict[str, Operation]) -> list[str]:
+    return [
+        f"{one.id} is held by the operation {one.operation_id}, which is not on record"
+        for one in world.instances
+        if known and one.operation_id is not None and one.operation_id not in known
+    ]
 
 
 def _told_operations(world: Snapshot, known: dict[str, Operation]) -> list[str]:

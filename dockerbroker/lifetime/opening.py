@@ -16,8 +16,8 @@ from dockerbroker.errors import BrokerError
 #: The pauses between two tries, in seconds: the first, which doubles each time, and the longest.
 SHORTEST_PAUSE: Final = 0.5
 LONGEST_PAUSE: Final = 5.0
-#: For how long the first try is waited for, in seconds.
-FIRST_TRY: Final = 2.0
+#: For how long the first try is waited for, in seconds: longer than one lasts on a busy machine.
+FIRST_TRY: Final = 10.0
 
 
 @define(eq=False, kw_only=True)
@@ -45,8 +45,10 @@ class Opening:
 
     async def tried(self) -> None:
         """Return when the first try is over, whatever came of it, or has taken long."""
-        with suppress(DeadlinePassed):
+        try:
             await self._first.addTimeout(FIRST_TRY, self.clock)
+        except DeadlinePassed:
+            self._tell(f"Opening {self.name} takes long.")
 
     def settle(self) -> None:
         """Begin no other try."""

@@ -13,8 +13,10 @@ class IPersister(Interface):
     """Keeps the records of one deployment, which any number of brokers share.
 
     Every method is one transaction: it is durable when it returns, and has changed nothing when it raises.
-    Any of them raises `Unavailable` when the database does not answer. Identifiers are compared as exact
-    bytes. The clock is the persister's own: it never goes back, and all brokers of the deployment see it.
+    Any of them raises `Unavailable` when the database does not answer; `begin` and what changes the catalog
+    do so also when its records were moved to another one (`archive.IArchive`). Identifiers are compared as
+    exact bytes. The clock is the persister's own: it never goes back, and all brokers of the deployment see
+    it.
     """
 
     async def cluster_id() -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any, Final
 
+from pymysql import OperationalError
 from pymysql.constants import CR, ER
 from sqlalchemy import URL, Connection, Engine, Insert, Table, TextClause, create_engine, event, text
 from sqlalchemy.dialects.mysql import insert
@@ -53,6 +54,12 @@ _KILLED: Final = 1927
 #: The servers' own, which PyMySQL does not know.
 _READ_ONLY_TRANSACTION: Final = 1792
 _READ_ONLY_MODE: Final = 1836
+#: The user is one of the server's machine (by its socket), or has a password of the oldest form.
+_BY_SOCKET: Final = 1698
+_OLD_PASSWORD: Final = 1275
+#: The password has expired, the account is locked: of both, and of MySQL, of MariaDB.
+_EXPIRED: Final = (1820, 1862)
+_LOCKED: Final = (3118, 4151)
 #: Its binary log has statements and not rows.
 _STATEMENT_LOG: Final = 1665
 #: MySQL's own: the session was idle for too long.
@@ -86,6 +93,9 @@ _TROUBLES: Final[Mapping[int, Trouble]] = {
     ER.QUERY_INTERRUPTED: troubles.SLOW,
     _STATEMENT_TIMEOUT: troubles.SLOW,
     ER.ACCESS_DENIED_ERROR: troubles.PASSWORD,
+    **dict.fromkeys((*_EXPIRED, *_LOCKED), troubles.PASSWORD),
+    _BY_SOCKET: _PLUGIN,
+    _OLD_PASSWORD: _PLUGIN,
     ER.HOST_NOT_PRIVILEGED: troubles.PASSWORD,
     ER.HOST_IS_BLOCKED: troubles.CROWDED,
     ER.BAD_DB_ERROR: troubles.NO_DATABASE,
@@ -133,6 +143,7 @@ class MysqlDialect:
             with connection.cursor() as cursor:
                 cursor.execute(_settings(connection.get_server_info(), configuration.answer_within))
 
+        event.listen(engine, "do_connect", _connect)
         event.listen(engine, "connect", set_up)
         return engine
 
@@ -185,6 +196,14 @@ def _settings(version: str, answer_within: float) -> str:
     else:
         settings |= {"wait_timeout": str(_IDLE_SESSION)}
     return "SET " + ", ".join(f"SESSION {name} = {value}" for name, value in settings.items())
+
+
+def _connect(dialect: Any, _: Any, arguments: Any, options: Any) -> Any:
+    """Return a connection; what PyMySQL cannot do for want of a module is a failure like any other."""
+    try:
+        return dialect.loaded_dbapi.connect(*arguments, **options)
+    except RuntimeError as error:
+        raise OperationalError(CR.CR_AUTH_PLUGIN_CANNOT_LOAD, str(error)) from None
 
 
 def _unconnected(words: str) -> Trouble:

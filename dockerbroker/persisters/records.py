@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar, get_origin
 from attrs import AttrsInstance
 from cattrs import Converter
 from cattrs.gen import make_dict_unstructure_fn, override
+from twisted.logger import Logger
 
 from dockerbroker.errors import Unavailable
 from dockerbroker.model.catalog import ImageDefinition
@@ -22,6 +23,8 @@ from dockerbroker.model.secrets import Secret
 
 Row = Mapping[Any, Any]
 T = TypeVar("T", bound=AttrsInstance)
+
+_log: Final = Logger()
 
 _ENCODER: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
 
@@ -137,6 +140,9 @@ def _read(kind: type[T], row: Row, columns: tuple[str, ...]) -> T:
         members.update({column: row[column] for column in columns})
         return _CONVERTER.structure(members, kind)
     except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
+        # Users are not told which; whoever has to look at it must know.
+        which = " ".join(str(row[name]) for name in ("name", "key", "instance_id", "id") if name in row)
+        _log.error("the {kind} {which} cannot be read", kind=kind.__name__, which=which)
         raise Unavailable(
             f"A record of the broker's database cannot be read as {kind.__name__} ({type(error).__name__}); "
             "the operator must look at it."

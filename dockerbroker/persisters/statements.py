@@ -1,8 +1,8 @@
 """Running statements that change rows: they are compiled once, and then handed to the driver as they are.
 
-SQLAlchemy's own way from a statement to the driver takes longer than the driver takes with it, and all threads
-of a broker share one interpreter. Types are not converted on this way: what is written is text, numbers and
-truth values, which all drivers take as they are.
+SQLAlchemy's own way from a statement to the driver takes longer than the driver takes with it, and all
+threads of a broker share one interpreter. Types are not converted on this way: what is written is text,
+numbers and truth values, which all drivers take as they are.
 """
 
 from collections.abc import Mapping, Sequence

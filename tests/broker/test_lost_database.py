@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from copy import deepcopy
 from random import Random
 from typing import Any, Final, cast
@@ -110,6 +112,24 @@ class LostDatabaseTests(ComparerCase):
         self.assertIn(made, stack.engine.world)
         self.assertEqual(len(stack.engine.world), 2)
         self.assert_told(events)
+
+    def test_unreadable(self) -> None:
+        """While an instance cannot be read nothing is removed; when it can be read again all goes on."""
+        fixture = SqliteFixture.of(self)
+        persister = fixture.persister()
+        stack = Stack(clock=fixture.clock, persister=cast("Any", persister))
+        value(persister.seed_images([REDIS]))
+        value(persister.record_pings([HOST]))
+        self.assertEqual(stack.provision("i-1").status, 201)
+        made = orphan(stack, "i-2")
+        stack.comparer.start()
+        self.addCleanup(stack.comparer.stop)
+        for change, is_there in (("'{' || document", True), ("substr(document, 2)", False)):
+            with closing(sqlite3.connect(fixture.path)) as connection, connection:
+                connection.execute(f"UPDATE instances SET document = {change}")  # noqa: S608
+            stack.advance(ALL + ONE)
+            self.assertEqual(made in stack.engine.world, is_there)
+        self.assertEqual(len(stack.engine.world), 1)
 
     def assert_told(self, events: Sequence[LogEvent]) -> None:
         """Check that every pass has told that the database is another one."""

@@ -43,7 +43,7 @@ class MoveCase(SynchronousTestCase):
         self.source, self.target = one(self, "source"), other(self, "target")
         self.source.clock.advance(SOURCE_TIME)
         self.target.clock.advance(TARGET_TIME)
-        self.output = ""
+        self.output = self.errors = ""
 
     def done(self, call: Coroutine[Any, Any, T]) -> T:
         """Return what the call returns."""
@@ -58,9 +58,9 @@ class MoveCase(SynchronousTestCase):
             forced=forced,
         )
         outcome: list[Any] = []
-        with CliRunner().isolation() as (stdout, *_):
+        with CliRunner().isolation() as (stdout, stderr, *_):
             Deferred.fromCoroutine(move.run()).addBoth(outcome.append)
-            self.output = stdout.getvalue().decode()
+            self.output, self.errors = stdout.getvalue().decode(), stderr.getvalue().decode()
         (result,) = outcome
         if hasattr(result, "raiseException"):
             result.raiseException()

@@ -119,6 +119,14 @@ class LeftTests(AdoptCase):
         self.stack.engine.fail_next("inspect", EngineUnreachable("It is away."))
         self.assertEqual(self.left(), ["It is away."])
 
+    def test_gone_meanwhile(self) -> None:
+        """A container that is removed while hosts are looked at is nobody's."""
+        self.empty()
+        hang = self.stack.engine.hang_reply("containers")
+        self.stack.clock.callLater(1, self.stack.engine.world.clear)
+        self.stack.clock.callLater(1, hang.release)
+        self.assert_said(self.ask("adopt"), 0, "has its record")
+
     def test_changed_plan(self) -> None:
         """An instance whose plan was changed in the catalog is adopted, and that is told."""
         self.empty()

@@ -140,6 +140,27 @@ class OperationsTests(LineCase):
         self.stack.advance(10)
         self.assertEqual(list(self.stack.persister.tables.instances), ["i-1"])
 
+    def test_cancel(self) -> None:
+        """An operation that is not over is cancelled, and whoever carries it learns of that."""
+        waiting = self.waiting()
+        shown = self.ask("operations", "show", waiting).stdout
+        self.assertIn("ended\t\n", shown)
+        self.assertIn("cancelled\tno\n", shown)
+        self.assertEqual(
+            self.one_line(self.ask("operations", "cancel", waiting), 0), "Whoever carries it undoes it."
+        )
+        self.assertIn("cancelled\tyes\n", self.ask("operations", "show", waiting).stdout)
+
+    def test_many(self) -> None:
+        """Of very many operations the last ones are listed, and that is told."""
+        operations = self.stack.persister.tables.operations
+        (row,) = operations.values()
+        operations.update({f"o-{number}": {**row, "id": f"o-{number}"} for number in range(1000)})
+        result = self.ask("operations", "list", "--all")
+        self.assert_said(result, 0, "There are more; these are the last 1000.")
+        lines = result.stdout.splitlines()
+        self.assertEqual((len(lines), lines[0].split("\t")[0]), (1000, "o-999"))
+
 
 class CatalogTests(LineCase):
     """`catalog lint`."""
@@ -155,6 +176,16 @@ class CatalogTests(LineCase):
         path = written(self.folder, {**document, "plans": [], "tags": ["x" * 3000]}, name="image.json")
         result = self.said("catalog", "lint", str(path))
         self.assert_said(result, 1)
+
+    def test_empty(self) -> None:
+        """A catalog without services is refused, with a sentence that says what to do."""
+        document = broker_document()
+        document["services"]["images"] = []
+        result = self.said("catalog", "lint", str(written(self.folder, document)))
+        self.assert_said(result, 1)
+        self.assertIn(
+            "The catalog is empty: Cloud Foundry wants one service at least; add an image.", result.stdout
+        )
 
     def test_unreadable(self) -> None:
         """A file that is no JSON is one sentence."""

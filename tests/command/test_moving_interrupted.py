@@ -69,6 +69,37 @@ class InterruptionTests(MoveCase):
         self.assertEqual(len(self.done(self.source.persister.claim("one", ttl=15))), 5)
         self.done(self.source.persister.begin(values.deprovision("o", "i1"), owner="o", ttl=1, within=1))
 
+    def test_both_away(self) -> None:
+        """When the source cannot be opened again, that is told; the move can be done again."""
+
+        def trouble(call: int, _name: str) -> None:
+            if call > 8:
+                raise Unavailable("It is away.")
+
+        troubled = Troubled(self.source.archive, trouble)
+        self.assertEqual(self.told(Unavailable, source=troubled), "It is away.")
+        self.assertEqual(self.errors, "here cannot be used until this is run again: It is away.\n")
+        self.assertEqual(self.usable(), [False, False])
+        self.assertEqual(self.move(), 0)
+        self.assert_moved()
+
+    def test_after_the_hand_over(self) -> None:
+        """A source that was moved to its end is not used again, even if the target fails then and later."""
+        closes = 0
+
+        def trouble(_call: int, name: str) -> None:
+            nonlocal closes
+            closes += name == "close"
+            if closes > 1:
+                raise Unavailable("It is away.")
+
+        self.told(Unavailable, target=Troubled(self.target.archive, trouble))
+        self.assertEqual(self.usable(), [False, False])
+        self.interrupt(Unavailable("It is away."), side="target", number=5, after=False)
+        self.assertEqual(self.usable(), [False, False])
+        self.assertEqual(self.move(), 0)
+        self.assert_moved()
+
     def test_other_source(self) -> None:
         """A target that was filled by half can be filled from another source."""
         self.interrupt(Killed(), side="target", number=8, after=True)

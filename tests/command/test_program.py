@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -86,6 +88,25 @@ class ProgramTests(SynchronousTestCase):
         self.assertEqual((done.returncode, done.stderr.count("\n")), (1, 1), done)
         self.assertIn("does not exist", done.stderr)
         self.assertEqual(sorted(path.suffix for path in self.folder.iterdir()), [".config", ".config"])
+
+    def test_terminal(self) -> None:
+        """On a terminal there is a table, with names above its columns."""
+        check_file(self.folder / "broker.db")
+        ours, theirs = pty.openpty()
+        self.addCleanup(os.close, ours)
+        done = subprocess.run(
+            [sys.executable, "-c", _MAIN, "operations", "list", "-c", str(self.config)],
+            env={**environment(), "TERM": "dumb", "COLUMNS": "200"},
+            stdout=theirs,
+            timeout=PATIENCE,
+            check=False,
+        )
+        os.close(theirs)
+        self.assertEqual(done.returncode, 0)
+        shown = os.read(ours, 4096).decode()
+        self.assertEqual(
+            shown.split(), ["operation", "kind", "instance", "binding", "phase", "step", "attempt", "what"]
+        )
 
     def test_usage(self) -> None:
         """What is not understood ends with 2."""

@@ -89,6 +89,12 @@ class ReapTests(LineCase):
         """Where everything has an owner nothing is waited for."""
         self.assertEqual(self.one_line(self.ask("reap"), 0), "Everything has an owner.")
 
+    def test_silent_host(self) -> None:
+        """A host that does not answer is told, and nothing on it is without an owner."""
+        orphan(self.stack, "i-2")
+        self.stack.engine.reachable = False
+        self.assert_said(self.ask("reap", "--dry-run"), 0, "10.0.0.1 was not looked at: ")
+
     def test_removes(self) -> None:
         """What has no owner is removed after the grace, and shown."""
         made = orphan(self.stack, "i-2")

@@ -93,7 +93,7 @@ class ContainerTests(SynchronousTestCase):
         self.assertEqual(container(self.inspected()).ports, {"80/tcp": 20000})
 
     def test_configured(self) -> None:
-        """The ports that a container publishes when it runs are told; one of Docker's choice is none of them."""
+        """The ports that a container publishes when it runs are told, but for those of Docker's choice."""
         self.assertEqual(container(self.inspected()).configured, {})
         bindings = {
             "80/tcp": [{"HostIp": "", "HostPort": "20000"}],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from twisted.internet import reactor
@@ -167,6 +168,23 @@ class OwnFaults(FaultTestCase):
         )
         self.assertIn("lost all its records", sentence)
         self.assertEqual(await deferToThread(server.admin, "DBSIZE"), 0)
+
+    async def test_torn(self) -> None:
+        """A server whose log has lost its end has each change before that whole; then all goes on."""
+        server = self.private()
+        persister = await self.open(server.configuration())
+        begun = [await self.call(begin(persister, f"{number}")) for number in range(_BURST)]
+        await deferToThread(server.kill)
+        [log] = server.data.glob("appendonlydir/*.incr.aof")
+        os.truncate(log, log.stat().st_size * 3 // 4)
+        server.start()
+        found = await self.all([persister.operation(operation.id) for operation in begun])
+        kept = [operation for operation in found if operation is not None]
+        self.assertTrue(0 < len(kept) < len(begun), len(kept))
+        self.assertEqual(found, begun[: len(kept)] + [None] * (len(begun) - len(kept)))
+        instances = await self.all([persister.instance(f"of {number}") for number in range(_BURST)])
+        self.assertEqual([one is not None for one in instances], [one is not None for one in found])
+        await self.work(persister, "after")
 
 
 KINDS = (SessionFaults, OutageFaults, RefusalFaults)

@@ -176,6 +176,7 @@ class Outages(ProgramCase):
         assert broker.broker is not None
         self.assertIsNone(broker.broker.poll())
         self.assertNotIn("Traceback", broker.log())
+        self.assertNotIn("twisted.internet.protocol.Factory", broker.log())
         self.assertNotIn(self.server.password, broker.log())
 
     def test_late_refusal(self) -> None:

@@ -1,4 +1,4 @@
-"""The wheel: what is in it, and that both programs are found, and say what they lack, where it is installed."""
+"""The wheel: what is in it, and that both programs run, or say what they lack, where it is installed."""
 
 from __future__ import annotations
 

@@ -101,6 +101,15 @@ class ProgressTests(CheckCase):
         dark = {"complaint": "no route", "is_alive": False, "containers": []}
         self.assert_sound(world(ROW, operations=(stuck,), now=1000.0, **dark))
 
+    def test_held(self) -> None:
+        """I5: an instance that is held by an operation of which nobody knows is told."""
+        held = evolve(ROW, operation_id="o-1")
+        at_work = operation(id="o-1", deadline=10.0)
+        self.assert_sound(world(held, operations=(at_work,)))
+        self.assert_breach(
+            world(held, operations=(evolve(at_work, id="o-2"),)), "I5", "held by the operation o-1"
+        )
+
     def test_final_states(self) -> None:
         """I5: an end that changes is told, on record and in answers."""
         done = operation(phase=Phase.SUCCEEDED)

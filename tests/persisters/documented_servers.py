@@ -10,7 +10,8 @@ import attrs
 
 from tests.documented import Document
 from tests.programs import environment
-from tests.servers.common import ADMIN, program
+from tests.servers.common import ADMIN
+from tests.servers.machine import program
 from tests.servers.mariadb import MariaDbServer
 from tests.servers.postgresql import PostgreSqlServer
 from tests.servers.redis import RedisServer

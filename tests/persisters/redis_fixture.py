@@ -7,18 +7,19 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import redis
-from attrs import define, field
+from attrs import define, evolve, field
 from twisted.internet import reactor as _reactor
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from dockerbroker.config.persister import ServerConfiguration
-from dockerbroker.persisters.redis.lanes import Lanes
+from dockerbroker.persisters.redis.blocking import BlockingLine
+from dockerbroker.persisters.redis.lanes import Lane, Lanes
 from dockerbroker.persisters.redis.lines import ReactorLine
 from dockerbroker.persisters.redis.opening import at_once, open_blocking
 from dockerbroker.persisters.redis.persister import RedisPersister
-from dockerbroker.persisters.redis.scripts import Scripts, load
+from dockerbroker.persisters.redis.scripts import Effect, Script, Scripts, load
 from tests.contracts.persister_case import Call
 from tests.servers import server
 
@@ -106,9 +107,9 @@ class RedisFixture:
         turn_until(deferred)
 
     def close(self) -> None:
-        """Close all connections, and leave nothing to the reactor."""
-        while self._opened:
-            turn_until(Deferred.fromCoroutine(self._opened.pop().close()))
+        """Close all connections, and leave nothing to the reactor; whoever is asked again connects again."""
+        for opened in self._opened:
+            turn_until(Deferred.fromCoroutine(opened.close()))
 
 
 @define(eq=False)
@@ -118,5 +119,30 @@ class BlockingRedisFixture(RedisFixture):
     def persister(self) -> RedisPersister:
         """Return the persister of another broker."""
         opened = at_once(open_blocking(self.configuration, SCRIPTS))
+        self._opened.append(opened)
+        return opened
+
+
+class RepeatingLanes(Lanes):
+    """Lanes that send every change twice, as if the first answer had been lost."""
+
+    async def _attempt(self, lane: Lane, script: Script, asked: str, deadline: float) -> list[Any]:
+        first = await super()._attempt(lane, script, asked, deadline)
+        if script.effect is not Effect.CHANGES:
+            return first
+        second = await super()._attempt(lane, script, asked, deadline)
+        if first[0] == "done" and first != second:
+            raise AssertionError(f"{script.name} was answered by {first}, and then by {second}")
+        return second
+
+
+@define(eq=False)
+class RepeatingRedisFixture(BlockingRedisFixture):
+    """Persisters that never get the first answer to a change."""
+
+    def persister(self) -> RedisPersister:
+        """Return the persister of another broker."""
+        single = evolve(self.configuration, pool_size=1)
+        opened = RedisPersister(RepeatingLanes(BlockingLine(single), single), SCRIPTS)
         self._opened.append(opened)
         return opened

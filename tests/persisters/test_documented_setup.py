@@ -19,7 +19,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from dockerbroker.config import load_broker
 from dockerbroker.config.persister import ServerConfiguration
 from dockerbroker.errors import InvalidConfiguration
-from dockerbroker.persisters import mysql, postgresql, servers, troubles
+from dockerbroker.persisters import mysql, postgresql, servers, sqlite, troubles
 from dockerbroker.persisters.databases import Trouble
 from dockerbroker.persisters.opening import check, open_persister
 from dockerbroker.persisters.redis import troubles as redis_troubles
@@ -35,7 +35,8 @@ from tests.persisters.documented_servers import (
 )
 from tests.persisters.files import temporary_folder
 from tests.real_engine import require
-from tests.servers.common import MissingProgram, Options, program
+from tests.servers.common import Options
+from tests.servers.machine import MissingProgram, program
 
 NAME = "dockerbroker"
 
@@ -290,7 +291,7 @@ class SentencesTests(SynchronousTestCase):
 
     def test_complete(self) -> None:
         """The page explains every sentence."""
-        for trouble in _troubles(troubles, mysql, postgresql, servers, redis_troubles):
+        for trouble in _troubles(troubles, mysql, postgresql, servers, sqlite, redis_troubles):
             self.assertIn(f"`{trouble.predicate}`", PAGE.text)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from attrs import evolve, fields_dict
 from hypothesis import HealthCheck, given, settings
+from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from dockerbroker.errors import Unavailable
@@ -164,7 +165,7 @@ class VersionsTests(SynchronousTestCase):
         self.assertEqual(records.read_instance(changed(self.row, "document", shrink)), self.made)
 
     def test_unreadable(self) -> None:
-        """What cannot be read is the database's fault, and the sentence shows nothing of the record."""
+        """What cannot be read is the database's fault; the log tells which record it is, and no more."""
         broken = [
             self.row | {"document": "{"},
             self.row | {"document": "[]"},
@@ -177,7 +178,11 @@ class VersionsTests(SynchronousTestCase):
             changed(self.row, "document", lambda document: document.update(state="hidden")),
         ]
         for row in broken:
-            error = self.assertRaises(Unavailable, records.read_instance, row)
+            with capturedLogs() as events:
+                error = self.assertRaises(Unavailable, records.read_instance, row)
+            self.assertEqual(
+                [formatEvent(event) for event in events], ["the ServiceInstance i1 cannot be read"]
+            )
             self.assertIn("ServiceInstance", error.description)
             self.assertNotIn("hidden", error.description)
 

@@ -2,13 +2,55 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+import contextlib
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import ClassVar, cast
 
+from attrs import define
+from sqlalchemy import Connection
+from twisted.trial.unittest import SynchronousTestCase
+
+from dockerbroker.config.persister import Tls
 from dockerbroker.model.secrets import Secret
+from dockerbroker.persisters.mysql import MysqlDialect
 from dockerbroker.persisters.opening import check
+from dockerbroker.persisters.postgresql import PostgresqlDialect
 from tests.persisters import refusals_case
 from tests.servers.common import USER, Options
 from tests.servers.mariadb import MariaDbServer
+
+#: How a server greets: version, number of the connection, and what it can, but for what it signs.
+_GREETING = (
+    b"\x0a8.4.0\0\x01\0\0\0" + b"s" * 8 + b"\0\xff\xf7\x21\x02\0\xff\x81\x15" + bytes(10) + b"s" * 12 + b"\0"
+)
+
+
+@contextmanager
+def server_that_asks_for(plugin: bytes) -> Iterator[int]:
+    """Run what greets as MySQL does, and wants users to prove themselves by that plugin; returns its port."""
+
+    def serve() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = listener.accept()
+                with connection:
+                    for number, said in (
+                        (0, _GREETING + b"mysql_native_password\0"),
+                        (2, b"\xfe" + plugin + b"\0" + b"s" * 32 + b"\0"),
+                    ):
+                        connection.sendall(len(said).to_bytes(3, "little") + bytes([number]) + said)
+                        connection.recv(65536)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
 
 
 class MysqlTests(refusals_case.RefusalsContract):
@@ -42,6 +84,15 @@ class MysqlDatabaseTests(refusals_case.SqlRefusalsContract):
             self.refused("user", self.good, f"{right} command denied")
             self.server.admin(f"GRANT {right} ON `{self.good.database}`.* TO lesser@'%'")
         check(self.good)
+
+    def test_ways_of_proving(self) -> None:
+        """A user is told of that has no password, or must prove itself as this program cannot."""
+        for user, way in (("socket", "unix_socket"), ("old", "mysql_old_password")):
+            self.server.admin(f"CREATE USER {user}@'%' IDENTIFIED VIA {way}")
+            self.refused("user", self.wrong(user=user), "give the user a password")
+        for plugin in (b"client_ed25519", b"authentication_of_tomorrow"):
+            with server_that_asks_for(plugin) as port:
+                self.refused("user", self.wrong(port=port), "give the user a password")
 
     def test_no_module(self) -> None:
         """Without PyMySQL it is said how to install it."""
@@ -92,6 +143,15 @@ class PostgresqlTlsTests(refusals_case.TlsRefusalsContract):
     """TLS of PostgreSQL."""
 
     driver: ClassVar[str] = "postgresql"
+
+    def test_file_of_system(self) -> None:
+        """The authorities of the system are those of Python: the OpenSSL that comes with psycopg has none."""
+        self.good = self.begin().configuration()
+        tls = self.good.tls
+        assert tls is not None
+        # Only Python sees this one.
+        self.patch(os, "environ", dict(os.environ) | {"SSL_CERT_FILE": str(tls.ca)})
+        check(self.wrong(tls=Tls()))
 
 
 class PostgresqlDatabaseTests(refusals_case.SqlRefusalsContract):
@@ -152,6 +212,43 @@ class PostgresqlDatabaseTests(refusals_case.SqlRefusalsContract):
         said = self.without("psycopg")
         self.assertRegex(said, r"^persister\.driver: postgresql needs psycopg, which is not installed")
         self.assertIn("run pip install 'dockerbroker[postgresql]'", said)
+
+
+@define(eq=False)
+class Telling:
+    """A connection to a server that answers every query with the same."""
+
+    _answer: str
+
+    def execute(self, _: object) -> Telling:
+        """Answer."""
+        return self
+
+    def scalar_one(self) -> str:
+        """Return the answer."""
+        return self._answer
+
+
+class VersionTests(SynchronousTestCase):
+    """The versions of servers that brokers run on."""
+
+    def test_mysql(self) -> None:
+        """MySQL must be 8.0.16 and MariaDB 10.6, or newer."""
+        for told, too_old in (
+            ("5.7.44-log", "MySQL 5.7.44"),
+            ("8.0.15", "MySQL 8.0.15"),
+            ("8.0.16-0ubuntu0", None),
+            ("9.4.0", None),
+            ("10.5.29-MariaDB-0+deb11u1", "MariaDB 10.5.29"),
+            ("10.6.0-MariaDB", None),
+            ("11.8.2-MariaDB-log", None),
+        ):
+            self.assertEqual(MysqlDialect().too_old(cast("Connection", Telling(told))), too_old)
+
+    def test_postgresql(self) -> None:
+        """PostgreSQL must be 13 or newer."""
+        for told, too_old in (("90624", "PostgreSQL 9"), ("120022", "PostgreSQL 12"), ("130000", None)):
+            self.assertEqual(PostgresqlDialect().too_old(cast("Connection", Telling(told))), too_old)
 
 
 class RedisTests(refusals_case.RefusalsContract):

@@ -9,7 +9,8 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.real_engine import require
-from tests.servers.common import MissingProgram, Options, Server
+from tests.servers.common import Options, Server
+from tests.servers.machine import MissingProgram
 from tests.servers.mariadb import MariaDbServer
 from tests.servers.postgresql import PostgreSqlServer
 from tests.servers.redis import RedisServer

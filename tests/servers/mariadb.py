@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 import pymysql
 from attrs import define
 
-from tests.servers.common import ADMIN, USER, Server, is_root, program
+from tests.servers.common import ADMIN, USER, Server
+from tests.servers.machine import is_root, program
 
 #: What the broker needs on its database, and all that it is given.
 GRANTS = "SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, ALTER, INDEX, REFERENCES"

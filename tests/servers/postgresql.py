@@ -12,7 +12,8 @@ from typing import Any, ClassVar
 import psycopg
 from attrs import define
 
-from tests.servers.common import ADMIN, USER, MissingProgram, Server, is_root, require_account
+from tests.servers.common import ADMIN, USER, Server
+from tests.servers.machine import MissingProgram, is_root, require_account
 
 #: Debian's account and folder: the server refuses to run as root, and its programs are in nobody's path.
 _ACCOUNT = "postgres"

@@ -12,7 +12,8 @@ from attrs import define, evolve
 
 from dockerbroker.config.persister import ServerConfiguration
 from dockerbroker.persisters.redis.troubles import COMMANDS
-from tests.servers.common import ADMIN, USER, Server, program
+from tests.servers.common import ADMIN, USER, Server
+from tests.servers.machine import program
 
 #: What the prefixes of all databases begin with.
 PREFIX = "broker_"

@@ -1,6 +1,7 @@
 """Whole Redis databases, read and written record by record."""
 
 import json
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -90,11 +91,11 @@ class RedisArchive:
         """Return records in the order of their keys, or of their beginning."""
         if kind is Kind.HOST:
             _, found, _ = await self._call("hosts")
-            return _sorted_page(kind, [_row(kind, one) for one in found], after, limit)
+            return _page(kind, _sorted(kind, [_row(kind, one) for one in found]), after, limit)
         if kind is Kind.PORT_LEASE:
             if after is None:
                 self._leases = await self._leased_ports()
-            return _sorted_page(kind, self._leases, after, limit)
+            return _page(kind, self._leases, after, limit)
         key = None if after is None else {name: after[name] for name in KEYS[kind]}
         _, found = await self._call("page", kind=kind.name.lower(), after=key, limit=limit)
         return [_row(kind, one) for one in found]
@@ -137,7 +138,7 @@ class RedisArchive:
             _, ports = await self._call("leased", id=host)
             columns = records.host_columns(key)
             found += [{**columns, "port": int(port), "instance_id": holder} for port, holder in ports.items()]
-        return sorted(found, key=lambda row: _sortable(Kind.PORT_LEASE, row))
+        return _sorted(Kind.PORT_LEASE, found)
 
     async def _call(self, name: str, /, **request: Any) -> list[Any]:
         return await self.commands.call(self._scripts[name], request)
@@ -153,12 +154,15 @@ def _row(kind: Kind, stored: Mapping[str, str]) -> Row:
     return {name: row.get(name) for name in _COLUMNS[kind]}
 
 
-def _sorted_page(kind: Kind, rows: Sequence[Row], after: Row | None, limit: int) -> list[Row]:
-    ordered = sorted(rows, key=lambda row: _sortable(kind, row))
-    if after is None:
-        return ordered[:limit]
-    last = _sortable(kind, after)
-    return [row for row in ordered if _sortable(kind, row) > last][:limit]
+def _sorted(kind: Kind, rows: Sequence[Row]) -> list[Row]:
+    return sorted(rows, key=lambda row: _sortable(kind, row))
+
+
+def _page(kind: Kind, ordered: Sequence[Row], after: Row | None, limit: int) -> list[Row]:
+    start = 0
+    if after is not None:
+        start = bisect_right(ordered, _sortable(kind, after), key=lambda row: _sortable(kind, row))
+    return list(ordered[start : start + limit])
 
 
 def _sortable(kind: Kind, row: Row) -> tuple[Any, ...]:

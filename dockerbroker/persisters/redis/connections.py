@@ -105,7 +105,9 @@ class Connection:
         except txredisapi.ScriptDoesNotExist:
             raise
         except txredisapi.ResponseError as error:
-            raise Failed(troubles.refused(str(error))) from error
+            # What was asked may be secret, and some errors repeat it.
+            said = str(error).partition(", with args")[0]
+            raise Failed(troubles.refused(said)) from txredisapi.ResponseError(said)
         except BaseException as error:
             # An answer that comes now would be taken for the one to the next question.
             self.abort()

@@ -4,16 +4,18 @@ from typing import Any, Protocol, cast
 
 from attrs import define, evolve, field
 from twisted.internet.abstract import isIPAddress, isIPv6Address
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import (
     HostnameEndpoint,
     TCP4ClientEndpoint,
     TCP6ClientEndpoint,
     wrapClientTLS,
 )
+from twisted.internet.error import ConnectingCancelledError
 from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
 from twisted.internet.protocol import Factory
 from twisted.internet.task import deferLater
+from twisted.python.failure import Failure
 from txredisapi import RedisProtocol
 
 from dockerbroker.config.persister import ServerConfiguration
@@ -73,8 +75,11 @@ class ReactorLine:
 
     def connect(self, within: float) -> Deferred[Wire]:
         """Make a connection."""
-        connecting: Deferred[Any] = self._endpoint.connect(Factory.forProtocol(self._wire))
-        return self.limited(connecting.addCallback(_without_delay), within)
+        factory = Factory.forProtocol(self._wire)
+        # Of each connection it would tell the log when it begins and ends.
+        factory.noisy = False
+        connecting: Deferred[Any] = self._endpoint.connect(factory)
+        return self.limited(connecting.addCallbacks(_without_delay, _given_up), within)
 
     def limited(self, outcome: Deferred[Any], within: float) -> Deferred[Any]:
         """Cancel what does not come in time."""
@@ -99,6 +104,11 @@ def _endpoint(reactor: Any, host: str, port: int) -> IStreamClientEndpoint:
     if isIPv6Address(host):
         return TCP6ClientEndpoint(reactor, host, port)
     return HostnameEndpoint(reactor, host, port)
+
+
+def _given_up(failure: Failure) -> Failure:
+    # Endpoints have an error of their own for this, which neither a caller nor a limit takes for what it is.
+    return Failure(CancelledError()) if failure.check(ConnectingCancelledError) else failure
 
 
 def _without_delay(wire: Wire) -> Wire:

@@ -8,10 +8,14 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
+from twisted.logger import Logger
+
 from dockerbroker.errors import Unavailable
 from dockerbroker.model.hosts import DockerHost, HostKey
 from dockerbroker.model.instances import ServiceInstance
 from dockerbroker.persisters import records
+
+_log: Final = Logger()
 
 #: The columns that may be null, and are not there then.
 _NULLABLE: Final = (
@@ -62,6 +66,8 @@ def unpacked(stored: Mapping[str, str]) -> dict[str, Any]:
     try:
         row.update((name, _READERS.get(name, str)(text)) for name, text in stored.items())
     except ValueError:
+        # Users are not told which; whoever has to look at it must know.
+        _log.error("a field of the record {which} cannot be read", which=stored.get("id"))
         raise Unavailable(
             "A record of the broker's database has a field that cannot be read; the operator must look at it."
         ) from None

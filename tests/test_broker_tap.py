@@ -1,0 +1,84 @@
+"""The broker's parts, and its database that opens when it can."""
+
+from pathlib import Path
+from typing import Any
+
+from twisted.internet import reactor as the_reactor
+from twisted.trial.unittest import TestCase
+
+from dockerbroker import broker_tap
+from dockerbroker.config import load_broker
+from dockerbroker.model.secrets import Secret
+from dockerbroker.persisters.presence import Presence, folder_beside
+from dockerbroker.threads import DaemonThreadPool
+from dockerbroker.web.auth import Credentials
+from dockerbroker.web.site import BrokerSite
+from tests.configurations import ConfigurationCase, broker_document, written
+
+# Twisted declares it as less than it is.
+reactor: Any = the_reactor
+
+
+class ThreadsTests(ConfigurationCase):
+    """The threads of the database."""
+
+    def test_threads(self) -> None:
+        """There is a thread for each connection to a database server."""
+        document = broker_document()
+        document["persister"] = {
+            "driver": "postgresql",
+            "host": "127.0.0.1",
+            "user": "u",
+            "database": "d",
+            "poolsize": 3,
+        }
+        configuration = self.broker(document)
+        self.assertEqual(broker_tap.database_threads(configuration.persister).max, 3)
+
+
+class ProgramTests(TestCase):
+    """The broker's parts, on the real reactor and a SQLite file."""
+
+    def setUp(self) -> None:
+        """Make a program whose threads run, but nothing else."""
+        self.folder = Path(self.mktemp()).absolute()
+        self.folder.mkdir()
+        configuration = load_broker(written(self.folder, broker_document()), {})
+        broker_tap.check_database(configuration.persister)
+        self.site = BrokerSite(reactor, Credentials(user="u", password=Secret("p")))
+        self.program = broker_tap.Program(
+            reactor=reactor,
+            configuration=configuration,
+            database_threads=broker_tap.database_threads(configuration.persister),
+            docker_threads=DaemonThreadPool("docker", 1),
+            site=self.site,
+        )
+        for threads in (self.program.database_threads, self.program.docker_threads):
+            threads.start()
+            self.addCleanup(threads.stop)
+
+    def users(self) -> int:
+        """Return how many brokers use the database: each holds a lock."""
+        folder = folder_beside(self.folder / "broker.db")
+        locks = list(folder.glob("*"))
+        with Presence(folder).ended() as ended:
+            return len(locks) - len(ended)
+
+    async def test_opened(self) -> None:
+        """What works on the database begins when that is open, and ends before it is closed."""
+        await self.program.open()
+        self.assertEqual(self.users(), 1)
+        self.program.settle()
+        await self.program.finish()
+        self.program.end_leases()
+        await self.program.close()
+        self.assertEqual(self.users(), 0)
+
+    async def test_opened_too_late(self) -> None:
+        """A database that is open when the program ends already is closed at once, and nothing begins."""
+        self.program.settle()
+        await self.program.open()
+        self.assertEqual(self.users(), 0)
+        # Neither has anything to end: the reactor is clean.
+        self.program.end_leases()
+        await self.program.close()
