@@ -81,7 +81,12 @@ class MemoryPersister:
         with self._call("seed_images"):
             if self.tables.seeded:
                 return False
-            self.tables.images.update({d.name: records.image_row(d) for d in definitions})
+            images = dict(self.tables.images)
+            for definition in definitions:
+                for row in images.values():
+                    records.read_image(row).require_room_for(definition)
+                images[definition.name] = records.image_row(definition)
+            self.tables.images = images
             self.tables.seeded = True
             return True
 
@@ -260,6 +265,7 @@ class MemoryPersister:
     async def cancel(self, operation_id: str) -> None:
         """Ask whoever carries the operation to undo it."""
         with self._call("cancel"):
+            self._require_open()
             operation = self.tables.known(operation_id)
             if operation.is_over or operation.kind in {OperationKind.UNBIND, OperationKind.DEPROVISION}:
                 raise Conflict(f"The operation {operation_id} is over or a deletion.")
@@ -268,6 +274,7 @@ class MemoryPersister:
     async def hasten(self, operation_id: str) -> None:
         """Let an operation that waits be claimed at once."""
         with self._call("hasten"):
+            self._require_open()
             operation, row, now = (
                 self.tables.known(operation_id),
                 self.tables.operations[operation_id],
@@ -280,6 +287,7 @@ class MemoryPersister:
     async def entomb(self, instance_id: str, tombstone: str) -> None:
         """Record that what does not exist was to be deleted."""
         with self._call("entomb"):
+            self._require_open()
             now = self.seconds()
             kept = {one: row for one, row in self.tables.tombstones.items() if row[1] >= now - 3600}
             self.tables.tombstones = kept | {instance_id: (tombstone, now)}

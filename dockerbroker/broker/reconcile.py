@@ -1,5 +1,6 @@
 """Finishes what is neither done nor being done: operations whose broker died, undoings that were parked."""
 
+from contextlib import suppress
 from typing import ClassVar
 
 from attrs import define, evolve, field
@@ -10,7 +11,7 @@ from twisted.logger import Logger
 
 from dockerbroker.broker.limits import LEASE
 from dockerbroker.broker.worker import Worker
-from dockerbroker.errors import BrokerError
+from dockerbroker.errors import BrokerError, LostLease
 from dockerbroker.model.executables import printable
 from dockerbroker.model.instances import Change, Operation, Phase
 from dockerbroker.model.steps import resumed
@@ -32,6 +33,8 @@ class Reconciler:
     reactor: IReactorTime
     _loop: LoopingCall = field(init=False)
     _claiming: bool = field(default=True, init=False)
+    #: What was claimed and could not be taken over; other operations may be held under the same name.
+    _left: dict[str, Operation] = field(factory=dict, init=False)
 
     def __attrs_post_init__(self) -> None:
         """Prepare the loop on the broker's own clock."""
@@ -56,6 +59,7 @@ class Reconciler:
         try:
             for holder in self.worker.holders():
                 self.worker.cancel(await self.persister.renew(holder, ttl=LEASE))
+            await self._let_go()
             if self._claiming:
                 await self._claim()
         except BrokerError as error:
@@ -67,10 +71,18 @@ class Reconciler:
         claimed = await self.persister.claim(self.worker.holder(), ttl=LEASE)
         if not claimed:
             return
+        self._left = {operation.id: operation for operation in claimed}
         # Deadlines are by the persister's clock, and timers by the reactor's.
         offset = self.reactor.seconds() - await self.persister.now()
         for operation in claimed:
             await self._try_take_over(operation, operation.deadline + offset)
+
+    async def _let_go(self) -> None:
+        """Let what was left be claimed again: its lease is renewed as long as others of its holder are."""
+        for operation in list(self._left.values()):
+            with suppress(LostLease):
+                await self.persister.release(operation, delay=PERIOD)
+            del self._left[operation.id]
 
     async def _try_take_over(self, operation: Operation, until: float) -> None:
         # One record that cannot be read must not keep the others from being taken over.
@@ -78,6 +90,10 @@ class Reconciler:
             await self._take_over(operation, until)
         except BrokerError as error:
             self._log.warn("taking over {id}: {why}", id=operation.id, why=error.description)
+        except Exception:  # noqa: BLE001
+            self._log.failure("taking over {id}", id=operation.id)
+        else:
+            del self._left[operation.id]
 
     async def _take_over(self, operation: Operation, until: float) -> None:
         instance = await self.persister.instance(operation.instance_id)

@@ -43,11 +43,8 @@ class Recording:
         Always raises `LostLease`.
         """
         delay = min(2.0 ** min(operation.attempt, 10), LONGEST_DELAY)
-        try:
-            await self.persister.release(operation, delay=delay)
-        except Unavailable as error:
-            # Its lease lapses by itself.
-            self._log.warn("parking {id}: {why}", id=operation.id, why=error.description)
+        # Its lease does not lapse while others that are held under the same name are carried.
+        await self._patiently(operation, lambda: self.persister.release(operation, delay=delay))
         raise LostLease("It waits to be tried again.")
 
     async def _patiently(self, operation: Operation, call: Callable[[], Awaitable[T]]) -> T:

@@ -72,14 +72,15 @@ class Adopter:
     async def run(self) -> int:
         """Adopt, and show what was adopted and what was left; returns the exit status."""
         # The world first, as the reaper does: a record is written before its container is made.
-        for host in await self._hosts():
+        hosts = await self._hosts()
+        for host in hosts:
             await self._look(host)
         records = await self._records()
         found = candidates(self._seen, records, await self._known(), self.cluster_id)
         images = await self.deployment.persister.images()
         for one in found.wanted:
             await self._adopt(one, records[one.instance_id], images)
-        self._show(found)
+        self._show(found, hosts)
         return 0 if self._is_whole else 1
 
     async def _hosts(self) -> list[DockerHost]:
@@ -162,10 +163,10 @@ class Adopter:
         self._is_whole = self._is_whole and not left.is_loss
         self._rows.append(("leave", left.seen, left.why))
 
-    def _show(self, found: Candidates) -> None:
+    def _show(self, found: Candidates, hosts: Sequence[DockerHost]) -> None:
         for left in found.left:
             self._leave(left)
-        if not self._rows:
+        if hosts and self._is_whole and not self._rows:
             tell(f"Every container of {self.cluster_id} has its record.")
         columns = ("what", "instance", "container", "host", "why")
         show_table(columns, [(what, *_told(seen), why) for what, seen, why in self._rows])

@@ -42,14 +42,16 @@ _LEASES: Final = port_leases.c.instance_id == bindparam("instance")
 _LEASE_COLUMNS: Final = [column for column in port_leases.c if column.name != "instance_id"]
 
 _NEW: Final = [column for column in operations.c if column.name != "number"]
-#: In a database that is closed nothing is inserted; this costs no exchange of its own.
+#: In a database that is closed nothing is inserted; this costs no exchange of its own. Who closes it waits
+#: for what is just being inserted.
 _INSERT_OPERATION: Final = (
     insert(operations)
     .from_select(
         _NEW,
         select(*[bindparam(f"new_{column.name}", type_=column.type) for column in _NEW])
         .select_from(deployment)
-        .where(deployment.c.closed == ""),
+        .where(deployment.c.closed == "")
+        .with_for_update(read=True),
     )
     .execution_options(preserve_rowcount=True)
 )

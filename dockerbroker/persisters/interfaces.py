@@ -13,10 +13,10 @@ class IPersister(Interface):
     """Keeps the records of one deployment, which any number of brokers share.
 
     Every method is one transaction: it is durable when it returns, and has changed nothing when it raises.
-    Any of them raises `Unavailable` when the database does not answer; `begin` and what changes the catalog
-    do so also when its records were moved to another one (`archive.IArchive`). Identifiers are compared as
-    exact bytes. The clock is the persister's own: it never goes back, and all brokers of the deployment see
-    it.
+    Any of them raises `Unavailable` when the database does not answer; `begin`, `cancel`, `hasten`, `entomb`
+    and what changes the catalog do so also when its records were moved to another one (`archive.IArchive`).
+    Identifiers are compared as exact bytes. The clock is the persister's own: it never goes back, and all
+    brokers of the deployment see it.
     """
 
     async def cluster_id() -> str:
@@ -28,7 +28,8 @@ class IPersister(Interface):
     async def seed_images(definitions: Iterable[ImageDefinition]) -> bool:
         """Fill the catalog the first time this is called on a database; returns whether it did.
 
-        From then on the database rules, also when its catalog is empty.
+        From then on the database rules, also when its catalog is empty. Raises `Conflict`, and has not filled
+        it, when two definitions would have one plan id.
         """
 
     async def put_image(definition: ImageDefinition) -> bool:

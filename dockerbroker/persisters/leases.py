@@ -11,6 +11,7 @@ from dockerbroker.errors import Unavailable
 from dockerbroker.model.instances import Operation
 from dockerbroker.persisters import records, refusals
 from dockerbroker.persisters.history import find_operation
+from dockerbroker.persisters.queries import require_open
 from dockerbroker.persisters.statements import run
 from dockerbroker.persisters.tables import operations
 
@@ -104,6 +105,8 @@ def cancel(connection: Connection, operation_id: str) -> None:
         raise refusals.deletion_stays(operation_id)
     if run(connection, _CANCEL, {"operation": operation_id}).rowcount == 0:
         raise refusals.operation_over(operation_id)
+    # After the operation, as in `changes.begin`: so none of the two waits for one that waits for it.
+    require_open(connection)
 
 
 def hasten(connection: Connection, operation_id: str, *, now: float) -> None:
@@ -111,6 +114,7 @@ def hasten(connection: Connection, operation_id: str, *, now: float) -> None:
     if run(connection, _HASTEN, {"operation": operation_id, "now": now}).rowcount == 0:
         is_over = _known(connection, operation_id).is_over
         raise (refusals.operation_over if is_over else refusals.operation_carried)(operation_id)
+    require_open(connection)
 
 
 def _known(connection: Connection, operation_id: str) -> Operation:

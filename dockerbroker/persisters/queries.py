@@ -51,6 +51,7 @@ _FIND_BINDING: Final = _FIND_BINDINGS.where(bindings.c.id == bindparam("binding"
 _FIND_CONDITION: Final = select(conditions.c.condition).where(
     conditions.c.instance_id == bindparam("instance")
 )
+_FIND_CLOSED: Final = select(deployment.c.closed)
 #: How long it is known that what did not exist was to be deleted, in seconds: no request takes as long.
 _ENTOMBED: Final = 3600.0
 
@@ -79,7 +80,7 @@ def seed_images(connection: Connection, definitions: Iterable[ImageDefinition]) 
 def put_image(connection: Connection, definition: ImageDefinition) -> bool:
     """Add or replace a definition; returns whether it is new, or raises `Conflict`."""
     # Whoever adds another definition at this moment waits, and sees this one.
-    _require_open(connection)
+    require_open(connection, alone=True)
     for other in find_images(connection):
         other.require_room_for(definition)
     row = records.image_row(definition)
@@ -94,15 +95,18 @@ def has_image(connection: Connection, name: str) -> bool:
     return bool(connection.execute(select(exists().where(images.c.name == name))).scalar())
 
 
-def _require_open(connection: Connection) -> None:
-    """Raise `Unavailable` when the records are at another database; whoever asks the same waits."""
-    if connection.execute(select(deployment.c.closed).with_for_update()).scalar_one():
+def require_open(connection: Connection, *, alone: bool = False) -> None:
+    """Raise `Unavailable` when the records are at another database; nobody closes this one meanwhile.
+
+    While one asks `alone`, all others who ask wait.
+    """
+    if connection.execute(_FIND_CLOSED.with_for_update(read=not alone)).scalar_one():
         raise Unavailable(CLOSED)
 
 
 def delete_image(connection: Connection, name: str) -> None:
     """Remove a definition; raises `NotFound` or `Conflict`."""
-    _require_open(connection)
+    require_open(connection, alone=True)
     if connection.execute(delete(images).where(images.c.name == name)).rowcount == 0:
         raise refusals.image_unknown(name)
     if connection.execute(select(exists().where(instances.c.image_name == name))).scalar():
@@ -175,6 +179,7 @@ def set_condition(connection: Connection, instance_id: str, condition: str | Non
 
 def entomb(connection: Connection, instance_id: str, tombstone: str, *, now: float) -> None:
     """Record that the instance was to be deleted, and forget such records of more than an hour ago."""
+    require_open(connection)
     connection.execute(delete(tombstones).where(tombstones.c.at < now - _ENTOMBED))
     row = {"id": tombstone, "at": now}
     same = tombstones.c.instance_id == instance_id

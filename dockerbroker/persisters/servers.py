@@ -3,8 +3,8 @@
 import logging
 import random
 import time
-from collections.abc import Callable, Collection, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, ClassVar, Final, Protocol, TypeVar
 
 from attrs import define, field
@@ -120,7 +120,7 @@ class ServerDatabase:
         """Run the query on what is committed."""
 
         def attempt() -> T:
-            with self.engine.connect() as connection:
+            with self._connected() as connection:
                 return query(connection.execution_options(**self.dialect.reading))
 
         return self._attempts(attempt, deadline)
@@ -142,8 +142,19 @@ class ServerDatabase:
         """Close all connections."""
         self.engine.dispose()
 
+    @contextmanager
+    def _connected(self) -> Iterator[Connection]:
+        pool = self.engine.pool
+        try:
+            with self.engine.connect() as connection:
+                yield connection
+        finally:
+            if self.engine.pool is not pool:
+                # It was given up meanwhile, and would keep open what has come back to it.
+                pool.dispose()
+
     def _transaction(self, query: Query[T]) -> T:
-        with self.engine.connect() as connection:
+        with self._connected() as connection:
             transaction = connection.begin()
             try:
                 result = query(connection)
@@ -165,11 +176,12 @@ class ServerDatabase:
         if self.seconds() > deadline:
             raise unavailable(_BUSY)
         while True:
+            pool = self.engine.pool
             try:
                 return attempt()
             except FAILURES as failure:
                 trouble = self._trouble(failure)
-                if trouble.is_lost:
+                if trouble.is_lost and self.engine.pool is pool:
                     # The others lead to the same server, which is gone or has another role now.
                     self.engine.dispose()
                 if not trouble.passes or self.seconds() + pause > deadline:

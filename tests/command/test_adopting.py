@@ -179,7 +179,9 @@ class IdentityTests(AdoptCase):
     def test_no_hosts(self) -> None:
         """Where no agent has reached a broker yet, the identity is taken, and that is told."""
         replace(self.stack.persister.tables, Tables(cluster_id="f" * 32))
-        self.assert_said(self.ask("adopt", "--cluster", LOST), 0, "No Docker host is known yet")
+        result = self.ask("adopt", "--cluster", LOST)
+        self.assert_said(result, 0, "No Docker host is known yet")
+        self.assertNotIn("has its record", result.stderr)
         self.assertEqual(self.stack.persister.tables.cluster_id, LOST)
 
 

@@ -111,7 +111,9 @@ class LeftTests(AdoptCase):
         """A host that hangs is given up after a while."""
         self.stack.engine.hang_reply("containers")
         self.empty()
-        self.assert_said(self.ask("adopt"), 1, "10.0.0.1 was not looked at: It does not answer.")
+        result = self.ask("adopt")
+        self.assert_said(result, 1, "10.0.0.1 was not looked at: It does not answer.")
+        self.assertNotIn("has its record", result.stderr)
 
     def test_host_lost_meanwhile(self) -> None:
         """A container that cannot be looked at any more is told."""

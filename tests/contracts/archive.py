@@ -121,6 +121,22 @@ class ClosedContract(ArchiveTestCase):
         self.assertEqual(self.everything(), after)
         self.assertEqual(self.lengths(before), self.lengths(after))
 
+    def test_nothing_goes_on(self) -> None:
+        """A broker that still runs on it lets no operation go on there, nor takes note of a deletion."""
+        self.lead()
+        self.done(self.archive.close(Closed.MOVED, "there"))
+        before = self.everything()
+        for call in (
+            *map(self.persister.hasten, _UNFINISHED),
+            self.persister.cancel("making"),
+            self.persister.entomb("absent", "t"),
+        ):
+            self.assertEqual(self.refused(Unavailable, call), CLOSED)
+        self.assertIsNone(self.done(self.persister.tombstone("absent")))
+        self.opened.clock.advance(1e6)
+        self.assertEqual(self.done(self.persister.claim("two", ttl=5)), [])
+        self.assertEqual(self.everything(), before)
+
     def test_nobody_carries(self) -> None:
         """Who carried an operation can write no more, and nobody takes it over while that is so."""
         begun = self.done(

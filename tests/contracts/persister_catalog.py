@@ -61,6 +61,14 @@ class CatalogContract(PersisterTestCase):
         self.assertIs(self.done(self.persister.seed_images(iter([REDIS]))), True)
         self.assertEqual(self.done(self.persister.images()), [EXISTING, REDIS])
 
+    def test_seed_plan_id_of_another(self) -> None:
+        """Seeding that gives one plan id to two definitions does nothing, and is no seeding."""
+        self.done(self.persister.put_image(definition("a_b", "c")))
+        self.refused(Conflict, self.persister.seed_images([REDIS, definition("a", "b_c")]))
+        self.refused(Conflict, self.persister.seed_images([definition("x_y", "z"), definition("x", "y_z")]))
+        self.assertEqual([image.name for image in self.done(self.persister.images())], ["a_b"])
+        self.assertIs(self.done(self.persister.seed_images([REDIS])), True)
+
     def test_seed_race(self) -> None:
         """Of eight brokers that seed at once, one does."""
         persisters = [self.fixture.persister() for _ in range(8)]

@@ -13,9 +13,11 @@ from attrs import define, field
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 
+from dockerbroker.model.instances import Operation, Phase
 from tests.asking import Answer, binding_path, instance_path
 from tests.crash.scenarios import SERVICE, Act
-from tests.crash.world import Dropped, World
+from tests.crash.service import TOLD_TO_FAIL
+from tests.crash.world import Dropped, World, result
 
 #: Seconds between two polls.
 POLL_EVERY: Final = 60.0
@@ -195,11 +197,17 @@ class Platform:
         if any(other.ended_at > last.asked_at for other in others):
             return None
         if last.act.kind in _DELETIONS:
-            return "absent" if last.outcome in {"done", "accepted"} else None
+            is_gone = last.outcome == "done" or (last.outcome == "accepted" and not self._is_kept(resource))
+            return "absent" if is_gone else None
         made = False
         for deed in about:
             made = deed.act.kind in _CREATIONS and (made or deed.outcome == "done")
         return "present" if made else None
+
+    def _is_kept(self, resource: tuple[str, str | None]) -> bool:
+        """Whether the image's own executable has kept the resource from being removed."""
+        last: Operation | None = result(self.world.reader.last_operation(*resource))
+        return last is not None and last.phase is Phase.FAILED and TOLD_TO_FAIL in last.description
 
 
 def _concerns(deed: Deed, resource: tuple[str, str | None]) -> bool:

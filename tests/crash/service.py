@@ -13,6 +13,8 @@ from twisted.internet.task import Clock
 from tests.memory_engine import MemoryImage
 from tests.memory_world import Printed
 
+#: What an executable prints that fails.
+TOLD_TO_FAIL: Final = "it was told to fail"
 ACTIONS: Final = ("provision", "update", "bind", "unbind", "deprovision")
 
 
@@ -47,7 +49,7 @@ class Service:
             self.complaints.append(f"/{action} of {instance_id} beside its /{self._running[instance_id]}")
         if self.failing.get(action, 0) > 0:
             self.failing[action] -= 1
-            return 1, b"", b"it was told to fail"
+            return 1, b"", TOLD_TO_FAIL.encode()
         printed = 0, json.dumps(self._effect(action, document)).encode(), b""
         return self._later(action, instance_id, printed) if action in self.slow else printed
 

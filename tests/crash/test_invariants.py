@@ -123,6 +123,19 @@ class SabotageTests(SynchronousTestCase):
         self.assertIn("leaked: the container", self.live(world, platform))
         self.assertIn("left of containers", "\n".join(empty_complaints(world)))
 
+    def test_kept_by_its_image(self) -> None:
+        """An image may keep what it does not let go of, unless the platform was told that it is gone."""
+        world, platform = self.world()
+        self.live(world, platform, _MADE)
+        world.service.failing = {"deprovision": 1}
+        self.assertEqual(self.live(world, platform, _DELETED), "")
+        deed = platform.deeds[-1]
+        self.assertEqual(deed.outcome, "failed")
+        deed.outcome = "accepted"
+        self.assertEqual(self.live(world, platform), "")
+        deed.outcome = "done"
+        self.assertIn("leaked: the platform believes that ('i-1', None) is gone", self.live(world, platform))
+
     def test_double_container(self) -> None:
         """A second container of an instance is found the moment it runs."""
         world, platform = self.world()

@@ -80,6 +80,15 @@ class NetworkFaults(NetworkTestCase):
             found = await calls
             self.assertEqual(found, await self.all([persister.operation(name) for name in names]))
 
+    async def test_stalled(self) -> None:
+        """No call fails when a connection hangs for ever: those on it go on over another one."""
+        persister = await self.open_behind(self.proxy)
+        await self.all([begin(persister, f"before {number}") for number in range(_BURST)])
+        self.proxy.stall(1)
+        begun = await self.all([begin(persister, f"after {number}") for number in range(_BURST)])
+        found = await self.all([persister.operation(operation.id) for operation in begun])
+        self.assertEqual(begun, found)
+
     async def test_sliced(self) -> None:
         """It does not matter in which pieces requests and answers arrive."""
         persister = await self.open_behind(self.proxy)

@@ -40,6 +40,8 @@ class Pair:
     server: socket.socket
     #: Whether what the server says is kept from the client, which is cut off then.
     deaf: bool = False
+    #: Whether nothing is forwarded any more.
+    stalled: bool = False
 
     def reset(self) -> None:
         """Reset both."""
@@ -101,6 +103,12 @@ class Proxy:
     def hang(self) -> None:
         """Accept connections, and forward nothing in either direction."""
         self._flowing.clear()
+
+    def stall(self, number: int) -> None:
+        """Forward nothing any more on so many of the connections that there are; new ones work."""
+        with self._lock:
+            for pair in list(self._pairs)[:number]:
+                pair.stalled = True
 
     def delay(self, seconds: float) -> None:
         """Hold back each piece from the client for so long."""
@@ -187,7 +195,7 @@ class Proxy:
         """Forward what the client says."""
         with suppress(OSError):
             while data := pair.client.recv(_CHUNK):
-                self._flowing.wait()
+                self._hold_back(pair)
                 self._wait(self._pause)
                 loss = self._loss
                 if loss is not None and loss.times and loss.meant(data):
@@ -204,11 +212,16 @@ class Proxy:
         """Forward what the server says."""
         with suppress(OSError):
             while data := pair.server.recv(_CHUNK):
-                self._flowing.wait()
+                self._hold_back(pair)
                 if pair.deaf:
                     break
                 self._send(pair.client, data)
         self._drop(pair)
+
+    def _hold_back(self, pair: Pair) -> None:
+        self._flowing.wait()
+        while pair.stalled and not self._ended:
+            time.sleep(_GLANCE)
 
     def _send(self, end: socket.socket, data: bytes) -> None:
         for start in range(0, len(data), self._piece):

@@ -5,10 +5,9 @@ from typing import Any, Final
 
 from attrs import evolve
 
-from dockerbroker.errors import BrokerError, Unavailable
+from dockerbroker.errors import BrokerError
 from dockerbroker.model.instances import Change, Operation, Phase, ServiceInstance
 from dockerbroker.persisters import records, refusals
-from dockerbroker.persisters.archive import CLOSED
 from dockerbroker.persisters.redis.rows import instance_row, unpacked
 
 #: What a script says when the operation that it was to end was changed since it was read.
@@ -18,7 +17,6 @@ MOVED: Final = "moved"
 _REFUSALS: Final[Mapping[str, Callable[[Change], BrokerError]]] = {
     "binding": lambda change: refusals.binding_exists(change.operation.binding_id or ""),
     "busy": lambda change: refusals.instance_busy(change.operation.instance_id),
-    "closed": lambda _: Unavailable(CLOSED),
     "ended": lambda change: refusals.superseded_ended(change.supersedes or ""),
     "instance": lambda change: refusals.instance_exists(change.operation.instance_id),
     "lost": lambda change: refusals.lease_lost(change.operation.id),

@@ -69,8 +69,6 @@ class RedisPersister:
     async def delete_image(self, name: str) -> None:
         """Remove a definition."""
         match await self._call("delete_image", name=name):
-            case ["closed"]:
-                raise Unavailable(CLOSED)
             case ["unknown"]:
                 raise refusals.image_unknown(name)
             case ["used"]:
@@ -250,8 +248,6 @@ class RedisPersister:
                 catalog_now[definition.name] = definition
             images = [records.image_row(definition) for definition in definitions]
             answer = await self._call("put_images", rows=images, catalog=catalog, seeding=seeding)
-            if answer == ["closed"]:
-                raise Unavailable(CLOSED)
             if answer != [operations.MOVED]:
                 return answer
 
@@ -275,10 +271,13 @@ class RedisPersister:
 
     async def _call(self, name: str, /, **request: Any) -> list[Any]:
         try:
-            return await self.commands.call(self.scripts[name], request)
+            answer = await self.commands.call(self.scripts[name], request)
         except Unavailable as error:
             self._log.warn("{description} ({cause})", description=error.description, cause=error.__cause__)
             raise
+        if answer == ["closed"]:
+            raise Unavailable(CLOSED)
+        return answer
 
 
 def _report(row: dict[str, Any], now: float) -> HostReport:

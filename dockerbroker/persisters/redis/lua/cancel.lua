@@ -1,5 +1,8 @@
 -- Asks whoever carries the operation to undo it.
 
+if is_closed() then
+  return { 'closed' }
+end
 if not field(operation_key(given.id), 'lease_until') then
   return { 'over' }
 end

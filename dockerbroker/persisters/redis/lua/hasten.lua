@@ -1,5 +1,8 @@
 -- Lets an operation that waits be claimed at once.
 
+if is_closed() then
+  return { 'closed' }
+end
 local stored = redis.call('HMGET', operation_key(given.id), 'id', 'lease_until', 'owner')
 local now = now()
 if not stored[1] then

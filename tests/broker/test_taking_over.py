@@ -1,0 +1,53 @@
+"""Operations that are taken over together do not wait for one another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from dockerbroker.broker.limits import LEASE, Limits
+from dockerbroker.broker.reconcile import PERIOD
+from dockerbroker.errors import Unavailable
+from dockerbroker.model.instances import Phase
+from tests.asking import instance_path, provision_body
+from tests.stack import Stack
+
+_LOST: Final = Unavailable("The database is gone.")
+#: Until which another broker has taken over what nobody carries.
+_TAKEN: Final = LEASE + 2 * PERIOD
+
+
+class TakingOverTests(SynchronousTestCase):
+    """A broker takes over two creations of one that has crashed; the service of one is never ready."""
+
+    def crashed(self) -> Stack:
+        """Return the broker that is about to take them over."""
+        stack = Stack(limits=Limits(ready_within=500.0))
+        stack.image.scripts["healthy"] = lambda _stdin, _environment: (1, b"", b"")
+        for instance_id in ("one", "two"):
+            path = instance_path(instance_id) + "?accepts_incomplete=true"
+            stack.ask("PUT", path, provision_body())
+            stack.advance(1)
+        return stack.successor()
+
+    def assert_both_carried(self, fail: Callable[[Stack], None]) -> None:
+        """Check that both are soon carried although something fails at first."""
+        stack = self.crashed()
+        fail(stack)
+        stack.advance(2 * _TAKEN)
+        carried = [one for one in stack.persister.history() if one.phase is Phase.FORWARD]
+        self.assertEqual(len(carried), 2)
+        held = stack.worker.holders()
+        self.assertTrue(all(one.owner in held for one in carried), (carried, held))
+        self.assertEqual(sorted(stack.worker._running), sorted(one.id for one in carried))
+
+    def test_unavailable(self) -> None:
+        """One whose records cannot be read at first is taken over while the other goes on."""
+        self.assert_both_carried(lambda stack: stack.persister.fail_next("instance", _LOST))
+
+    def test_defect(self) -> None:
+        """A defect that one shows does not keep the others from being taken over, nor is it left for good."""
+        self.assert_both_carried(lambda stack: stack.persister.fail_next("instance", ZeroDivisionError()))
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
