@@ -7,7 +7,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from attrs import define, field
+from attrs import define, evolve, field
 from sqlalchemy import Connection, Engine, Insert, Table, TextClause, create_engine, event, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.pool import StaticPool
@@ -150,6 +150,25 @@ class ServerDatabaseTests(SynchronousTestCase):
             return int(answer)
 
         self.assertEqual(self.database.read(query, deadline=4), 5)
+
+    def test_connections(self) -> None:
+        """When one is lost all are given up; one that is in use then is closed afterwards."""
+        made = [0]
+        engine = FakeDialect().engine(_file(temporary_folder(self)), connections=2)
+        event.listen(engine, "connect", lambda *_: made.append(1))
+        event.listen(engine, "close", lambda *_: made.append(-1))
+        database = evolve(self.database, engine=engine)
+        losses = [failure(_LOST), failure(_LOST)]
+
+        def lose(_: Connection) -> int:
+            if losses:
+                raise losses.pop()
+            return sum(made)
+
+        self.assertEqual(database.read(lambda _: database.read(lose, deadline=4), deadline=4), 2)
+        self.assertEqual(sum(made), 1)
+        engine.dispose()
+        self.assertEqual(sum(made), 0)
 
     def test_not_for_ever(self) -> None:
         """When the deadline comes, a sentence says what is wrong."""
