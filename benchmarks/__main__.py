@@ -9,7 +9,8 @@ from pathlib import Path
 
 from attrs import define
 
-from benchmarks import catalog, operations, passes, provisioning, starting, success
+from benchmarks import catalog, operations, passes, pings, provisioning, queries, starting, success, writes
+from benchmarks.backends import DRIVERS
 from benchmarks.sides import HEADER
 from tests.real_engine import RealEngine, engine
 from tests.running import RunningBroker
@@ -103,6 +104,43 @@ class Bench:
             passes.measure(self.few_rounds).row(f"comparing {passes.INSTANCES} instances (CPU s)", digits=2)
         ]
 
+    def writes(self) -> list[Row]:
+        """Measure how many writes each database takes, beside the bare driver."""
+        rows = []
+        for driver in DRIVERS:
+            if (measured := writes.measure(driver, self.rounds)) is not None:
+                where = f"{writes.CLIENTS} at once, {driver}"
+                rows.append(measured.rate.row(f"writes per second, {where}", ">= 0.6", digits=0))
+                rows.append(measured.slow.row(f"99 of 100 writes, {where} (ms)", digits=1))
+        together = writes.measure_groups(self.rounds)
+        where = f"{writes.CLIENTS} at once, sqlite, and one by one"
+        return [*rows, together.rate.row(f"writes per second, {where}", ">= 2", digits=0)]
+
+    def queries(self) -> list[Row]:
+        """Measure the calls of each persister in a large database, beside a small one."""
+        rows = []
+        for driver in DRIVERS:
+            for name, sides in (queries.measure(driver, self.rounds) or {}).items():
+                figure = f"{name}, with {queries.LARGE} instances, {driver} (s)"
+                rows.append(sides.row(figure, "<= 1.3", digits=5))
+        return rows
+
+    def pings(self) -> list[Row]:
+        """Measure the pings of many agents on each database, and by the broker's web."""
+        rows = []
+        for driver in DRIVERS:
+            if (measured := pings.measure(driver, self.few_rounds)) is not None:
+                where = f"{pings.AGENTS} agents, {driver}"
+                rows.append(measured.slow.row(f"99 of 100 pings, {where} (ms)", measured.verdict, digits=1))
+                rows.append(measured.processor.row(f"a ping, {where} (CPU s)", digits=5))
+        http = pings.measure_http()
+        where = f"{pings.AGENTS} agents, over HTTP"
+        return [
+            *rows,
+            (f"99 of 100 pings, {where} (ms)", f"{http.slow:.1f}", "", "", "", http.verdict),
+            (f"a ping, {where} (CPU s)", f"{http.processor:.5f}", "", "", "", ""),
+        ]
+
     def starting(self) -> list[Row]:
         """Measure the loading of the program."""
         measured = starting.measure(self.rounds)
@@ -120,6 +158,9 @@ FIGURES: dict[str, Callable[[Bench], list[Row]]] = {
     "operations": Bench.operations,
     "sizes": Bench.sizes,
     "passes": Bench.passes,
+    "writes": Bench.writes,
+    "queries": Bench.queries,
+    "pings": Bench.pings,
     "starting": Bench.starting,
 }
 

@@ -15,8 +15,8 @@ from dockerbroker.model.hosts import DockerHost, HostKey
 from dockerbroker.model.instances import InstanceState, Operation, OperationKind, Phase, ServiceInstance, Step
 from dockerbroker.persisters import records
 from dockerbroker.persisters.databases import PATIENCE
-from dockerbroker.persisters.opening import check
-from dockerbroker.persisters.sqlite import SqliteDatabase, boot_id, boot_time, sqlite_engine, sqlite_url
+from dockerbroker.persisters.sqlite import SqliteDatabase, boot_id, boot_time, sqlite_engine
+from dockerbroker.persisters.sqlite_opening import check_file
 from dockerbroker.persisters.tables import deployment, hosts, instances, operations, port_leases
 from tests.asking import REDIS
 
@@ -27,7 +27,7 @@ _ROWS_AT_ONCE = 10_000
 
 def fill(path: Path, count: int) -> None:
     """Make a database with so many instances, each with its last operation and a port, on `HOSTS` hosts."""
-    check(sqlite_url(path))
+    check_file(path)
     database = SqliteDatabase(sqlite_engine(path, connections=1))
     with closing(database):
         database.write(lambda connection: _fill(connection, count), deadline=boot_time() + PATIENCE)
@@ -45,7 +45,7 @@ def _fill(connection: Any, count: int) -> None:
     connection.execute(update(deployment).values(boot_id=boot_id()))
     pinged = [{**records.host_row(host), "pinged_at": boot_time()} for host in docker_hosts()]
     connection.execute(insert(hosts), pinged)
-    made = _instances(count)
+    made = made_instances(count)
     for start in range(0, count, _ROWS_AT_ONCE):
         some = [next(made) for _ in range(min(_ROWS_AT_ONCE, count - start))]
         connection.execute(insert(instances), [_instance_row(one) for one in some])
@@ -54,7 +54,8 @@ def _fill(connection: Any, count: int) -> None:
         connection.execute(insert(operations), [_operation_row(one) for one in some])
 
 
-def _instances(count: int) -> Iterator[ServiceInstance]:
+def made_instances(count: int) -> Iterator[ServiceInstance]:
+    """Return so many instances, on `HOSTS` hosts."""
     # Ids at random, as platforms have them, so that each finds its place anywhere in the indexes.
     random = Random(1)  # noqa: S311
     keys = [host.key for host in docker_hosts()]

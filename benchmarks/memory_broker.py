@@ -17,13 +17,13 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 
 from benchmarks.filling import fill
-from dockerbroker.broker_tap import make_parts
+from dockerbroker.broker_parts import make_parts
 from dockerbroker.config import BrokerConfiguration, load_broker
 from dockerbroker.lifetime import use_monotonic_clock
-from dockerbroker.persisters.opening import open_persister
-from dockerbroker.persisters.sql import SqlPersister
-from dockerbroker.persisters.sqlite import sqlite_url
+from dockerbroker.persisters.opening import Persister, open_persister
 from dockerbroker.threads import DaemonThreadPool
+from dockerbroker.web.auth import Credentials
+from dockerbroker.web.site import BrokerSite
 from tests.asking import REDIS
 from tests.memory_engine import MemoryEngines
 from tests.polling import poll
@@ -63,13 +63,14 @@ def write_configuration(running: RunningBroker) -> Path:
     return path
 
 
-async def open_filled(configuration: BrokerConfiguration) -> tuple[SqlPersister, MemoryEngines]:
+async def open_filled(configuration: BrokerConfiguration) -> tuple[Persister, MemoryEngines]:
     """Open the database, with an engine for each of its hosts that has the service's image."""
     threads = DaemonThreadPool("database", _THREADS)
     threads.start()
-    url = sqlite_url(configuration.persister.database)
     loop = cast("Any", reactor)
-    persister = await open_persister(loop, url, threads, broker=f"benchmark-{os.getpid()}")
+    persister = await open_persister(
+        loop, configuration.persister, threads, broker=f"benchmark-{os.getpid()}"
+    )
     await persister.seed_images(configuration.services.images)
     engines = MemoryEngines(loop)
     executables = {"/bind": lambda _stdin, _environment: (0, b'{"credentials":{}}', b"")}
@@ -84,7 +85,10 @@ async def _serve(configuration: BrokerConfiguration) -> None:
     persister, engines = await open_filled(configuration)
     parts = make_parts(loop, configuration, persister, cast("Any", engines), f"benchmark-{os.getpid()}")
     parts.reconciler.start()
-    loop.listenTCP(configuration.port, parts.site, interface=configuration.listen_ip)
+    services = configuration.services
+    site = BrokerSite(loop, Credentials(user=services.user, password=services.password))
+    site.open(parts.apis)
+    loop.listenTCP(configuration.port, site, interface=configuration.listen_ip)
 
 
 def _answers(running: RunningBroker) -> bool:

@@ -22,7 +22,7 @@ from dockerbroker.broker.comparing import Comparer, pages
 from dockerbroker.config import load_broker
 from dockerbroker.model.containers import container_spec
 from dockerbroker.model.instances import ServiceInstance
-from dockerbroker.persisters.sql import SqlPersister
+from dockerbroker.persisters.interfaces import IPersister
 from tests.asking import REDIS
 from tests.memory_engine import MemoryEngine, MemoryEngines
 from tests.memory_world import MemoryContainer
@@ -68,12 +68,12 @@ async def _measure(config: Path, rounds: int) -> dict[str, list[float]]:
         await comparer.compare()
         passes.append(time.process_time() - before)
         before = time.process_time()
-        _read(configuration.persister.database)
+        _read(Path(configuration.persister.database))
         reads.append(time.process_time() - before)
     return {"passes": passes, "reads": reads}
 
 
-async def _make_containers(persister: SqlPersister, engines: MemoryEngines) -> None:
+async def _make_containers(persister: IPersister, engines: MemoryEngines) -> None:
     """Let Docker have what the rows say, so that a pass finds nothing wrong and does nothing but compare."""
     cluster_id = await persister.cluster_id()
     found = {report.host.key: engines(report.host) for report in await persister.hosts()}
