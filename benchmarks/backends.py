@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 DRIVERS: Final = ("sqlite", *SERVERS)
 
-#: As a broker has them.
+#: One for each client: a broker whose `poolsize` suits them. Redis keeps the default of 8 connections.
 THREADS: Final = 16
 #: Not the folder for temporary files, which may be in memory.
 _ON_DISK: Final = Path("/var/tmp")  # noqa: S108 (in a folder of its own)
