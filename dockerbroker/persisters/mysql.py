@@ -131,7 +131,8 @@ class MysqlDialect:
             # Under REPEATABLE READ a transaction would decide by what it read first, long ago.
             isolation_level="READ COMMITTED",
             pool_size=connections,
-            max_overflow=0,
+            # Each thread has one at most. Whoever waits for one that is given up would wait in vain.
+            max_overflow=-1,
             pool_recycle=_RENEW,
             # Each transaction is ended where it is begun; to end it once more would cost an exchange.
             pool_reset_on_return=None,

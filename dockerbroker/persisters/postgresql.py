@@ -134,7 +134,8 @@ class PostgresqlDialect:
             connect_args=_connect_arguments(configuration),
             isolation_level="READ COMMITTED",
             pool_size=connections,
-            max_overflow=0,
+            # Each thread has one at most. Whoever waits for one that is given up would wait in vain.
+            max_overflow=-1,
             # What the statements write are secrets, among others; errors shall not show them.
             hide_parameters=True,
         )
