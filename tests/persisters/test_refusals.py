@@ -192,6 +192,11 @@ class PostgresqlDatabaseTests(refusals_case.SqlRefusalsContract):
         self.of_another("GRANT CREATE ON SCHEMA public TO PUBLIC")
         check(self.good)
         database = self.good.database
+        # This takes databases away as well, those of other tests included.
+        owned = self.server.admin("SELECT datname, pg_get_userbyid(datdba) FROM pg_database")
+        for name, owner in owned:
+            if owner == USER:
+                self.addCleanup(self.server.admin, f"ALTER DATABASE {name} OWNER TO {USER}")
         self.server.admin(f"REASSIGN OWNED BY {USER} TO admin", database)
         steps = ("SELECT ON ALL TABLES", "USAGE ON ALL SEQUENCES", "INSERT ON ALL TABLES")
         for step in (*steps, "UPDATE ON ALL TABLES", "DELETE ON ALL TABLES"):
