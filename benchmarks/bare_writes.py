@@ -7,7 +7,7 @@ its own.
 """
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from itertools import count
 from time import perf_counter
@@ -153,6 +153,11 @@ def _parameters() -> dict[str, Any]:
     }
 
 
+def _prepared(clients: int, pairs: int) -> list[list[dict[str, Any]]]:
+    """Return the parameters of the pairs that each client is going to write."""
+    return [[_parameters() for _ in range(pairs)] for _ in range(clients)]
+
+
 @frozen
 class _Statements:
     """The statements that begin a transaction, and those of the two writes."""
@@ -174,22 +179,24 @@ class BareSql:
         """Let clients make so many pairs of writes each, at once."""
         pool = ThreadPool(clients, clients)
         pool.start()
+        prepared = _prepared(clients, pairs)
         started = perf_counter()
         try:
             each = await gatherResults(
                 [
-                    Deferred.fromCoroutine(self._client(pool, connection, pairs))
-                    for connection in self._connections[:clients]
+                    Deferred.fromCoroutine(self._client(pool, connection, some))
+                    for connection, some in zip(self._connections[:clients], prepared, strict=True)
                 ]
             )
             return Timing(perf_counter() - started, [one for some in each for one in some])
         finally:
             pool.stop()
 
-    async def _client(self, pool: ThreadPool, connection: Any, pairs: int) -> list[float]:
+    async def _client(
+        self, pool: ThreadPool, connection: Any, prepared: Sequence[dict[str, Any]]
+    ) -> list[float]:
         each = []
-        for _ in range(pairs):
-            parameters = _parameters()
+        for parameters in prepared:
             for statements in (self._statements.begin, self._statements.end):
                 started = perf_counter()
                 await deferToThreadPool(
@@ -267,15 +274,15 @@ class BareRedis:
                 password=self._configuration.password.reveal(),
                 poolsize=self._clients,
             )
+        prepared = _prepared(clients, pairs)
         started = perf_counter()
-        each = await gatherResults([Deferred.fromCoroutine(self._client(pairs)) for _ in range(clients)])
+        each = await gatherResults([Deferred.fromCoroutine(self._client(some)) for some in prepared])
         return Timing(perf_counter() - started, [one for some in each for one in some])
 
-    async def _client(self, pairs: int) -> list[float]:
+    async def _client(self, prepared: Sequence[dict[str, Any]]) -> list[float]:
         base = [f"{{{self._configuration.prefix}}}:bare:"]
         each = []
-        for _ in range(pairs):
-            new = _parameters()
+        for new in prepared:
             same = [new["instance"], new["operation"]]
             calls = (
                 (_REDIS_BEGIN, [*same, new["port"], new["host"], _DOCUMENT, _SECRET, _OPERATION]),

@@ -77,7 +77,7 @@ async def _make_containers(persister: IPersister, engines: MemoryEngines) -> Non
     """Let Docker have what the rows say, so that a pass finds nothing wrong and does nothing but compare."""
     cluster_id = await persister.cluster_id()
     found = {report.host.key: engines(report.host) for report in await persister.hosts()}
-    async for page in pages(persister):
+    async for page in pages(persister, set()):
         for instance in page:
             _make_container(found[instance.host], cluster_id, instance)
 

@@ -99,18 +99,18 @@ def _slow(timing: Timing) -> float:
 
 
 async def _write(persister: IPersister) -> Timing:
+    prepared = [[_provision() for _ in range(_PAIRS)] for _ in range(CLIENTS)]
     started = perf_counter()
     each: Sequence[list[float]] = await gatherResults(
-        [Deferred.fromCoroutine(_client(persister)) for _ in range(CLIENTS)]
+        [Deferred.fromCoroutine(_client(persister, changes)) for changes in prepared]
     )
     return Timing(perf_counter() - started, [one for some in each for one in some])
 
 
-async def _client(persister: IPersister) -> list[float]:
+async def _client(persister: IPersister, changes: Sequence[Change]) -> list[float]:
     """Begin and end operations, as a broker does that provisions."""
     each = []
-    for _ in range(_PAIRS):
-        change = _provision()
+    for change in changes:
         started = perf_counter()
         begun = await persister.begin(change, owner="benchmark/1", ttl=15, within=600)
         each.append(perf_counter() - started)

@@ -14,6 +14,7 @@ from dockerbroker.broker.administration import Administration
 from dockerbroker.broker.beginning import Beginning
 from dockerbroker.broker.comparing import Comparer
 from dockerbroker.broker.executions import Executions
+from dockerbroker.broker.heartbeat import Heartbeat
 from dockerbroker.broker.limits import Limits
 from dockerbroker.broker.placing import Placing
 from dockerbroker.broker.readiness import Readiness
@@ -22,6 +23,7 @@ from dockerbroker.broker.removals import Removals
 from dockerbroker.broker.seams import Seams, make_seams, placed
 from dockerbroker.broker.service import make_broker
 from dockerbroker.broker.steps import Steps
+from dockerbroker.broker.watching import Watch
 from dockerbroker.broker.worker import Worker
 from dockerbroker.config import BrokerConfiguration
 from dockerbroker.crashpoints import Reach, armed
@@ -49,6 +51,8 @@ class Parts:
     worker: Worker
     reconciler: Reconciler
     comparer: Comparer
+    heartbeat: Heartbeat
+    watch: Watch
     administration: Administration
     apis: Apis
 
@@ -71,10 +75,14 @@ async def open_parts(
     engines = DockerEngines(reactor, docker_threads, per_host=configuration.per_host)
     parts = make_parts(reactor, configuration, persister, engines, owner)
     try:
+        # From now on this is the database that it is to be.
+        await parts.watch.look()
         images = configuration.services.images
         if await persister.seed_images(images):
             _log.info("The catalog is new, with {count} images from the configuration", count=len(images))
         await parts.administration.check_catalog()
+        # From now on it is known that a broker is there, and since when.
+        await persister.observe()
     except BaseException:
         await parts.close()
         raise
@@ -89,12 +97,7 @@ def make_parts(
     owner: str,
 ) -> Parts:
     """Wire what works on an open database; `owner` is this broker's name, as the persister knows it."""
-    limits = Limits(
-        ready_within=configuration.ready_within,
-        execute_within=configuration.execute_within,
-        answer=configuration.answer_within,
-    )
-    reach = armed(os.environ)
+    limits, reach = _limits(configuration), armed(os.environ)
 
     def executors(engines: Engines) -> Executors:
         return HostExecutors(reactor, engines, os.environ)
@@ -110,8 +113,18 @@ def make_parts(
         worker=worker,
         reconciler=Reconciler(seams.persister, worker, reactor),
         comparer=make_comparer(reactor, seams),
+        heartbeat=Heartbeat(seams.persister, reactor),
+        watch=Watch(seams.persister, reactor),
         administration=administration,
         apis=make_apis(reactor, broker, administration, seams.persister),
+    )
+
+
+def _limits(configuration: BrokerConfiguration) -> Limits:
+    return Limits(
+        ready_within=configuration.ready_within,
+        execute_within=configuration.execute_within,
+        answer=configuration.answer_within,
     )
 
 

@@ -141,7 +141,10 @@ class Program:
             await parts.close()
             return
         self._parts = parts
-        # Keeps leases, takes over what nobody carries, and compares rows with Docker.
+        # Tells that it is there, keeps leases, takes over what nobody carries, compares rows with Docker.
+        parts.watch.tell = self.refuse
+        parts.watch.start()
+        parts.heartbeat.start()
         parts.reconciler.start()
         parts.comparer.start()
         self.site.open(parts.apis)
@@ -152,9 +155,18 @@ class Program:
         if self._parts is not None:
             await self._parts.close()
 
-    def end_leases(self) -> None:
-        """End the keeping of leases, and the comparing where a start has failed half-way."""
+    def refuse(self, refusal: str | None) -> None:
+        """Refuse every request with that sentence, and take nothing over, until it is None."""
+        self.site.refuse(refusal)
         if self._parts is not None:
+            self._parts.heartbeat.is_paused = refusal is not None
+            self._parts.reconciler.is_paused = refusal is not None
+
+    def end_leases(self) -> None:
+        """End the keeping of leases, and the rest where a start has failed half-way."""
+        if self._parts is not None:
+            self._parts.watch.stop()
+            self._parts.heartbeat.stop()
             self._parts.comparer.stop()
             self._parts.reconciler.stop()
 
@@ -162,6 +174,8 @@ class Program:
         """Open nothing, take nothing over and compare nothing any more."""
         self._opening.settle()
         if self._parts is not None:
+            # Soon it hears no pings, while it may still have much to end.
+            self._parts.heartbeat.stop()
             self._parts.reconciler.settle()
             self._parts.comparer.stop()
 

@@ -70,6 +70,15 @@ class Unavailable(BrokerError):
     """Something that the broker itself depends on, such as its database, does not answer."""
 
 
+class Unreadable(Unavailable):
+    """A record of the database cannot be read; `id` is that of the record, empty if it has none."""
+
+    def __init__(self, description: str, record_id: str = "") -> None:
+        """Remember which record it is: whoever goes through all of them leaves it out."""
+        super().__init__(description)
+        self.id = record_id
+
+
 class OperationFailed(BrokerError):
     """The operation was begun, and failed; what it had made is undone or is being undone.
 

@@ -13,6 +13,7 @@ from dockerbroker.errors import Conflict
 from dockerbroker.model.hosts import HostKey
 from dockerbroker.persisters.archive import (
     COUNTED,
+    HELD,
     KEYS,
     NEVER,
     Closed,
@@ -59,6 +60,7 @@ class MemoryArchive:
             counts={kind: len(self._rows(kind)) for kind in COUNTED},
             now=now,
             leases=tuple(sorted(leases, key=lambda lease: lease.seconds)),
+            mover=tables.mover,
         )
 
     async def page(self, kind: Kind, after: Row | None, limit: int) -> list[Row]:
@@ -74,17 +76,21 @@ class MemoryArchive:
             start = sum(key <= _key(kind, after) for key in keys)
         return list(rows[start : start + limit])
 
-    async def identify(self, identity: Identity) -> None:
+    async def identify(self, identity: Identity, *, mover: str = "") -> None:
         """Take another identity."""
+        self._require_mover(mover)
         if self.tables.instances or self.tables.operations:
             raise Conflict("The tables hold instances or operations.")
         self.tables.cluster_id = identity.cluster_id
         self.tables.seeded = identity.seeded
         self.tables.created_at = identity.created_at
 
-    async def close(self, closed: Closed, moved_to: str) -> None:
+    async def close(self, closed: Closed, moved_to: str, *, mover: str = "", former: str = "") -> None:
         """Let no broker use the tables, or let them use them again."""
-        self.tables.closed, self.tables.moved_to = closed.value, moved_to
+        tables = self.tables
+        if tables.mover != former and (tables.mover, tables.closed) != (mover, closed.value):
+            raise Conflict(HELD)
+        tables.closed, tables.moved_to, tables.mover = closed.value, moved_to, mover
         for row in self.tables.operations.values():
             until = row["lease_until"]
             if until is None:
@@ -94,22 +100,27 @@ class MemoryArchive:
             elif closed is not Closed.NO and until < NEVER:
                 row.update(owner=None, lease_until=NEVER, epoch=row["epoch"] + 1)
 
-    async def erase(self) -> None:
+    async def erase(self, *, mover: str = "") -> None:
         """Delete all rows."""
-        self._require_filling()
+        self._require_filling(mover)
         one = self.tables
         for rows in (one.images, one.hosts, one.instances, one.bindings, one.operations, one.conditions):
             rows.clear()
         one.leases.clear()
         one.tombstones.clear()
 
-    async def write(self, kind: Kind, rows: Sequence[Row]) -> None:
+    async def write(self, kind: Kind, rows: Sequence[Row], *, mover: str = "") -> None:
         """Add rows."""
-        self._require_filling()
+        self._require_filling(mover)
         for row in rows:
             self._add(kind, dict(row))
 
-    def _require_filling(self) -> None:
+    def _require_mover(self, mover: str) -> None:
+        if self.tables.mover != mover:
+            raise Conflict(HELD)
+
+    def _require_filling(self, mover: str) -> None:
+        self._require_mover(mover)
         if self.tables.closed != Closed.FILLING.value:
             raise Conflict("The tables are not being filled.")
 
@@ -134,10 +145,14 @@ class MemoryArchive:
                 {**row, "kept_for": row["instance_id"] if tables.is_kept(row) else None}
                 for row in tables.operations.values()
             ),
+            Kind.TOMBSTONE: (
+                {"instance_id": one, "id": tombstone, "at": at}
+                for one, (tombstone, at) in tables.tombstones.items()
+            ),
         }
         return [dict(row) for row in rows[kind]]
 
-    def _add(self, kind: Kind, row: dict[str, Any]) -> None:
+    def _add(self, kind: Kind, row: dict[str, Any]) -> None:  # noqa: C901 (a table)
         tables = self.tables
         match kind:
             case Kind.IMAGE:
@@ -152,6 +167,8 @@ class MemoryArchive:
                 tables.leases[_host(row), row["port"]] = row["instance_id"]
             case Kind.CONDITION:
                 tables.conditions[row["instance_id"]] = row["condition"]
+            case Kind.TOMBSTONE:
+                tables.tombstones[row["instance_id"]] = (row["id"], row["at"])
             case Kind.OPERATION:
                 # Which operation is kept follows from the others.
                 tables.operations[row["id"]] = {name: row[name] for name in row if name != "kept_for"}

@@ -12,7 +12,7 @@ from zope.interface import implementer
 
 from dockerbroker.errors import Conflict, NotFound, Unavailable
 from dockerbroker.model.catalog import ImageDefinition
-from dockerbroker.model.hosts import DockerHost, HostKey, HostReport
+from dockerbroker.model.hosts import DockerHost, HostKey, HostReport, Observation, observed, report
 from dockerbroker.model.instances import (
     Change,
     Operation,
@@ -21,8 +21,8 @@ from dockerbroker.model.instances import (
     ServiceInstance,
 )
 from dockerbroker.persisters import records
-from dockerbroker.persisters.archive import CLOSED
-from dockerbroker.persisters.interfaces import IPersister
+from dockerbroker.persisters.archive import CLOSED, obstacle
+from dockerbroker.persisters.interfaces import DatabaseState, IPersister
 from tests.memory_tables import Tables
 
 __all__ = ["Fault", "MemoryPersister", "Tables"]
@@ -71,6 +71,13 @@ class MemoryPersister:
         with self._call("cluster_id"):
             return self.tables.cluster_id
 
+    async def state(self) -> DatabaseState:
+        """Return whose records the tables hold; those of nobody without an identifier."""
+        with self._call("state"):
+            tables = self.tables
+            why = obstacle(tables.closed, tables.moved_to)
+            return DatabaseState(cluster_id=tables.cluster_id or None, obstacle=why)
+
     async def images(self) -> list[ImageDefinition]:
         """Return the catalog, in the order of the names."""
         with self._call("images"):
@@ -116,11 +123,16 @@ class MemoryPersister:
             for host in hosts:
                 self.tables.hosts[host.key] = records.host_row(host) | {"pinged_at": self.seconds()}
 
+    async def observe(self) -> None:
+        """Record that a broker is there now."""
+        with self._call("observe"):
+            self.tables.observation = observed(self.tables.observation, self.seconds())
+
     async def hosts(self) -> list[HostReport]:
         """Return every host, in the order of the keys."""
         with self._call("hosts"):
             return [
-                HostReport(host=records.read_host(row), age=max(0, self.seconds() - row["pinged_at"]))
+                report(records.read_host(row), row["pinged_at"], self.tables.observation, self.seconds())
                 for _, row in sorted(self.tables.hosts.items())
             ]
 
@@ -131,7 +143,8 @@ class MemoryPersister:
             return None if row is None else records.read_host(row)
 
     def forget_pings(self) -> None:
-        """Make every ping infinitely old."""
+        """Make every ping infinitely old, though brokers were there to hear one all the time."""
+        self.tables.observation = Observation(since=-math.inf, at=self.seconds())
         for row in self.tables.hosts.values():
             row["pinged_at"] = -math.inf
 
@@ -169,7 +182,7 @@ class MemoryPersister:
         with self._call("instances"):
             later = [row for row in self.tables.instances.values() if row["id"].encode() > after.encode()]
             later.sort(key=lambda row: row["id"].encode())
-            return [records.read_instance(row) for row in later[:limit]]
+            return records.read_instances(later[:limit])
 
     async def last_operation(self, instance_id: str, binding_id: str | None = None) -> Operation | None:
         """Return the last operation on the instance itself, or on the one binding."""

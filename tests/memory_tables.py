@@ -7,7 +7,7 @@ from typing import Any
 from attrs import define, evolve, field
 
 from dockerbroker.errors import AlreadyExists, Busy, LostLease, NotFound, PortLeased
-from dockerbroker.model.hosts import HostKey
+from dockerbroker.model.hosts import HostKey, Observation
 from dockerbroker.model.instances import Change, Operation, OperationKind, Phase
 from dockerbroker.persisters import records
 
@@ -25,6 +25,7 @@ class Tables:
     seeded: bool = False
     closed: str = ""
     moved_to: str = ""
+    mover: str = ""
     created_at: float = 0.0
     images: dict[str, Row] = field(factory=dict)
     hosts: dict[HostKey, Row] = field(factory=dict)
@@ -34,6 +35,7 @@ class Tables:
     operations: dict[str, Row] = field(factory=dict)
     conditions: dict[str, str] = field(factory=dict)
     tombstones: dict[str, tuple[str, float]] = field(factory=dict)
+    observation: Observation | None = None
 
     def held(self, operation: Operation) -> Row:
         """Return the row of an operation that is not over, by whoever has its epoch; raises `LostLease`."""

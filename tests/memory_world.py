@@ -93,6 +93,7 @@ class MemoryContainer:
             volumes=self.volumes,
             paused=self.paused,
             configured=dict(self.spec.ports),
+            is_kept=self.keeps_running,
         )
 
 

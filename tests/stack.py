@@ -24,6 +24,7 @@ from dockerbroker.broker.administration import Administration
 from dockerbroker.broker.beginning import Beginning
 from dockerbroker.broker.comparing import Comparer
 from dockerbroker.broker.executions import Executions
+from dockerbroker.broker.heartbeat import Heartbeat
 from dockerbroker.broker.limits import Limits
 from dockerbroker.broker.placing import Placing
 from dockerbroker.broker.readiness import Readiness
@@ -32,6 +33,7 @@ from dockerbroker.broker.removals import Removals
 from dockerbroker.broker.seams import make_seams, placed
 from dockerbroker.broker.service import ServiceBroker, make_broker
 from dockerbroker.broker.steps import Steps
+from dockerbroker.broker.watching import Watch
 from dockerbroker.broker.worker import Worker
 from dockerbroker.crashpoints import Reach
 from dockerbroker.engines.executors import DockerApiExecutor
@@ -114,7 +116,8 @@ def add_service(engine: MemoryEngine, definition: ImageDefinition = REDIS, **beh
 class Stack:
     """One broker; `neighbour` and `successor` make other ones on the same database and engines.
 
-    Its comparer is started by the tests that want one.
+    Its comparer, its watch and its heartbeat are started by the tests that want one; without a heartbeat no
+    host is ever silent.
 
     `limits`, `clock`, `persister` and `engines` may be given; `reach` is done at crash points, and
     `skew` is by how many seconds its wall clock is wrong. One that is not `is_open` has no database yet: its
@@ -134,6 +137,8 @@ class Stack:
     administration: Administration = field(init=False)
     reconciler: Reconciler = field(init=False)
     comparer: Comparer = field(init=False)
+    heartbeat: Heartbeat = field(init=False)
+    watch: Watch = field(init=False)
     apis: Apis = field(init=False)
     site: BrokerSite = field(init=False)
     client: Any = field(init=False)
@@ -191,6 +196,8 @@ class Stack:
             spent=lambda: 0.0,
             jitter=_whole,
         )
+        self.heartbeat = Heartbeat(seams.persister, clock)
+        self.watch = Watch(seams.persister, clock, self._refuse)
         credentials = Credentials(user=USER, password=Secret(PASSWORD))
         self.apis = make_apis(clock, self.broker, self.administration, seams.persister)
         self.site = BrokerSite(clock, credentials)
@@ -212,6 +219,11 @@ class Stack:
     def image(self) -> MemoryImage:
         """The image of `REDIS` on `HOST`."""
         return self.engine.images[REDIS.image]
+
+    def _refuse(self, refusal: str | None) -> None:
+        self.site.refuse(refusal)
+        self.heartbeat.is_paused = refusal is not None
+        self.reconciler.is_paused = refusal is not None
 
     def add_host(self, host: DockerHost) -> MemoryEngine:
         """Let a host's agent ping; return its engine, which has no image yet."""

@@ -1,5 +1,7 @@
 """The broker's parts, and its database that opens when it can."""
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -64,15 +66,38 @@ class ProgramTests(TestCase):
         with Presence(folder).ended() as ended:
             return len(locks) - len(ended)
 
+    def beats(self) -> int:
+        """Return in how many rows brokers have told that they are there."""
+        with closing(sqlite3.connect(self.folder / "broker.db")) as connection:
+            [(count,)] = connection.execute("SELECT count(*) FROM observation")
+            return int(count)
+
     async def test_opened(self) -> None:
-        """What works on the database begins when that is open, and ends before it is closed."""
+        """What works on the database begins when that is open, and ends before it is closed.
+
+        When requests are taken, the broker has told that it is there.
+        """
         await self.program.open()
         self.assertEqual(self.users(), 1)
+        self.assertEqual(self.beats(), 1)
         self.program.settle()
         await self.program.finish()
         self.program.end_leases()
         await self.program.close()
         self.assertEqual(self.users(), 0)
+
+    async def test_refusing(self) -> None:
+        """While it refuses pings it does not tell that it is there to hear them."""
+        await self.program.open()
+        parts = self.program._parts
+        assert parts is not None
+        for refusal in ("The records were moved.", None):
+            self.program.refuse(refusal)
+            self.assertIs(parts.heartbeat.is_paused, refusal is not None)
+        self.program.settle()
+        await self.program.finish()
+        self.program.end_leases()
+        await self.program.close()
 
     async def test_opened_too_late(self) -> None:
         """A database that is open when the program ends already is closed at once, and nothing begins."""

@@ -25,9 +25,8 @@ _TIMEOUT_SHARE = 0.75
 _LONGEST_TIMEOUT = 10.0
 #: A ping comes so much earlier than its interval ends, at most, so that agents do not ping in step.
 _JITTER_SHARE = 0.2
-#: The pause after the first failure, and the longest one (or the interval, if that is longer); seconds.
+#: The pause after the first failure, in seconds.
 _FIRST_PAUSE = 0.5
-_LONGEST_PAUSE = 8.0
 _MOST_DOUBLINGS = 30
 #: So many different reasons are told to the log before a broker is back.
 _MOST_REASONS = 5
@@ -45,14 +44,13 @@ def pause_after(keep_alive: float, *, failures: int, elapsed: float, chance: flo
     """Return the seconds until the next ping.
 
     After a success the pings are at most `keep_alive` seconds apart, counted from the start of the one that
-    took `elapsed` seconds. After a failure the pauses double from half a second on, up to 8 s or the
-    interval. `chance` is at least 0 and below 1.
+    took `elapsed` seconds. So they are after failures, when the pauses double from half a second on: a broker
+    that is back hears of the host within an interval. `chance` is at least 0 and below 1.
     """
     if not failures:
         return max(0.0, keep_alive * (1 - _JITTER_SHARE * chance) - elapsed)
-    longest = max(_LONGEST_PAUSE, keep_alive)
-    pause = min(longest, _FIRST_PAUSE * 2.0 ** min(failures - 1, _MOST_DOUBLINGS))
-    return pause * (1 - chance / 2)
+    pause = _FIRST_PAUSE * 2.0 ** min(failures - 1, _MOST_DOUBLINGS)
+    return max(0.0, min(pause, keep_alive - elapsed) * (1 - chance / 2))
 
 
 @frozen(kw_only=True)

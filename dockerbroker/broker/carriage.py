@@ -196,7 +196,9 @@ class Carriage:
         undone = failing(work.operation, work.instance, error.description, is_unended=is_unended)
         if undone is None:
             return await self._not_undone(work, error, is_unended=is_unended)
-        undone = evolve(undone, step_at=self.wall())
+        # What was asked to be undone is undone, be it finished or not.
+        stopped = undone.is_cancelled or bool(self._stop)
+        undone = evolve(undone, step_at=self.wall(), is_cancelled=stopped)
         await self._record.write(Change(operation=undone))
         return evolve(work, operation=undone)
 

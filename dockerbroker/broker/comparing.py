@@ -1,6 +1,7 @@
 """Compares rows with Docker: starts what has stopped, notes what is wrong, removes what is left over."""
 
 from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import Set as AbstractSet
 from typing import ClassVar
 
 from attrs import define, field
@@ -14,7 +15,7 @@ from dockerbroker.broker.observing import Observer
 from dockerbroker.broker.reaping import Reaped, Reaper
 from dockerbroker.broker.together import together
 from dockerbroker.engines.interfaces import Engines
-from dockerbroker.errors import BrokerError, EngineUnreachable, OutcomeUnknown
+from dockerbroker.errors import BrokerError, EngineUnreachable, OutcomeUnknown, Unreadable
 from dockerbroker.model.instances import ServiceInstance
 from dockerbroker.model.orphans import Claims, claims_of, merged
 from dockerbroker.model.world import (
@@ -70,6 +71,7 @@ class Comparer:
     _loop: LoopingCall = field(init=False)
     _cluster_id: str | None = field(default=None, init=False)
     _standings: dict[str, Standing] = field(factory=dict, init=False)
+    _unread: set[str] = field(factory=set, init=False)
     _not_before: float = field(default=0.0, init=False)
     _passing: Deferred[None] | None = field(default=None, init=False)
 
@@ -144,15 +146,25 @@ class Comparer:
         claims: list[Claims] = []
         standings: dict[str, Standing] = {}
         actions: list[Action] = []
-        async for page in pages(self.persister):
+        unread: set[str] = set()
+        async for page in pages(self.persister, unread):
             claims.append(claims_of(page, busy, world))
             now = self.clock.seconds()
             judgement = plan_rows(page, busy, world, self._standings, conditions, now)
             standings.update(judgement.standings)
             actions += judgement.actions
         self._standings = standings
+        self._tell_unread(unread)
         await self._act(actions)
-        return merged(claims)
+        return merged([*claims, claimed(unread)])
+
+    def _tell_unread(self, unread: set[str]) -> None:
+        for instance_id in sorted(unread - self._unread):
+            self._log.error(
+                "the record of {instance} cannot be read: it is not compared, and nothing of it is touched",
+                instance=instance_id,
+            )
+        self._unread = unread
 
     async def _act(self, actions: Iterable[Action]) -> None:
         starts: dict[Place, list[Start]] = {}
@@ -206,15 +218,35 @@ async def busy_instances(persister: IPersister) -> frozenset[str]:
     return frozenset(operation.instance_id for operation in operations)
 
 
-async def pages(persister: IPersister) -> AsyncIterator[list[ServiceInstance]]:
-    """Yield all instances, a page at a time, so that neither the database nor the broker stops for long."""
+async def pages(persister: IPersister, unread: set[str]) -> AsyncIterator[list[ServiceInstance]]:
+    """Yield all instances, a page at a time, so that neither the database nor the broker stops for long.
+
+    The ids of those whose records cannot be read are put into `unread`.
+    """
     after = ""
-    while page := await persister.instances(after, PAGE):
+    while True:
+        try:
+            page = await persister.instances(after, PAGE)
+        except Unreadable as error:
+            if not error.id or error.id == after:
+                raise
+            unread.add(error.id)
+            after = error.id
+            continue
+        if not page:
+            return
         yield page
         after = page[-1].id
+
+
+def claimed(ids: AbstractSet[str]) -> Claims:
+    """Return what rows that cannot be read lay claim to: nothing of their instances is touched."""
+    return Claims(instances=frozenset(ids))
 
 
 async def read_claims(persister: IPersister, world: World) -> Claims:
     """Return what all rows lay claim to; the world was seen before."""
     busy = await busy_instances(persister)
-    return merged([claims_of(page, busy, world) async for page in pages(persister)])
+    unread: set[str] = set()
+    claims = [claims_of(page, busy, world) async for page in pages(persister, unread)]
+    return merged([*claims, claimed(unread)])

@@ -12,7 +12,7 @@ from dockerbroker.errors import ExecutableFailed, ExecutableOverrun, NotRunning,
 from dockerbroker.model import executables
 from dockerbroker.model.bindings import binding_document
 from dockerbroker.model.containers import Container, fill
-from dockerbroker.model.executables import Action
+from dockerbroker.model.executables import Action, ExecutionResult
 from dockerbroker.model.hosts import DockerHost
 from dockerbroker.model.instances import Change, OperationKind, Phase
 from dockerbroker.model.secrets import Secret
@@ -199,6 +199,10 @@ class Executions:
         operation = evolve(work.operation, exec_id=exec_id)
         await self.persister.commit(Change(operation=operation))
         result = await executor.run(exec_id, execution)
+        return self._answer(action, work, result)
+
+    def _answer(self, action: Action, work: Work, result: ExecutionResult) -> dict[str, Any]:
+        """Return what the executable answered; the log tells the end of what it says when it fails."""
         hidden = executables.hidden_texts(work.instance, work.binding)
         if work.former is not None:
             hidden |= executables.hidden_texts(work.former, None)
@@ -208,7 +212,7 @@ class Executions:
             self._log.warn(
                 "{path} failed in {container}: {tail}",
                 path=action.path,
-                container=execution.container_id,
+                container=work.instance.container_id,
                 tail=executables.last_line(result.stderr_tail, hidden),
             )
             raise

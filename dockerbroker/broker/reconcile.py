@@ -1,5 +1,6 @@
 """Finishes what is neither done nor being done: operations whose broker died, undoings that were parked."""
 
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import ClassVar
 
@@ -10,16 +11,23 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from dockerbroker.broker.limits import LEASE
+from dockerbroker.broker.together import together
 from dockerbroker.broker.worker import Worker
 from dockerbroker.errors import BrokerError, LostLease
 from dockerbroker.model.executables import printable
 from dockerbroker.model.instances import Change, Operation, Phase
 from dockerbroker.model.steps import resumed
-from dockerbroker.model.work import Work
+from dockerbroker.model.survivors import is_untold, untold
+from dockerbroker.model.work import Work, ending
 from dockerbroker.persisters.interfaces import IPersister
 
 #: Seconds between two renewals of the leases, and between two looks for operations without an owner.
 PERIOD = 5.0
+#: How long after its deadline an operation is taken over only when no broker ran, or the database is a copy
+#: that was restored; in seconds.
+LONG = 60.0
+#: How many leases are renewed at once.
+_TOGETHER = 8
 
 
 @define(eq=False)
@@ -32,6 +40,8 @@ class Reconciler:
     worker: Worker
     reactor: IReactorTime
     _loop: LoopingCall = field(init=False)
+    #: Whether the database is another deployment's, whose operations must be left alone.
+    is_paused: bool = field(default=False, init=False)
     _claiming: bool = field(default=True, init=False)
     #: What was claimed and could not be taken over; other operations may be held under the same name.
     _left: dict[str, Operation] = field(factory=dict, init=False)
@@ -57,15 +67,30 @@ class Reconciler:
     async def _pass(self) -> None:
         # One uncaught error would end the loop for ever.
         try:
-            for holder in self.worker.holders():
-                self.worker.cancel(await self.persister.renew(holder, ttl=LEASE))
+            await self._renew()
             await self._let_go()
-            if self._claiming:
+            if self._claiming and not self.is_paused:
                 await self._claim()
         except BrokerError as error:
             self._log.warn("reconciling: {why}", why=error.description)
         except Exception:  # noqa: BLE001
             self._log.failure("reconciling")
+
+    async def _renew(self) -> None:
+        # Where the database is slow the last of many would have lapsed when its turn comes.
+        waiting = iter(self.worker.holders())
+        failures: list[BrokerError] = []
+        await together(self._renew_along(waiting, failures.append) for _ in range(_TOGETHER))
+        if failures:
+            self._log.warn("{count} leases: {why}", count=len(failures), why=failures[0].description)
+
+    async def _renew_along(self, waiting: Iterator[str], failed: Callable[[BrokerError], object]) -> None:
+        for holder in waiting:
+            try:
+                self.worker.cancel(await self.persister.renew(holder, ttl=LEASE))
+            except BrokerError as error:
+                # The others are not to lapse with it.
+                failed(error)
 
     async def _claim(self) -> None:
         claimed = await self.persister.claim(self.worker.holder(), ttl=LEASE)
@@ -105,9 +130,19 @@ class Reconciler:
         binding = None
         if operation.binding_id is not None:
             binding = await self.persister.binding(operation.instance_id, operation.binding_id)
+        work = Work(operation=operation, instance=instance, binding=binding)
+        if self.reactor.seconds() - until > LONG and is_untold(operation, instance):
+            await self._leave(work)
+            return
         operation = evolve(resumed(operation, instance), step_at=self.worker.wall())
         self._log.info(
             "taking over {kind} of {instance}", kind=operation.kind.value, instance=printable(instance.id)
         )
         await self.persister.commit(Change(operation=operation))
-        self.worker.launch(Work(operation=operation, instance=instance, binding=binding), until)
+        self.worker.launch(evolve(work, operation=operation), until)
+
+    async def _leave(self, work: Work) -> None:
+        """End an operation whose outcome nobody can tell any more; what it may have made is left."""
+        failed = untold(work.operation)
+        self._log.warn("{id} is left: {why}", id=failed.id, why=failed.description)
+        await self.persister.commit(ending(evolve(work, operation=failed), self.worker.wall(), clean=False))

@@ -7,34 +7,29 @@ from attrs import define, evolve
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from dockerbroker.broker.creations import Creations
 from dockerbroker.broker.executions import GONE, Executions
 from dockerbroker.broker.hosts import known_host
 from dockerbroker.broker.limits import Limits
 from dockerbroker.broker.readiness import Readiness, Service
 from dockerbroker.broker.removals import Removals
+from dockerbroker.broker.survivors import Survivors
 from dockerbroker.engines.interfaces import Engines, Executors, IEngine
 from dockerbroker.errors import (
     BrokerError,
     EngineError,
     HostPortTaken,
-    NameTaken,
     NoCapacity,
     NotThere,
     OperationFailed,
     OutcomeUnknown,
     PortLeased,
 )
-from dockerbroker.model.containers import (
-    LABEL_CLUSTER,
-    ContainerSpec,
-    container_spec,
-    is_ours,
-    matches,
-)
 from dockerbroker.model.executables import Action, hidden_texts
 from dockerbroker.model.hosts import DockerHost
 from dockerbroker.model.instances import BindingState, Change, OperationKind, Phase, Step
 from dockerbroker.model.placement import Sample, choose_ports
+from dockerbroker.model.survivors import takes_container
 from dockerbroker.model.work import Work, focused, widened
 from dockerbroker.persisters.interfaces import IPersister
 
@@ -71,6 +66,10 @@ class Steps:
         failed.
         """
         host = await known_host(self.persister, work.instance.host)
+        if takes_container(work.operation, work.instance):
+            settled = await Survivors(self.persister, self.engines).settled(focused(work), host)
+            if settled is not None:
+                return widened(work, settled)
         effect = self._effects()[work.operation.step]
         return widened(work, await effect(focused(work), host, remaining))
 
@@ -92,32 +91,8 @@ class Steps:
 
     async def _create(self, work: Work, host: DockerHost, remaining: float) -> Work:
         del remaining
-        engine = self.engines(host)
-        spec = container_spec(await self.persister.cluster_id(), work.instance, work.operation)
-        try:
-            container_id = await engine.create(spec)
-        except (NameTaken, OutcomeUnknown) as error:
-            container_id = await self._adopt_or_replace(engine, spec, work, error)
+        container_id = await Creations(self.persister).create(self.engines(host), work)
         return evolve(work, instance=evolve(work.instance, container_id=container_id))
-
-    async def _adopt_or_replace(
-        self, engine: IEngine, spec: ContainerSpec, work: Work, error: EngineError
-    ) -> str:
-        """Settle by looking: the container of this operation is adopted, that of an earlier one replaced."""
-        found = await engine.inspect(spec.name)
-        if found is None:
-            raise error
-        if matches(found, spec):
-            return found.id
-        if not is_ours(found, spec.labels[LABEL_CLUSTER], work.instance):
-            raise OperationFailed(
-                f"A container named {spec.name} that is not this broker's stands on "
-                f"{work.instance.host.service_host}; remove it there."
-            )
-        # Whoever has lost the lease must not remove what its successor has made.
-        await self.persister.commit(Change(operation=work.operation))
-        await engine.remove(found.id, grace=0)
-        return await engine.create(spec)
 
     async def _halt(self, work: Work, host: DockerHost, remaining: float) -> Work:
         """Stop the present container, which leaves its ports to its successor; it may be gone already."""

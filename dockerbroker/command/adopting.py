@@ -53,7 +53,9 @@ async def _identify(deployment: Deployment, cluster_id: str, *, dry_run: bool) -
             "only a new one can take the place of one that was lost."
         )
     if not dry_run:
-        await deployment.archive.identify(evolve(standing.identity, cluster_id=cluster_id))
+        await deployment.archive.identify(
+            evolve(standing.identity, cluster_id=cluster_id), mover=standing.mover
+        )
         tell("The database has the identity of the lost one now: restart every broker that runs on it.")
 
 

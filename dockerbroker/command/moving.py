@@ -1,6 +1,8 @@
 """Moves all records of a deployment to another database, and compares every one of them there."""
 
+import secrets
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from itertools import islice
 from typing import Final
 
@@ -10,7 +12,7 @@ from attrs import define, field
 from dockerbroker.command.deployment import Side
 from dockerbroker.command.showing import show_table, tell
 from dockerbroker.errors import BrokerError, Conflict
-from dockerbroker.persisters.archive import Closed, IArchive, Kind, Row, Standing
+from dockerbroker.persisters.archive import Closed, IArchive, Kind, Row, Standing, released
 from dockerbroker.persisters.carrying import Shift, carried, differences
 
 #: How many records are read at first, at most, and how many bytes they should have.
@@ -27,12 +29,14 @@ class Move:
 
     While that goes on no broker may use either of the two, and at its end only the target. Whatever ends it
     before, it can be done again from the beginning. `forced` is the operator's word that nobody carries the
-    source's operations any more, although their leases have not lapsed.
+    source's operations any more, although their leases have not lapsed, and that no other run is at work:
+    should there be one it changes nothing any more, since both databases know by `mover` whose they are.
     """
 
     source: Side
     target: Side
     forced: bool = False
+    mover: str = field(factory=lambda: secrets.token_hex(16))
     _counts: dict[Kind, int] = field(factory=dict, init=False)
 
     async def run(self) -> int:
@@ -57,8 +61,8 @@ class Move:
 
     async def _move(self, source: Standing, target: Standing) -> list[str]:
         closed = Closed.MOVED if source.closed is Closed.MOVED else Closed.MOVING
-        await self.source.archive.close(closed, self.target.name)
-        await self._empty_target(source)
+        await self.source.archive.close(closed, self.target.name, mover=self.mover, former=source.mover)
+        await self._empty_target(source, target)
         # From here on the source's operations have the epochs that they keep.
         shift = Shift(source=source.now, target=target.now)
         for kind in Kind:
@@ -66,17 +70,18 @@ class Move:
         tell("Everything is copied; comparing.")
         return [sentence for kind in Kind for sentence in await self._compare(kind, shift)]
 
-    async def _empty_target(self, source: Standing) -> None:
+    async def _empty_target(self, source: Standing, target: Standing) -> None:
         archive = self.target.archive
-        await archive.close(Closed.FILLING, "")
+        await archive.close(Closed.FILLING, "", mover=self.mover, former=target.mover)
         # Of a move that was interrupted, and of agents that have reached a broker on the target before.
-        await archive.erase()
-        await archive.identify(source.identity)
+        await archive.erase(mover=self.mover)
+        await archive.identify(source.identity, mover=self.mover)
 
     async def _copy(self, kind: Kind, shift: Shift) -> None:
         self._counts[kind] = 0
         async for page in pages(self.source.archive, kind):
-            await self.target.archive.write(kind, [carried(kind, row, shift) for row in page])
+            rows = [carried(kind, row, shift) for row in page]
+            await self.target.archive.write(kind, rows, mover=self.mover)
             self._counts[kind] += len(page)
 
     async def _compare(self, kind: Kind, shift: Shift) -> list[str]:
@@ -95,25 +100,45 @@ class Move:
 
     async def _hand_over(self) -> None:
         # Should this end between the two, neither of them can be used, rather than both.
-        await self.source.archive.close(Closed.MOVED, self.target.name)
-        await self.target.archive.close(Closed.NO, "")
+        try:
+            await self.source.archive.close(
+                Closed.MOVED, self.target.name, former=self.mover, mover=released(self.mover)
+            )
+            await self.target.archive.close(Closed.NO, "", former=self.mover, mover=released(self.mover))
+        except Exception:
+            await self._let_go(self.source, Closed.MOVING, self.target.name)
+            await self._let_go(self.target, Closed.FILLING, "")
+            raise
         show_table(("records", "copied"), [(kind.value, str(count)) for kind, count in self._counts.items()])
         tell(f"All is the same in {self.target.name}: name it in every broker's configuration now.")
 
     async def _give_up(self, source: Standing) -> None:
         """Let brokers use the source again, unless it had been moved to its end before."""
+        await self._let_go(self.target, Closed.FILLING, "")
         if source.closed is Closed.MOVED:
+            await self._let_go(self.source, Closed.MOVED, source.moved_to)
             return
         try:
-            await self.source.archive.close(Closed.NO, "")
+            await self.source.archive.close(Closed.NO, "", former=self.mover, mover=released(self.mover))
+        except Conflict:
+            # It is another run's, or was not taken; whatever has ended this one is told.
+            return
         except BrokerError as error:
             tell(f"{self.source.name} cannot be used until this is run again: {error.description}")
         else:
             tell(f"{self.source.name} can be used as before.")
 
+    async def _let_go(self, side: Side, closed: Closed, moved_to: str) -> None:
+        """Let another run take the side, which is closed, if it is this one's."""
+        with suppress(BrokerError):
+            await side.archive.close(closed, moved_to, former=self.mover, mover=released(self.mover))
+
 
 def require_movable(source: Standing, target: Standing, *, forced: bool) -> None:
     """Raise `Conflict` when the source cannot be moved to the target."""
+    if not forced:
+        _require_free("source", source)
+        _require_free("target", target)
     is_continued = target.closed is Closed.FILLING
     if source.closed is Closed.FILLING:
         raise Conflict("The source was not filled to the end; finish the move to it first.")
@@ -133,6 +158,14 @@ def require_movable(source: Standing, target: Standing, *, forced: bool) -> None
         raise Conflict(
             f"{first.owner} is at work on the operation {first.operation_id}, or was a moment ago: "
             f"stop all brokers, and if none runs, wait {longest:.0f} s or give --force."
+        )
+
+
+def _require_free(name: str, standing: Standing) -> None:
+    if standing.is_held:
+        raise Conflict(
+            f"Another dockerbroker migrate-state works with the {name}, or was killed while it did: "
+            "if none runs any more, give --force."
         )
 
 

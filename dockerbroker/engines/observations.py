@@ -15,6 +15,7 @@ from dockerbroker.model.containers import (
     reserved_labels,
     volume_path,
 )
+from dockerbroker.model.plans import UNKEPT
 
 #: Docker's own default for a HEALTHCHECK without a timeout, in seconds.
 _HEALTH_TIMEOUT = 30.0
@@ -61,7 +62,7 @@ def _health_check(config: Mapping[str, Any]) -> HealthCheck | None:
 
 def container(inspected: Mapping[str, Any]) -> Container:
     """Read an answer of `GET /containers/{id}/json`."""
-    state = inspected["State"]
+    state, host = inspected["State"], inspected.get("HostConfig") or {}
     return Container(
         id=inspected["Id"],
         name=inspected["Name"].removeprefix("/"),
@@ -73,7 +74,9 @@ def container(inspected: Mapping[str, Any]) -> Container:
         created_at=_seconds(inspected.get("Created")),
         volumes=_volumes(inspected),
         paused=bool(state.get("Paused", False)),
-        configured=_bound((inspected.get("HostConfig") or {}).get("PortBindings")),
+        configured=_bound(host.get("PortBindings")),
+        # Engines call it differently when there is none.
+        is_kept=(host.get("RestartPolicy") or {}).get("Name", "") not in {"", UNKEPT},
     )
 
 

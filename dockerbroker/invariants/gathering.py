@@ -44,7 +44,7 @@ async def gather(persister: IPersister, engines: Engines, clock: IReactorTime) -
 
 
 async def _view(engines: Engines, clock: IReactorTime, report: HostReport, cluster_id: str) -> HostView:
-    view = HostView(host=report.host, is_alive=report.is_alive)
+    view = HostView(host=report.host, is_alive=report.is_heard)
 
     async def look() -> HostView:
         engine = engines(report.host)

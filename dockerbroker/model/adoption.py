@@ -207,16 +207,8 @@ def adopted(
         return Left(seen=seen, why=why, is_loss=True)
     if definition.container_name is not None:
         return Left.because(seen, Reason.EXISTING)
-    blank = ServiceInstance(
-        id=seen.instance_id,
-        definition=definition,
-        organization_guid="",
-        space_guid="",
-        host=seen.host.key,
-        created_at=container.created_at,
-    )
     instance = evolve(
-        former or blank,
+        former or _blank(seen, definition),
         definition=definition,
         generation=seen.generation,
         container_id=container.id,
@@ -230,6 +222,18 @@ def adopted(
         instance=instance,
         is_renewal=former is not None,
         remark="" if _is_as_described(seen, instance, cluster_id) else _CHANGED,
+    )
+
+
+def _blank(seen: Seen, definition: ImageDefinition) -> ServiceInstance:
+    """Return the record of an instance of which only Docker knows."""
+    return ServiceInstance(
+        id=seen.instance_id,
+        definition=definition,
+        organization_guid="",
+        space_guid="",
+        host=seen.host.key,
+        created_at=seen.container.created_at,
     )
 
 

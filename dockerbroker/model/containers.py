@@ -80,8 +80,9 @@ class Container:
 
     `created_at` is in whole seconds since 1970 by the host's clock, 0 when unknown. `volumes` maps paths in
     the container to Docker's volumes, those without a name of ours included. What is paused runs as well.
-    `configured` are the ports that it publishes whenever it runs; only a look at the one container tells
-    them, so that they do not count when what was seen is compared.
+    `configured` are the ports that it publishes whenever it runs, and `is_kept` is whether Docker restarts it
+    by some policy. Only a look at the one container tells these, so that they do not count when what was seen
+    is compared.
     """
 
     id: str
@@ -95,6 +96,7 @@ class Container:
     volumes: Mapping[str, str] = field(factory=dict)
     paused: bool = False
     configured: Mapping[str, int] = field(factory=dict, eq=False)
+    is_kept: bool = field(default=False, eq=False)
 
 
 @frozen(kw_only=True)

@@ -1,15 +1,22 @@
 """Docker hosts, the ping by which their agents tell of them, and who of them is alive."""
 
+import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from dockerbroker.model.members import Members
 from dockerbroker.wire import fold
 
-#: A host whose last ping is older than this many of its own ping intervals is not used.
+#: A host that was silent for more than this many of its own ping intervals is not used.
 INTERVALS_UNTIL_DEAD = 3
+
+#: When no broker has told the database for so many seconds that it is there, all of them were away, or the
+#: database was, or its clock has gone forward.
+LONGEST_GAP: Final = 2.0
+#: By so many seconds a time may be before one that was read earlier though the clock has not gone back.
+ROUNDING: Final = 0.1
 
 #: The ports from which the broker leases when a host names no range of its own. A port of Docker's choice
 #: would change at every restart of the container, and the port is part of the credentials.
@@ -63,20 +70,68 @@ class DockerHost:
 
 @frozen(kw_only=True)
 class HostReport:
-    """A host and the seconds since its last accepted ping, by the persister's clock."""
+    """A host and how long nothing was heard of it, in seconds by the persister's clock.
+
+    `age` is the time since its last accepted ping, infinite when there is none. `silence` is the part of it
+    during which brokers were there to hear a ping: by that it is judged.
+    """
 
     host: DockerHost
     age: float
+    silence: float
 
     @property
     def is_alive(self) -> bool:
-        """Whether the last ping is young enough."""
-        return self.age <= INTERVALS_UNTIL_DEAD * self.host.keep_alive
+        """Whether the host may be used: it was not silent for too long, as far as anybody knows."""
+        return self.silence <= self._patience
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether the last ping is young, so that the host's agent has certainly been there."""
+        return self.age <= self._patience
 
     @property
     def is_usable(self) -> bool:
         """Whether new instances may be placed on the host."""
         return self.is_alive and self.host.is_active
+
+    @property
+    def _patience(self) -> float:
+        return INTERVALS_UNTIL_DEAD * self.host.keep_alive
+
+
+@frozen(kw_only=True)
+class Observation:
+    """That brokers were there to hear pings from `since` to `at`, without a gap, by the persister's clock."""
+
+    since: float
+    at: float
+
+    def reaches(self, now: float) -> bool:
+        """Whether brokers may have been there until now: there is no gap, and the clock has made no step."""
+        return -ROUNDING <= now - self.at <= LONGEST_GAP
+
+
+def observed(before: Observation | None, now: float) -> Observation:
+    """Return what is known when a broker is there now, and that was known `before`."""
+    if before is None or not before.reaches(now):
+        return Observation(since=now, at=now)
+    return evolve(before, at=max(before.at, now))
+
+
+def report(
+    host: DockerHost, pinged_at: float | None, observation: Observation | None, now: float
+) -> HostReport:
+    """Return how long nothing was heard of a host that has pinged then, or never.
+
+    A ping from the future is one from before the clock went back. When no broker was there until now, as at
+    the first look after an outage, nothing is known of any silence.
+    """
+    age = math.inf if pinged_at is None else max(0.0, now - pinged_at)
+    heard = 0.0
+    if observation is not None and observation.reaches(now):
+        heard = max(0.0, now - observation.since)
+    return HostReport(host=host, age=age, silence=min(age, heard))
 
 
 def read_host(members: Members) -> DockerHost:

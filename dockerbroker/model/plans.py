@@ -7,6 +7,8 @@ from attrs import field, frozen
 
 #: What Docker does when a container ends by itself (Docker API, RestartPolicy).
 RESTARTS = ("unless-stopped", "always", "on-failure", "no")
+#: The one by which Docker never restarts a container.
+UNKEPT = RESTARTS[-1]
 
 
 @frozen(kw_only=True)

@@ -24,6 +24,7 @@ class Kind(Enum):
     PORT_LEASE = "port leases"
     CONDITION = "conditions"
     OPERATION = "operations"
+    TOMBSTONE = "tombstones"
 
 
 _HOST: Final = ("service_host", "docker_host", "docker_port")
@@ -37,6 +38,7 @@ KEYS: Final[Mapping[Kind, tuple[str, ...]]] = {
     Kind.PORT_LEASE: (*_HOST, "port"),
     Kind.CONDITION: ("instance_id",),
     Kind.OPERATION: ("id",),
+    Kind.TOMBSTONE: ("instance_id",),
 }
 
 #: What shows that a database is in use.
@@ -46,6 +48,11 @@ COUNTED: Final = (Kind.IMAGE, Kind.INSTANCE, Kind.OPERATION)
 NEVER: Final = 1e15
 #: What a platform is told by a broker that still runs on a database that was moved.
 CLOSED: Final = "The broker's database was moved; the operator must let this broker use the new one."
+
+#: With this begins the name of a run that works no more.
+_RELEASED: Final = "-"
+#: What a run that moves records is told when another one has taken its place.
+HELD: Final = "Another dockerbroker migrate-state works with this database; this one changes it no more."
 
 
 class Closed(Enum):
@@ -96,7 +103,9 @@ class HeldLease:
 class Standing:
     """What a database holds, and whether brokers may use it.
 
-    `moved_to` tells people where its records are now. `counts` has the images, instances and operations.
+    `moved_to` tells people where its records are now. `mover` is the run that moves records from or to it, or
+    the one that did so last (`released`); none ever did when it is empty. `counts` has the
+    images, instances and operations.
     `now` is by the clock of the leases; `leases` are some of those that somebody holds.
     """
 
@@ -106,17 +115,30 @@ class Standing:
     counts: Mapping[Kind, int]
     now: float
     leases: tuple[HeldLease, ...] = ()
+    mover: str = ""
 
     @property
     def is_untouched(self) -> bool:
         """Whether it holds nothing that a platform or an operator has made."""
         return not any(self.counts.values())
 
+    @property
+    def is_held(self) -> bool:
+        """Whether a run moves records from or to it, or was killed while it did."""
+        return bool(self.mover) and not self.mover.startswith(_RELEASED)
+
+
+def released(mover: str) -> str:
+    """Return the name of a run that works no more; whoever has seen the database before sees that it did."""
+    return f"{_RELEASED}{mover}"
+
 
 class IArchive(Interface):
     """Reads and writes whole databases, while no broker works on them.
 
-    Every method is one transaction, and raises `Unavailable` when the database does not answer.
+    Every method is one transaction, and raises `Unavailable` when the database does not answer. What changes
+    something raises `Conflict` when another `mover` than the given one works with the database: each run that
+    moves records has a name of its own, and the empty one is nobody's.
     """
 
     async def standing() -> Standing:
@@ -128,20 +150,23 @@ class IArchive(Interface):
         Only the key of that record counts (`KEYS`).
         """
 
-    async def identify(identity: Identity) -> None:
+    async def identify(identity: Identity, *, mover: str = "") -> None:
         """Take another identity; raises `Conflict` when the database holds instances or operations."""
 
-    async def close(closed: Closed, moved_to: str) -> None:
+    async def close(closed: Closed, moved_to: str, *, mover: str = "", former: str = "") -> None:
         """Let no broker use the database from now on; `Closed.NO` lets them use it again.
+
+        `mover` takes it from `former`; of two who take it from the same one, the second is refused. To do
+        the same once more changes nothing.
 
         Operations that are not over lose whoever carries them, as if they were taken over, but nobody takes
         them over while the database is closed. When it is not any more their leases have lapsed.
         """
 
-    async def erase() -> None:
+    async def erase(*, mover: str = "") -> None:
         """Delete all records, but not the identity; raises `Conflict` unless it is `Closed.FILLING`."""
 
-    async def write(kind: Kind, rows: Sequence[Row]) -> None:
+    async def write(kind: Kind, rows: Sequence[Row], *, mover: str = "") -> None:
         """Add records that are not there; raises `Conflict` unless the database is `Closed.FILLING`.
 
         The same records once more change nothing. Kinds must be written in the order of `Kind`.

@@ -10,6 +10,7 @@ from zope.interface import implementer
 from dockerbroker.errors import Conflict
 from dockerbroker.persisters.archive import (
     COUNTED,
+    HELD,
     KEYS,
     NEVER,
     Closed,
@@ -32,6 +33,7 @@ from dockerbroker.persisters.tables import (
     metadata,
     operations,
     port_leases,
+    tombstones,
 )
 
 T = TypeVar("T")
@@ -49,7 +51,9 @@ _TABLES: Final[Mapping[Kind, Table]] = {
     Kind.PORT_LEASE: port_leases,
     Kind.CONDITION: conditions,
     Kind.OPERATION: operations,
+    Kind.TOMBSTONE: tombstones,
 }
+_FIND_MOVER: Final = select(deployment.c.closed, deployment.c.mover).with_for_update()
 #: What a database knows for itself alone.
 _OWN: Final = (operations.c.number, hosts.c.pinged_at)
 
@@ -70,21 +74,21 @@ class SqlArchive:
         """Return records in the order of their keys, or of their beginning."""
         return await self._read(lambda connection: _page(connection, kind, after, limit))
 
-    async def identify(self, identity: Identity) -> None:
+    async def identify(self, identity: Identity, *, mover: str = "") -> None:
         """Take another identity."""
-        await self._write(lambda connection: _identify(connection, identity))
+        await self._write(lambda connection: _identify(connection, identity, mover))
 
-    async def close(self, closed: Closed, moved_to: str) -> None:
+    async def close(self, closed: Closed, moved_to: str, *, mover: str = "", former: str = "") -> None:
         """Let no broker use the database, or let them use it again."""
-        await self._write(lambda connection: _close(connection, closed, moved_to))
+        await self._write(lambda connection: _close(connection, closed, moved_to, mover=mover, former=former))
 
-    async def erase(self) -> None:
+    async def erase(self, *, mover: str = "") -> None:
         """Delete all records."""
-        await self._write(_erase)
+        await self._write(lambda connection: _erase(connection, mover))
 
-    async def write(self, kind: Kind, rows: Sequence[Row]) -> None:
+    async def write(self, kind: Kind, rows: Sequence[Row], *, mover: str = "") -> None:
         """Add records."""
-        await self._write(lambda connection: _add(connection, kind, rows))
+        await self._write(lambda connection: _add(connection, kind, rows, mover))
 
     async def _read(self, query: Query[T]) -> T:
         return await self._run(lambda: self.database.read(query, deadline=self._deadline()))
@@ -124,6 +128,7 @@ def _standing(connection: Connection, now: float) -> Standing:
             HeldLease(operation_id=one.id, owner=one.owner, seconds=one.lease_until - now)
             for one in connection.execute(held)
         ),
+        mover=row.mover,
     )
 
 
@@ -149,7 +154,8 @@ def _comes_after(table: Table, names: Sequence[str], row: Row) -> ColumnElement[
     return or_(later, and_(table.c[first] == row[first], _comes_after(table, rest, row))) if rest else later
 
 
-def _identify(connection: Connection, identity: Identity) -> None:
+def _identify(connection: Connection, identity: Identity, mover: str) -> None:
+    _hold(connection, mover)
     for table in (instances, operations):
         if connection.execute(select(table).limit(1)).first() is not None:
             raise Conflict(f"The database holds {table.name}, so that it cannot take another identity.")
@@ -160,8 +166,11 @@ def _identify(connection: Connection, identity: Identity) -> None:
     )
 
 
-def _close(connection: Connection, closed: Closed, moved_to: str) -> None:
-    connection.execute(update(deployment).values(closed=closed.value, moved_to=moved_to))
+def _close(connection: Connection, closed: Closed, moved_to: str, *, mover: str, former: str) -> None:
+    row = connection.execute(_FIND_MOVER).one()
+    if row.mover != former and (row.mover, row.closed) != (mover, closed.value):
+        raise Conflict(HELD)
+    connection.execute(update(deployment).values(closed=closed.value, moved_to=moved_to, mover=mover))
     unleased = update(operations)
     if closed is Closed.NO:
         connection.execute(unleased.where(operations.c.lease_until >= NEVER).values(lease_until=0.0))
@@ -171,15 +180,15 @@ def _close(connection: Connection, closed: Closed, moved_to: str) -> None:
     connection.execute(unleased.where(operations.c.lease_until < NEVER).values(values))
 
 
-def _erase(connection: Connection) -> None:
-    _require_filling(connection)
+def _erase(connection: Connection, mover: str) -> None:
+    _require_filling(connection, mover)
     for table in reversed(metadata.sorted_tables):
         if table is not deployment:
             connection.execute(delete(table))
 
 
-def _add(connection: Connection, kind: Kind, rows: Sequence[Row]) -> None:
-    _require_filling(connection)
+def _add(connection: Connection, kind: Kind, rows: Sequence[Row], mover: str) -> None:
+    _require_filling(connection, mover)
     table = _TABLES[kind]
     is_same = (table.c[name] == rows[0][name] for name in KEYS[kind])
     if connection.execute(select(table).where(*is_same).limit(1)).first() is not None:
@@ -189,6 +198,14 @@ def _add(connection: Connection, kind: Kind, rows: Sequence[Row]) -> None:
     connection.execute(insert(table), values)
 
 
-def _require_filling(connection: Connection) -> None:
-    if connection.execute(select(deployment.c.closed)).scalar_one() != Closed.FILLING.value:
+def _hold(connection: Connection, mover: str) -> str:
+    """Return why the database is closed, and keep others from taking it until the transaction ends."""
+    row = connection.execute(_FIND_MOVER).one()
+    if row.mover != mover:
+        raise Conflict(HELD)
+    return str(row.closed)
+
+
+def _require_filling(connection: Connection, mover: str) -> None:
+    if _hold(connection, mover) != Closed.FILLING.value:
         raise Conflict("The database is not one that is being filled.")

@@ -23,11 +23,13 @@ class Shift:
 
 
 def carried(kind: Kind, row: Row, shift: Shift) -> Row:
-    """Return what the source's record is in the target.
+    """Return what the source's record is in the target, whose clock judges its times.
 
     Whoever carried an operation does so no more, and may be followed at once; how much time it has left is
     the same by the other clock.
     """
+    if kind is Kind.TOMBSTONE:
+        return {**row, "at": row["at"] - shift.source + shift.target}
     if kind is not Kind.OPERATION:
         return row
     return {

@@ -63,8 +63,8 @@ class Database(Protocol):
     """
 
     @property
-    def writers(self) -> int:
-        """How many writes may be under way at once in this process."""
+    def writers(self) -> int | None:
+        """How many writes may be under way at once in this process; None for as many as there are threads."""
 
     @property
     def limit(self) -> float | None:

@@ -2,11 +2,20 @@
 
 from collections.abc import Iterable
 
+from attrs import frozen
 from zope.interface import Interface
 
 from dockerbroker.model.catalog import ImageDefinition
 from dockerbroker.model.hosts import DockerHost, HostKey, HostReport
 from dockerbroker.model.instances import Change, Operation, ServiceBinding, ServiceInstance
+
+
+@frozen(kw_only=True)
+class DatabaseState:
+    """Whose records a database holds, None without any, and why no broker may use it: half a sentence."""
+
+    cluster_id: str | None
+    obstacle: str | None = None
 
 
 class IPersister(Interface):
@@ -21,6 +30,9 @@ class IPersister(Interface):
 
     async def cluster_id() -> str:
         """Return the random identifier that this database was born with: 32 hexadecimal digits."""
+
+    async def state() -> DatabaseState:
+        """Return whose records the database holds now, if there are any, and whether brokers may use it."""
 
     async def images() -> list[ImageDefinition]:
         """Return the catalog."""
@@ -50,8 +62,14 @@ class IPersister(Interface):
         No two of them have the same key.
         """
 
+    async def observe() -> None:
+        """Record that a broker is there now to hear the pings of hosts; each says so every second.
+
+        A host is silent only while brokers are there: see `hosts`.
+        """
+
     async def hosts() -> list[HostReport]:
-        """Return every known host with the age of its last ping."""
+        """Return every known host, the age of its last ping, and for how long it is known to be silent."""
 
     async def host(key: HostKey) -> DockerHost | None:
         """Return the host with that key, alive or not, if it is known."""
@@ -71,7 +89,8 @@ class IPersister(Interface):
     async def instances(after: str, limit: int) -> list[ServiceInstance]:
         """Return at most `limit` instances whose ids come after that one, in the order of the ids.
 
-        The order is that of the ids' bytes; every id comes after the empty one.
+        The order is that of the ids' bytes; every id comes after the empty one. They are those before the
+        first one whose record cannot be read; when that is the very first, `Unreadable` tells its id.
         """
 
     async def operation(operation_id: str) -> Operation | None:

@@ -113,21 +113,8 @@ class MysqlDialect:
     def engine(self, configuration: ServerConfiguration, *, connections: int) -> Engine:
         """Return an engine of at most that many connections; none is made yet."""
         engine = create_engine(
-            URL.create(
-                "mysql+pymysql",
-                username=configuration.user,
-                password=configuration.password.reveal() or None,
-                host=configuration.host,
-                port=configuration.port,
-                database=configuration.database,
-                query={"charset": "utf8mb4"},
-            ),
-            connect_args={
-                "connect_timeout": configuration.connect_within,
-                "read_timeout": configuration.answer_within,
-                "write_timeout": configuration.answer_within,
-                **({} if configuration.tls is None else {"ssl": _context(configuration.tls)}),
-            },
+            _url(configuration),
+            connect_args=_connect_arguments(configuration),
             # Under REPEATABLE READ a transaction would decide by what it read first, long ago.
             isolation_level="READ COMMITTED",
             pool_size=connections,
@@ -197,6 +184,27 @@ def _settings(version: str, answer_within: float) -> str:
     else:
         settings |= {"wait_timeout": str(_IDLE_SESSION)}
     return "SET " + ", ".join(f"SESSION {name} = {value}" for name, value in settings.items())
+
+
+def _url(configuration: ServerConfiguration) -> URL:
+    return URL.create(
+        "mysql+pymysql",
+        username=configuration.user,
+        password=configuration.password.reveal() or None,
+        host=configuration.host,
+        port=configuration.port,
+        database=configuration.database,
+        query={"charset": "utf8mb4"},
+    )
+
+
+def _connect_arguments(configuration: ServerConfiguration) -> dict[str, Any]:
+    return {
+        "connect_timeout": configuration.connect_within,
+        "read_timeout": configuration.answer_within,
+        "write_timeout": configuration.answer_within,
+        **({} if configuration.tls is None else {"ssl": _context(configuration.tls)}),
+    }
 
 
 def _connect(dialect: Any, _: Any, arguments: Any, options: Any) -> Any:

@@ -1,18 +1,19 @@
 """The catalog, the hosts and what is looked up: each function is one transaction's work on a connection."""
 
-import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from operator import attrgetter
 from typing import Any, Final
 
 from sqlalchemy import Connection, Insert, bindparam, delete, exists, insert, literal, select, true, update
+from sqlalchemy.exc import DBAPIError
 
 from dockerbroker.errors import Unavailable
 from dockerbroker.model.catalog import ImageDefinition
-from dockerbroker.model.hosts import DockerHost, HostKey, HostReport
+from dockerbroker.model.hosts import DockerHost, HostKey, HostReport, Observation, observed, report
 from dockerbroker.model.instances import ServiceBinding, ServiceInstance
 from dockerbroker.persisters import records, refusals
-from dockerbroker.persisters.archive import CLOSED
+from dockerbroker.persisters.archive import CLOSED, obstacle
+from dockerbroker.persisters.interfaces import DatabaseState
 from dockerbroker.persisters.statements import run
 from dockerbroker.persisters.tables import (
     bindings,
@@ -21,6 +22,7 @@ from dockerbroker.persisters.tables import (
     hosts,
     images,
     instances,
+    observation,
     port_leases,
     tombstones,
 )
@@ -34,7 +36,12 @@ def _of_host(table: Any) -> list[Any]:
 _HOST_COLUMNS: Final = ("service_host", "docker_host", "docker_port")
 
 # Statements are made once: making one costs several times as much as running it.
-_FIND_HOSTS: Final = select(hosts).order_by(*[hosts.c[column] for column in _HOST_COLUMNS])
+_FIND_HOSTS: Final = (
+    select(hosts, observation.c.since, observation.c.at)
+    .outerjoin(observation, true())
+    .order_by(*[hosts.c[column] for column in _HOST_COLUMNS])
+)
+_HOLD_OBSERVATION: Final = select(observation.c.since, observation.c.at).with_for_update()
 _FIND_HOST: Final = select(hosts).where(*_of_host(hosts))
 _FIND_LEASED: Final = select(port_leases.c.port).where(*_of_host(port_leases))
 _FIND_INSTANCE: Final = select(instances).where(instances.c.id == bindparam("instance"))
@@ -52,6 +59,9 @@ _FIND_CONDITION: Final = select(conditions.c.condition).where(
     conditions.c.instance_id == bindparam("instance")
 )
 _FIND_CLOSED: Final = select(deployment.c.closed)
+_FIND_STATE: Final = select(deployment.c.cluster_id, deployment.c.closed, deployment.c.moved_to)
+#: By these PostgreSQL and MySQL tell that a table does not exist.
+_NO_TABLE: Final = ("42P01", "42S02")
 #: How long it is known that what did not exist was to be deleted, in seconds: no request takes as long.
 _ENTOMBED: Final = 3600.0
 
@@ -59,6 +69,25 @@ _ENTOMBED: Final = 3600.0
 def find_cluster_id(connection: Connection) -> str:
     """Return the identifier that the database was born with."""
     return str(connection.execute(select(deployment.c.cluster_id)).scalar_one())
+
+
+def find_state(connection: Connection) -> DatabaseState:
+    """Return whose records the database holds; those of nobody when its tables are gone."""
+    try:
+        row = connection.execute(_FIND_STATE).first()
+    except DBAPIError as failure:
+        if not _tells_of_absence(failure.orig):
+            raise
+        row = None
+    if row is None:
+        return DatabaseState(cluster_id=None)
+    return DatabaseState(cluster_id=str(row.cluster_id), obstacle=obstacle(row.closed, row.moved_to))
+
+
+def _tells_of_absence(error: Any) -> bool:
+    """Return whether a driver says that a table does not exist."""
+    code = getattr(error, "sqlstate", None) or next(iter(error.args), None)
+    return code in _NO_TABLE or str(code).startswith("no such table")
 
 
 def find_images(connection: Connection) -> list[ImageDefinition]:
@@ -121,10 +150,18 @@ def record_pings(connection: Connection, pinged: Iterable[DockerHost], now: floa
         run(connection, put, rows)
 
 
+def observe(connection: Connection, now: Callable[[Connection], float], put: Insert) -> None:
+    """Record that a broker is there now to hear pings; `put` inserts the row or replaces it."""
+    before = connection.execute(_HOLD_OBSERVATION).mappings().first()
+    # It is only now that no other broker writes: the time must not be one from before.
+    after = observed(None if before is None else Observation(**before), now(connection))
+    connection.execute(put, {"id": 1, "since": after.since, "at": after.at})
+
+
 def find_hosts(connection: Connection, now: float) -> list[HostReport]:
     """Return every host with the age of its ping, in the order of the keys."""
     rows = connection.execute(_FIND_HOSTS).mappings()
-    return [HostReport(host=records.read_host(row), age=_age(row["pinged_at"], now)) for row in rows]
+    return [report(records.read_host(row), row["pinged_at"], _observation(row), now) for row in rows]
 
 
 def find_host(connection: Connection, key: HostKey) -> DockerHost | None:
@@ -155,7 +192,7 @@ def find_bindings(connection: Connection, instance_id: str) -> list[ServiceBindi
 def find_instances(connection: Connection, after: str, limit: int) -> list[ServiceInstance]:
     """Return at most `limit` instances after that one, in the order of the ids' bytes."""
     rows = connection.execute(_FIND_INSTANCES, {"after": after, "most": limit}).mappings()
-    return [records.read_instance(row) for row in rows]
+    return records.read_instances(rows)
 
 
 def find_conditions(connection: Connection) -> dict[str, str]:
@@ -201,6 +238,5 @@ def _the_host(key: HostKey) -> dict[str, Any]:
     return {f"the_{column}": value for column, value in records.host_columns(key).items()}
 
 
-def _age(pinged_at: float | None, now: float) -> float:
-    # The clock of a server may have been set back.
-    return math.inf if pinged_at is None else max(0.0, now - pinged_at)
+def _observation(row: Mapping[Any, Any]) -> Observation | None:
+    return None if row["at"] is None else Observation(since=row["since"], at=row["at"])

@@ -7,7 +7,7 @@ their defaults, so that brokers of two versions can share a database.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, TypeVar, get_origin
 
 from attrs import AttrsInstance
@@ -15,7 +15,7 @@ from cattrs import Converter
 from cattrs.gen import make_dict_unstructure_fn, override
 from twisted.logger import Logger
 
-from dockerbroker.errors import Unavailable
+from dockerbroker.errors import Unreadable
 from dockerbroker.model.catalog import ImageDefinition
 from dockerbroker.model.hosts import DockerHost, HostKey
 from dockerbroker.model.instances import Operation, ServiceBinding, ServiceInstance
@@ -85,6 +85,21 @@ def read_instance(row: Row) -> ServiceInstance:
     return _read(ServiceInstance, row, ("id", "operation_id", "last_operation_id"))
 
 
+def read_instances(rows: Iterable[Row]) -> list[ServiceInstance]:
+    """Return the instances up to the first that cannot be read.
+
+    Raises `Unreadable` when that is the very first.
+    """
+    found: list[ServiceInstance] = []
+    try:
+        for row in rows:
+            found.append(read_instance(row))  # noqa: PERF401 (those before one that cannot be read are kept)
+    except Unreadable:
+        if not found:
+            raise
+    return found
+
+
 def leased_ports_of(instance: ServiceInstance) -> list[dict[str, Any]]:
     """Return the columns of the port leases that an instance holds: none when the container is not ours.
 
@@ -143,9 +158,10 @@ def _read(kind: type[T], row: Row, columns: tuple[str, ...]) -> T:
         # Users are not told which; whoever has to look at it must know.
         which = " ".join(str(row[name]) for name in ("name", "key", "instance_id", "id") if name in row)
         _log.error("the {kind} {which} cannot be read", kind=kind.__name__, which=which)
-        raise Unavailable(
+        raise Unreadable(
             f"A record of the broker's database cannot be read as {kind.__name__} ({type(error).__name__}); "
-            "the operator must look at it."
+            "the operator must look at it.",
+            str(row.get("id", "")),
         ) from None
 
 

@@ -46,7 +46,7 @@ async def open_server(
     await run_in(reactor, pool, lambda: check_server(configuration, closed=closed))
     dialect = dialect_of(configuration)
     engine = dialect.engine(configuration, connections=pool.max)
-    return SqlPersister(ServerDatabase(engine, dialect, pool.max), partial(run_in, reactor, pool), reactor)
+    return SqlPersister(ServerDatabase(engine, dialect), partial(run_in, reactor, pool), reactor)
 
 
 def dialect_of(configuration: ServerConfiguration) -> Dialect:

@@ -94,12 +94,12 @@ class ServerDatabase:
 
     engine: Engine
     dialect: Dialect
-    writers: int
     clock: Callable[[Connection], float] | None = None
     monotonic: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
     jitter: Callable[[float], float] = _jitter
     limit: float | None = field(default=LIMIT, init=False)
+    writers: None = field(default=None, init=False)
     write_all: None = field(default=None, init=False)
 
     def seconds(self) -> float:

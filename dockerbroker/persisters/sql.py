@@ -18,7 +18,7 @@ from dockerbroker.model.instances import Change, Operation, ServiceBinding, Serv
 from dockerbroker.persisters import changes, history, leases, queries, tables
 from dockerbroker.persisters.databases import PATIENCE, CommitUnknown, Database, Query, Write
 from dockerbroker.persisters.grouping import Groups, RunInThread
-from dockerbroker.persisters.interfaces import IPersister
+from dockerbroker.persisters.interfaces import DatabaseState, IPersister
 
 T = TypeVar("T")
 
@@ -38,21 +38,28 @@ class SqlPersister:
     database: Database
     run: RunInThread
     _clock: IReactorTime | None = None
-    _writing: DeferredSemaphore = field(init=False)
+    _writing: DeferredSemaphore | None = field(init=False)
     _groups: Groups | None = field(init=False)
 
     @_writing.default
-    def _new_turns(self) -> DeferredSemaphore:
-        return DeferredSemaphore(self.database.writers)
+    def _new_turns(self) -> DeferredSemaphore | None:
+        writers = self.database.writers
+        return None if writers is None else DeferredSemaphore(writers)
 
     @_groups.default
     def _new_groups(self) -> Groups | None:
         write_all = self.database.write_all
-        return None if write_all is None else Groups(write_all, self.run, self._writing)
+        if write_all is None or self._writing is None:
+            return None
+        return Groups(write_all, self.run, self._writing)
 
     async def cluster_id(self) -> str:
         """Return the identifier that this database was born with."""
         return await self._read(queries.find_cluster_id)
+
+    async def state(self) -> DatabaseState:
+        """Return whose records the database holds."""
+        return await self._read(queries.find_state)
 
     async def images(self) -> list[ImageDefinition]:
         """Return the catalog, in the order of the names."""
@@ -82,6 +89,15 @@ class SqlPersister:
             lambda connection: queries.record_pings(
                 connection, pinged, self.database.now(connection), self.database.upsert(tables.hosts)
             )
+        )
+
+    async def observe(self) -> None:
+        """Record that a broker is there now."""
+        await self._write(
+            lambda connection: queries.observe(
+                connection, self.database.now, self.database.upsert(tables.observation)
+            ),
+            is_told=False,
         )
 
     async def hosts(self) -> list[HostReport]:
@@ -229,14 +245,18 @@ class SqlPersister:
         deadline = self._deadline()
         return await self._attempt(self.run(lambda: self.database.read(query, deadline=deadline)))
 
-    async def _write(self, query: Query[T], *, done: Query[T | None] | None = None) -> T:
+    async def _write(
+        self, query: Query[T], *, done: Query[T | None] | None = None, is_told: bool = True
+    ) -> T:
         """Run the query when it is its turn.
 
-        `done` finds what the query has returned, when it has already been made durable.
+        `done` finds what the query has returned, when it has already been made durable. With `is_told` the
+        log is told when the database does not answer.
         """
         if self._groups is not None:
-            return cast("T", await self._attempt(self._groups.add(Write(query, self._deadline()))))
-        return await self._in_turn(lambda deadline: self._settled(query, done, deadline))
+            added = self._groups.add(Write(query, self._deadline()))
+            return cast("T", await self._attempt(added, is_told=is_told))
+        return await self._in_turn(lambda deadline: self._settled(query, done, deadline), is_told=is_told)
 
     def _settled(self, query: Query[T], done: Query[T | None] | None, deadline: float) -> T:
         is_settled = True
@@ -252,24 +272,28 @@ class SqlPersister:
                     raise
                 return stored
 
-    async def _in_turn(self, writing: Callable[[float], T]) -> T:
+    async def _in_turn(self, writing: Callable[[float], T], *, is_told: bool = True) -> T:
         """Call that in a thread when it is its turn, with the time until which a write must have begun."""
         deadline = self._deadline()
-        return await self._attempt(self._writing.run(self.run, lambda: writing(deadline)))
+        if self._writing is None:
+            return await self._attempt(self.run(lambda: writing(deadline)))
+        return await self._attempt(self._writing.run(self.run, lambda: writing(deadline)), is_told=is_told)
 
     def _deadline(self) -> float:
         return self.database.seconds() + PATIENCE
 
-    async def _attempt(self, outcome: Deferred[T]) -> T:
+    async def _attempt(self, outcome: Deferred[T], *, is_told: bool = True) -> T:
         if self._clock is not None and self.database.limit is not None:
             outcome.addTimeout(self.database.limit, self._clock)
         try:
             return await outcome
         except DeadlinePassed:
-            self._log.warn("the database does not answer in time")
+            if is_told:
+                self._log.warn("the database does not answer in time")
             raise Unavailable("The broker's database does not answer in time; try again later.") from None
         except Unavailable as error:
-            # Below the first line drivers tell of the row, and with it what is secret.
-            cause = str(error.__cause__).partition("\n")[0]
-            self._log.warn("{description} ({cause})", description=error.description, cause=cause)
+            if is_told:
+                # Below the first line drivers tell of the row, and with it what is secret.
+                cause = str(error.__cause__).partition("\n")[0]
+                self._log.warn("{description} ({cause})", description=error.description, cause=cause)
             raise

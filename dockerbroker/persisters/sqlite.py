@@ -18,7 +18,7 @@ from twisted.python.failure import Failure
 
 from dockerbroker.persisters.databases import PATIENCE, Query, Trouble, Write, unavailable
 from dockerbroker.persisters.presence import Presence
-from dockerbroker.persisters.tables import deployment, hosts, operations, tombstones
+from dockerbroker.persisters.tables import deployment, hosts, observation, operations, tombstones
 
 T = TypeVar("T")
 
@@ -207,6 +207,7 @@ class SqliteDatabase:
                 anew = {"lease_until": 0.0, "deadline": self.clock() + AFTER_BOOT}
                 connection.execute(update(operations).where(leased).values(anew))
                 connection.execute(update(hosts).values(pinged_at=null()))
+                connection.execute(delete(observation))
                 connection.execute(delete(tombstones))
 
         self.write(expire, deadline=self.clock() + PATIENCE)

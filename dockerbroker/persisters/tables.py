@@ -34,7 +34,8 @@ metadata: Final = MetaData(
 
 #: The one row that describes the deployment. `boot_id` names the boot of the machine by whose clock the
 #: leases and pings were written, where that clock starts anew at each boot. `closed` is empty as long as
-#: brokers may use the database (`archive.Closed`), and `moved_to` says where its records are, for people.
+#: brokers may use the database (`archive.Closed`), `moved_to` says where its records are, for people,
+#: and `mover` which run of `migrate-state` works with it.
 deployment: Final = Table(
     "deployment",
     metadata,
@@ -44,6 +45,7 @@ deployment: Final = Table(
     Column("boot_id", Identifier, nullable=False, server_default=""),
     Column("closed", Identifier, nullable=False, server_default=""),
     Column("moved_to", Identifier, nullable=False, server_default=""),
+    Column("mover", Identifier, nullable=False, server_default=""),
     Column("created_at", Double, nullable=False),
     CheckConstraint("id = 1", name="single"),
 )
@@ -66,6 +68,18 @@ hosts: Final = Table(
     Column("document", document(), nullable=False),
     Column("pinged_at", Double),
     PrimaryKeyConstraint("service_host", "docker_host", "docker_port"),
+)
+
+#: The one row, if there is one, tells that brokers were there to hear pings, from `since` to `at` without a
+#: gap, by the clock of the leases. It is written every second, and so no part of `deployment`, which every
+#: operation that begins locks.
+observation: Final = Table(
+    "observation",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("since", Double, nullable=False),
+    Column("at", Double, nullable=False),
+    CheckConstraint("id = 1", name="single"),
 )
 
 #: `operation_id` is the operation that holds the instance, `last_operation_id` the last one that held it:

@@ -38,6 +38,8 @@ class Health(Resource):
         super().__init__()
         #: Asks the database something; None until it is open.
         self.ask: Ask | None = None
+        #: Why every request is refused although the database answers.
+        self.refusal: str | None = None
         #: Whether the broker is ending.
         self.is_ending = False
         self._clock = clock
@@ -69,6 +71,8 @@ class Health(Resource):
         """Return in a sentence why the broker is not ready, or None if it is."""
         if self.is_ending:
             return "The broker is ending."
+        if self.refusal is not None:
+            return self.refusal
         if self.ask is None:
             return "The broker's database does not answer yet."
         waiting: Deferred[str | None] = Deferred()

@@ -92,10 +92,11 @@ class _Closed(Resource):
 
 @define(eq=False)
 class Root(Resource):
-    """Sends each request through the gate of its API."""
+    """Sends each request through the gate of its API; with a `refusal` only those of health are let in."""
 
     gates: Gates
     health: Gate
+    refusal: str | None = None
 
     isLeaf = True
 
@@ -114,6 +115,8 @@ class Root(Resource):
         try:
             gate = self._gate(segments)
             gate.check(request)
+            if self.refusal is not None and gate is not self.health:
+                raise Unavailable(self.refusal)
             _check_path(segments)
             _check_target(request)
             _check_headers(request)
@@ -212,6 +215,10 @@ class BrokerSite(GuardedSite):
             administrators=Gate(apis.administrators.resource(), credentials),
         )
         self._health.ask = apis.ask
+
+    def refuse(self, refusal: str | None) -> None:
+        """Refuse every request with that sentence, and be not ready, until it is None."""
+        self._root.refusal = self._health.refusal = refusal
 
     def drain(self) -> Deferred[None]:
         """Be not ready any more, and drain."""

@@ -113,14 +113,21 @@ class PauseTests(SynchronousTestCase):
 
     @given(
         keep_alive=st.floats(0.05, 86400),
+        share=st.floats(0, 1),
         failures=st.integers(1, 10**9),
         chance=st.floats(0, 1, exclude_max=True),
     )
-    def test_after_failure(self, keep_alive: float, failures: int, chance: float) -> None:
-        """The pauses between failures have bounds at both ends."""
-        pause = pause_after(keep_alive, failures=failures, elapsed=0, chance=chance)
-        self.assertGreaterEqual(pause, 0.25)
-        self.assertLessEqual(pause, max(8, keep_alive))
+    def test_after_failure(self, keep_alive: float, share: float, failures: int, chance: float) -> None:
+        """Between failures there is a pause, and yet the next ping starts within the interval."""
+        elapsed = share * timeout_of(keep_alive)
+        pause = pause_after(keep_alive, failures=failures, elapsed=elapsed, chance=chance)
+        self.assertGreaterEqual(pause, min(0.25, keep_alive / 8.000001))
+        self.assertLessEqual(elapsed + pause, keep_alive * 1.000001)
+
+    def test_growing(self) -> None:
+        """The pauses double from half a second on, up to the interval."""
+        pauses = [pause_after(5, failures=count, elapsed=0, chance=0) for count in range(1, 7)]
+        self.assertEqual(pauses, [0.5, 1, 2, 4, 5, 5])
 
     @given(st.floats(0.05, 86400))
     def test_timeout(self, keep_alive: float) -> None:

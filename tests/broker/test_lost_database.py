@@ -12,6 +12,7 @@ from typing import Any, Final, cast
 from attrs import fields
 from twisted.logger import LogEvent, LogLevel, capturedLogs, formatEvent
 
+from dockerbroker.model.containers import LABEL_INSTANCE
 from tests.broker.test_comparing import ALL, ONE, ComparerCase, orphan, value
 from tests.memory_tables import Tables
 from tests.persisters.files import SqliteFixture
@@ -114,7 +115,7 @@ class LostDatabaseTests(ComparerCase):
         self.assert_told(events)
 
     def test_unreadable(self) -> None:
-        """While an instance cannot be read nothing is removed; when it can be read again all goes on."""
+        """While an instance cannot be read all else goes on; its container stays, and the log tells once."""
         fixture = SqliteFixture.of(self)
         persister = fixture.persister()
         stack = Stack(clock=fixture.clock, persister=cast("Any", persister))
@@ -124,12 +125,20 @@ class LostDatabaseTests(ComparerCase):
         made = orphan(stack, "i-2")
         stack.comparer.start()
         self.addCleanup(stack.comparer.stop)
-        for change, is_there in (("'{' || document", True), ("substr(document, 2)", False)):
+        self.assertEqual(stack.provision("i-0").status, 201)
+        (other,) = [one for one in stack.engine.world.values() if one.spec.labels[LABEL_INSTANCE] == "i-0"]
+        for change in ("'{' || document", "substr(document, 2)"):
             with closing(sqlite3.connect(fixture.path)) as connection, connection:
-                connection.execute(f"UPDATE instances SET document = {change}")  # noqa: S608
-            stack.advance(ALL + ONE)
-            self.assertEqual(made in stack.engine.world, is_there)
-        self.assertEqual(len(stack.engine.world), 1)
+                connection.execute(f"UPDATE instances SET document = {change} WHERE id = 'i-1'")  # noqa: S608
+            stack.engine.crash(other.id)
+            with capturedLogs() as events:
+                stack.advance(ALL + ONE)
+            told = [one for one in map(formatEvent, events) if "not compared" in one]
+            self.assertEqual(len(told), 1 if "||" in change else 0)
+            self.assertTrue(other.running)
+            self.assertNotIn(made, stack.engine.world)
+            left = {one.spec.labels[LABEL_INSTANCE] for one in stack.engine.world.values()}
+            self.assertEqual(left, {"i-0", "i-1"})
 
     def assert_told(self, events: Sequence[LogEvent]) -> None:
         """Check that every pass has told that the database is another one."""

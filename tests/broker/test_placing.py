@@ -5,7 +5,7 @@ from typing import Final
 from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
-from dockerbroker.errors import EngineUnreachable
+from dockerbroker.errors import EngineUnreachable, Unavailable
 from dockerbroker.model.hosts import HostKey
 from tests.broker.ledger import complaints, stack_instance
 from tests.stack import HOST, Stack, add_service, instance_path, provision_body
@@ -28,6 +28,11 @@ class HostTests(SynchronousTestCase):
         self.assertEqual(answer.status, 201, answer.body)
         address: str = stack_instance(self.stack, "i-1").host.service_host
         return address
+
+    def listen(self) -> None:
+        """Let the broker tell that it is there, once and from then on."""
+        self.stack.heartbeat.start()
+        self.stack.advance(1)
 
     def test_first_choice(self) -> None:
         """The instance is made on the host that the dispatcher names first, and on no other."""
@@ -74,15 +79,40 @@ class HostTests(SynchronousTestCase):
 
     def test_silent(self) -> None:
         """A host is not used when its last ping is older than three of its intervals."""
+        self.listen()
         self.stack.add_host(evolve(HOST, keep_alive=2))
         self.stack.advance(6.5)
         self.assertEqual(self.made_on(), "10.0.0.9")
 
     def test_last_moment(self) -> None:
         """A host is still used when its last ping is exactly three of its intervals old."""
+        self.listen()
         self.stack.add_host(evolve(HOST, keep_alive=2))
         self.stack.advance(6)
         self.assertEqual(self.made_on(), "10.0.0.1")
+
+    def test_brokers_away(self) -> None:
+        """After the brokers were away for long a host is used at once, whether it has pinged again or not."""
+        self.listen()
+        self.stack.add_host(evolve(HOST, keep_alive=2))
+        self.stack.heartbeat.stop()
+        self.stack.advance(3600)
+        self.stack = self.stack.successor()
+        self.assertEqual(self.made_on(), "10.0.0.1")
+        self.listen()
+        self.assertEqual(self.stack.provision("i-2").status, 201)
+
+    def test_database_away(self) -> None:
+        """So it is after the database was away, while the broker went on; later silence counts again."""
+        self.listen()
+        self.stack.add_host(evolve(HOST, keep_alive=2))
+        for _ in range(20):
+            self.stack.persister.fail_next("observe", Unavailable("The database is gone."))
+        self.stack.advance(20)
+        self.assertEqual(self.made_on(), "10.0.0.1")
+        self.stack.advance(7.5)
+        self.stack.provision("i-2")
+        self.assertEqual(stack_instance(self.stack, "i-2").host, OTHER.key)
 
     def test_inactive(self) -> None:
         """A host that its agent sets inactive gets no new instances, but its own can be used and removed."""
@@ -97,6 +127,7 @@ class HostTests(SynchronousTestCase):
         """Without any usable host the request is answered with 503 that says why."""
         self.stack.add_host(evolve(HOST, is_active=False))
         self.stack.add_host(evolve(OTHER, keep_alive=1))
+        self.listen()
         self.stack.advance(10)
         answer = self.stack.provision("i-1")
         self.assertEqual(answer.status, 503)

@@ -239,10 +239,11 @@ class ForeignContainerTests(SynchronousTestCase):
         self.assertNotIn("i-1", stack.persister.tables.instances)
 
     def test_of_an_earlier_operation(self) -> None:
-        """A container that an earlier operation of ours left is replaced, not adopted."""
+        """A container that an earlier operation of ours left unfinished is replaced, not adopted."""
         stack = Stack()
         stack.provision("i-1")
         (old,) = stack.engine.world.values()
+        old.policy = "no"
         stack.persister.tables.instances.clear()
         stack.persister.tables.leases.clear()
         self.assertEqual(stack.provision("i-1").status, 201)

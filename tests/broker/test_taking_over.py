@@ -19,18 +19,45 @@ _LOST: Final = Unavailable("The database is gone.")
 _TAKEN: Final = LEASE + 2 * PERIOD
 
 
+def carrying(*instance_ids: str) -> Stack:
+    """Return a broker that provisions these instances, whose service is never ready."""
+    stack = Stack(limits=Limits(ready_within=500.0))
+    stack.image.scripts["healthy"] = lambda _stdin, _environment: (1, b"", b"")
+    for instance_id in instance_ids:
+        path = instance_path(instance_id) + "?accepts_incomplete=true"
+        stack.ask("PUT", path, provision_body())
+        stack.advance(1)
+    return stack
+
+
+class RenewingTests(SynchronousTestCase):
+    """A broker carries several operations, and the database fails for one of them."""
+
+    def test_unavailable(self) -> None:
+        """The leases of the others are renewed, and its own the next time: nothing is ever taken over."""
+        stack = carrying("one", "two", "three")
+        lapsing = self.leases(stack)
+        stack.persister.fail_next("renew", _LOST)
+        stack.advance(PERIOD)
+        renewed = self.leases(stack)
+        self.assertEqual(len([one for one in lapsing if renewed[one] > lapsing[one]]), 2)
+        stack.advance(PERIOD)
+        self.assertTrue(all(until > lapsing[one] for one, until in self.leases(stack).items()))
+        stack.neighbour()
+        stack.advance(2 * LEASE)
+        self.assertEqual({one.epoch for one in stack.persister.history()}, {1})
+
+    def leases(self, stack: Stack) -> dict[str, float]:
+        """Return until when the operations are held."""
+        return {name: row["lease_until"] for name, row in stack.persister.tables.operations.items()}
+
+
 class TakingOverTests(SynchronousTestCase):
     """A broker takes over two creations of one that has crashed; the service of one is never ready."""
 
     def crashed(self) -> Stack:
         """Return the broker that is about to take them over."""
-        stack = Stack(limits=Limits(ready_within=500.0))
-        stack.image.scripts["healthy"] = lambda _stdin, _environment: (1, b"", b"")
-        for instance_id in ("one", "two"):
-            path = instance_path(instance_id) + "?accepts_incomplete=true"
-            stack.ask("PUT", path, provision_body())
-            stack.advance(1)
-        return stack.successor()
+        return carrying("one", "two").successor()
 
     def assert_both_carried(self, fail: Callable[[Stack], None]) -> None:
         """Check that both are soon carried although something fails at first."""

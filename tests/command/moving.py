@@ -96,11 +96,11 @@ class Troubled:
     after: bool = False
     calls: list[str] = field(factory=list, init=False)
 
-    async def _call(self, name: str, *arguments: Any) -> Any:
+    async def _call(self, name: str, *arguments: Any, **options: Any) -> Any:
         self.calls.append(name)
         if not self.after:
             self.trouble(len(self.calls), name)
-        outcome = await getattr(self.archive, name)(*arguments)
+        outcome = await getattr(self.archive, name)(*arguments, **options)
         if self.after:
             self.trouble(len(self.calls), name)
         return outcome
@@ -113,18 +113,18 @@ class Troubled:
         """Return a page."""
         return await self._call("page", kind, after, limit)
 
-    async def identify(self, identity: Any) -> None:
+    async def identify(self, identity: Any, **options: str) -> None:
         """Take an identity."""
-        await self._call("identify", identity)
+        await self._call("identify", identity, **options)
 
-    async def close(self, closed: Any, moved_to: str) -> None:
+    async def close(self, closed: Any, moved_to: str, **options: str) -> None:
         """Close it."""
-        await self._call("close", closed, moved_to)
+        await self._call("close", closed, moved_to, **options)
 
-    async def erase(self) -> None:
+    async def erase(self, **options: str) -> None:
         """Erase it."""
-        await self._call("erase")
+        await self._call("erase", **options)
 
-    async def write(self, kind: Kind, rows: Sequence[Row]) -> None:
+    async def write(self, kind: Kind, rows: Sequence[Row], **options: str) -> None:
         """Write records."""
-        await self._call("write", kind, rows)
+        await self._call("write", kind, rows, **options)

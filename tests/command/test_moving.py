@@ -31,7 +31,7 @@ class MoveTests(MoveCase):
         self.assertEqual(lines, [[kind.value, str(len(rows[kind]))] for kind in Kind])
 
     def test_clocks(self) -> None:
-        """Deadlines keep what was left, leases have lapsed, and no host has pinged, by the target's clock."""
+        """Deadlines keep what was left, leases have lapsed, and no host was heard, by the target's clock."""
         begun = self.done(self.source.persister.operation("making"))
         assert begun is not None
         left = begun.deadline - self.source.clock.seconds()
@@ -40,7 +40,7 @@ class MoveTests(MoveCase):
         claimed = {one.id: one for one in self.done(self.target.persister.claim("new", ttl=15))}
         self.assertEqual(claimed["making"].deadline - TARGET_TIME, left)
         self.assertGreater(begun.deadline, SOURCE_TIME)
-        self.assertEqual({report.is_alive for report in self.done(self.target.persister.hosts())}, {False})
+        self.assertEqual({report.is_heard for report in self.done(self.target.persister.hosts())}, {False})
 
     def test_source(self) -> None:
         """A broker that still runs on the source begins nothing and carries nothing any more."""

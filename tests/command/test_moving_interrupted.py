@@ -23,7 +23,9 @@ class InterruptionTests(MoveCase):
         found = [self.done(one.archive.standing()) for one in (self.source, self.target)]
         return [one.closed is Closed.NO and one.counts[Kind.INSTANCE] > 0 for one in found]
 
-    def interrupt(self, error: BaseException, *, side: str, number: int, after: bool) -> bool:
+    def interrupt(
+        self, error: BaseException, *, side: str, number: int, after: bool, forced: bool = False
+    ) -> bool:
         """Move, and let a call of that number end it; returns whether there was such a call."""
 
         def trouble(call: int, _name: str) -> None:
@@ -34,7 +36,7 @@ class InterruptionTests(MoveCase):
         troubled = Troubled(opened.archive, trouble, after)
         arguments: dict[str, Any] = {side: troubled}
         try:
-            self.move(**arguments)
+            self.move(forced=forced, **arguments)
         except BaseException as found:
             if found is not error:
                 raise
@@ -57,7 +59,8 @@ class InterruptionTests(MoveCase):
                 where = f"{side} {number} {after}"
                 self.assertLessEqual(sum(self.usable()), 1, where)
                 if self.usable() != [False, True]:
-                    self.assertEqual(self.move(), 0, where)
+                    forced = isinstance(make(), Killed)
+                    self.assertEqual(self.move(forced=forced), 0, where)
                 self.assert_moved()
                 if not is_interrupted:
                     break
@@ -80,7 +83,7 @@ class InterruptionTests(MoveCase):
         self.assertEqual(self.told(Unavailable, source=troubled), "It is away.")
         self.assertEqual(self.errors, "here cannot be used until this is run again: It is away.\n")
         self.assertEqual(self.usable(), [False, False])
-        self.assertEqual(self.move(), 0)
+        self.assertEqual(self.move(forced=True), 0)
         self.assert_moved()
 
     def test_after_the_hand_over(self) -> None:
@@ -95,17 +98,52 @@ class InterruptionTests(MoveCase):
 
         self.told(Unavailable, target=Troubled(self.target.archive, trouble))
         self.assertEqual(self.usable(), [False, False])
-        self.interrupt(Unavailable("It is away."), side="target", number=5, after=False)
+        self.interrupt(Unavailable("It is away."), side="target", number=5, after=False, forced=True)
         self.assertEqual(self.usable(), [False, False])
         self.assertEqual(self.move(), 0)
         self.assert_moved()
+
+    def test_two_at_once(self) -> None:
+        """A second run, out of the source or into the target, is refused and changes nothing."""
+        self.interrupt(Killed(), side="target", number=8, after=True)
+        before = [self.rows(one) for one in (self.source, self.target)]
+        source, target = self.source, self.target
+        for role in ("source", "target"):
+            self.source, self.target = source, target
+            setattr(self, role, memory(self, "other"))
+            self.assertIn("give --force", self.told(Conflict))
+        self.source, self.target = source, target
+        self.assertEqual([self.rows(one) for one in (self.source, self.target)], before)
+        self.assertEqual(self.usable(), [False, False])
+
+    def test_overtaken(self) -> None:
+        """A run whose place another one has taken changes nothing any more, wherever it stands then."""
+        for side, name in product(("source", "target"), ("page", "close", "write")):
+            self.setUp()
+            is_overtaken = False
+
+            def overtake(_call: int, called: str, name: str = name) -> None:
+                nonlocal is_overtaken
+                if called == name and not is_overtaken:
+                    is_overtaken = True
+                    self.assertEqual(self.move(forced=True), 0)
+
+            opened = self.source if side == "source" else self.target
+            if side == "source" and name == "write":
+                continue
+            arguments: dict[str, Any] = {side: Troubled(opened.archive, overtake)}
+            self.told(Conflict, **arguments)
+            self.assertTrue(is_overtaken)
+            self.assert_moved()
+            self.assertEqual(self.usable(), [False, True])
 
     def test_other_source(self) -> None:
         """A target that was filled by half can be filled from another source."""
         self.interrupt(Killed(), side="target", number=8, after=True)
         self.source = memory(self, "other")
         self.done(self.source.persister.seed_images([values.EXISTING]))
-        self.assertEqual(self.move(), 0)
+        self.assertIn("works with the target", self.told(Conflict))
+        self.assertEqual(self.move(forced=True), 0)
         self.assert_moved()
 
 
@@ -154,7 +192,7 @@ class DifferenceTests(MoveCase):
             ):
 
                 def change(rows: Any, column: str = column) -> Any:
-                    return [{**rows[0], column: "swordfish"}, *rows[1:]]
+                    return [{**rows[0], column: 1.5 if column == "lease_until" else "swordfish"}, *rows[1:]]
 
                 told = self.sabotage(kind, change)
                 self.assertIn(f"differs in {column}.", told)
@@ -187,6 +225,6 @@ class Sabotaged(Troubled):
         super().__init__(archive, lambda _call, _name: None)
         self.kind, self.change = kind, change
 
-    async def write(self, kind: Kind, rows: Any) -> None:
+    async def write(self, kind: Kind, rows: Any, **options: str) -> None:
         """Write other records."""
-        await super().write(kind, self.change(rows) if kind is self.kind else rows)
+        await super().write(kind, self.change(rows) if kind is self.kind else rows, **options)

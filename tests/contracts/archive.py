@@ -7,7 +7,18 @@ from zope.interface.verify import verifyObject
 
 from dockerbroker.errors import AlreadyExists, Conflict, LostLease, PortLeased, Unavailable
 from dockerbroker.model.instances import Change, Phase
-from dockerbroker.persisters.archive import CLOSED, COUNTED, KEYS, Closed, HeldLease, IArchive, Kind
+from dockerbroker.persisters.archive import (
+    CLOSED,
+    COUNTED,
+    HELD,
+    KEYS,
+    Closed,
+    HeldLease,
+    IArchive,
+    Kind,
+    obstacle,
+)
+from dockerbroker.persisters.interfaces import DatabaseState
 from tests.contracts.archive_case import ArchiveTestCase
 from tests.persisters import values
 from tests.persisters.archives import Make, everything
@@ -97,9 +108,14 @@ class ClosedContract(ArchiveTestCase):
             self.done(self.archive.close(closed, "there \u00fc"))
             standing = self.done(self.archive.standing())
             self.assertEqual((standing.closed, standing.moved_to), (closed, "there \u00fc"))
+            state = self.done(self.persister.state())
+            self.assertEqual(state.obstacle, obstacle(closed.value, "there \u00fc"))
+            self.assertEqual(state.cluster_id, standing.identity.cluster_id)
         self.done(self.archive.close(Closed.NO, ""))
         standing = self.done(self.archive.standing())
         self.assertEqual((standing.closed, standing.moved_to), (Closed.NO, ""))
+        state = self.done(self.persister.state())
+        self.assertEqual(state, DatabaseState(cluster_id=standing.identity.cluster_id))
 
     def test_nothing_begins(self) -> None:
         """A broker that still runs on it begins nothing, keeps the catalog, and its platform is told why."""
@@ -159,6 +175,30 @@ class ClosedContract(ArchiveTestCase):
         self.assertEqual(sorted(one.id for one in claimed), sorted(_UNFINISHED))
         # Once more by whoever has claimed them; closing it twice is closing it.
         self.assertEqual({one.epoch for one in claimed}, {3})
+
+    def test_mover(self) -> None:
+        """Of two runs one has it until it lets go of it; the others change nothing."""
+        born, close = self.identity(), self.archive.close
+        self.done(close(Closed.FILLING, "", mover="one"))
+        self.assertEqual(self.done(self.archive.standing()).mover, "one")
+        # The answer to the first time may have been lost.
+        self.done(close(Closed.FILLING, "", mover="one"))
+        self.assertEqual(self.refused(Conflict, close(Closed.FILLING, "", mover="two")), HELD)
+        self.done(close(Closed.FILLING, "", mover="two", former="one"))
+        for mover in ("one", ""):
+            for call in (
+                close(Closed.NO, "", former=mover),
+                self.archive.erase(mover=mover),
+                self.archive.write(Kind.CONDITION, [], mover=mover),
+                self.archive.identify(born, mover=mover),
+            ):
+                self.assertEqual(self.refused(Conflict, call), HELD)
+        self.done(self.archive.erase(mover="two"))
+        self.done(self.archive.identify(born, mover="two"))
+        self.done(close(Closed.NO, "", former="two"))
+        self.done(close(Closed.NO, "", former="two"))
+        standing = self.done(self.archive.standing())
+        self.assertEqual((standing.closed, standing.mover), (Closed.NO, ""))
 
     def test_open(self) -> None:
         """To open what is open changes nothing."""
@@ -233,7 +273,7 @@ class WritingContract(ArchiveTestCase):
             self.assertEqual(last, self.done(other.last_operation(instance.id)))
         for host in (values.HERE, values.THERE):
             self.assertEqual(self.done(one.leased_ports(host)), self.done(other.leased_ports(host)))
-        self.assertEqual([report.is_alive for report in self.done(one.hosts())], [False, False])
+        self.assertEqual([report.is_heard for report in self.done(one.hosts())], [False, False])
         unfinished = self.done(one.operations(unfinished=True, limit=10))
         self.assertEqual([operation.id for operation in unfinished], _UNFINISHED[::-1])
         claimed = self.done(one.claim("new", ttl=TTL))

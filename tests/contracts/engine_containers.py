@@ -135,9 +135,21 @@ class ContainerContract(engine.EngineTestCase):
     async def test_keep_running(self) -> None:
         """A container is made to be restarted, by any of Docker's policies."""
         container_id = await self.started(engine.spec())
+        await self.assert_kept(container_id, expected=False)
         await self.engine.keep_running(container_id)
+        await self.assert_kept(container_id, expected=True)
         for policy in RESTARTS:
             await self.engine.keep_running(container_id, policy)
+            await self.assert_kept(container_id, expected=policy != "no")
+        await self.engine.keep_running(container_id)
+        await self.engine.stop(container_id, grace=5)
+        await self.assert_kept(container_id, expected=False)
+
+    async def assert_kept(self, container_id: str, *, expected: bool) -> None:
+        """Check what a look at the container says of its being restarted."""
+        found = await self.engine.inspect(container_id)
+        assert found is not None
+        self.assertIs(found.is_kept, expected)
 
     async def test_stop(self) -> None:
         """A stopped container stays, its ports are free until it is started again."""

@@ -19,6 +19,7 @@ from tests.contracts.persister_outcomes import CommitContract
 from tests.contracts.persister_races import RaceContract
 from tests.contracts.persister_requests import CancelContract, HastenContract
 from tests.contracts.persister_seam import SeamContract
+from tests.contracts.persister_silence import SilenceContract
 from tests.contracts.persister_superseding import SupersedeContract
 from tests.contracts.persister_tombstones import TombstonesContract
 from tests.contracts.persister_updates import UpdateContract
@@ -27,6 +28,7 @@ CONTRACTS: tuple[type[PersisterTestCase], ...] = (
     SeamContract,
     CatalogContract,
     HostsContract,
+    SilenceContract,
     InstancesContract,
     ConditionsContract,
     BeginContract,

@@ -48,3 +48,33 @@ class ClocksContract(PersisterTestCase):
         self.done(self.persister.record_pings([values.host()]))
         self.fixture.clock.advance(5)
         self.assertEqual([report.age for report in self.done(self.persister.hosts())], [5])
+
+    def test_silence_forward(self) -> None:
+        """A clock that goes forward makes no host silent."""
+        self.done(self.persister.record_pings([values.host()]))
+        self.beat(3)
+        self.fixture.clock.advance(DAY)
+        self.assertEqual(self.silences(), [0])
+        self.beat(3)
+        self.assertEqual(self.silences(), [2])
+
+    def test_silence_backward(self) -> None:
+        """Nor does one that goes back; from then on the time counts."""
+        self.beat(3)
+        self.done(self.persister.record_pings([values.host()]))
+        self.fixture.clock.advance(-DAY)
+        self.assertEqual(self.silences(), [0])
+        self.done(self.persister.record_pings([values.host()]))
+        self.beat(3)
+        self.assertEqual(self.silences(), [2])
+
+    def beat(self, times: int) -> None:
+        """Let a broker be there so many times, a second apart."""
+        self.done(self.persister.observe())
+        for _ in range(times - 1):
+            self.fixture.clock.advance(1)
+            self.done(self.persister.observe())
+
+    def silences(self) -> list[float]:
+        """Return for how long each host is known to be silent."""
+        return [report.silence for report in self.done(self.persister.hosts())]

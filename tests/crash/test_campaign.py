@@ -22,6 +22,8 @@ ELSEWHERE: Final = {
     "persister.put_image": "one transaction of an operator",
     "persister.delete_image": "one transaction of an operator",
     "persister.record_pings": "one transaction of an agent",
+    "persister.observe": "one transaction of every second",
+    "persister.state": "one read of every second",
     "persister.instances": "only looked at by the reconciling of the whole world",
     "persister.operations": "only looked at by operators",
     "persister.last_operation": "only looked at by polls without an operation",

@@ -9,10 +9,13 @@ from twisted.internet import reactor
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 
+from dockerbroker.broker.watching import STRANGE, Watch
+from dockerbroker.config.persister import ServerConfiguration
 from dockerbroker.errors import AlreadyExists, Unavailable
 from tests.faults.case import FaultTestCase, begin
 from tests.persisters import values
 from tests.polling import free_port
+from tests.servers import server as the_server
 
 _BURST = 16
 
@@ -143,6 +146,35 @@ class RefusalFaults(FaultTestCase):
         return acknowledged, refusals
 
 
+class IdentityFaults(FaultTestCase):
+    """Databases that are emptied, or exchanged, while brokers use them."""
+
+    async def test_exchanged(self) -> None:
+        """Another identity, or none, is not taken for the database with which the broker was started."""
+        configuration = self.shared()
+        persister = await self.open(configuration)
+        told: list[str | None] = []
+        watch = Watch(persister, reactor, told.append)
+        await watch.look()
+        born = await persister.cluster_id()
+        for found, refusal in (("7" * 32, STRANGE), (born, None), (None, STRANGE)):
+            await deferToThread(
+                the_server(self.driver).admin, self.change(configuration, found), configuration.database
+            )
+            await watch.look()
+            self.assertEqual(told[-1], refusal)
+            self.assertEqual((await persister.state()).cluster_id, found)
+
+    def change(self, configuration: ServerConfiguration, cluster_id: str | None) -> str:
+        """Return the command that gives the database another identity, or takes all of it away."""
+        key = f"{{{configuration.prefix}}}:deployment"
+        if self.driver == "redis":
+            return f"DEL {key}" if cluster_id is None else f"HSET {key} cluster_id {cluster_id}"
+        if cluster_id is None:
+            return "DROP TABLE deployment"
+        return f"UPDATE deployment SET cluster_id = '{cluster_id}'"  # noqa: S608 (not from outside)
+
+
 class OwnFaults(FaultTestCase):
     """What can happen to Redis alone."""
 
@@ -169,6 +201,26 @@ class OwnFaults(FaultTestCase):
         self.assertIn("lost all its records", sentence)
         self.assertEqual(await deferToThread(server.admin, "DBSIZE"), 0)
 
+    async def test_begun_anew(self) -> None:
+        """On a server that was emptied a broker refuses all, also when another one makes a new database."""
+        server = self.private()
+        configuration = server.configuration()
+        persister = await self.open(configuration)
+        told: list[str | None] = []
+        watch = Watch(persister, reactor, told.append)
+        await watch.look()
+        born = await persister.cluster_id()
+        await deferToThread(server.admin, "FLUSHALL")
+        await watch.look()
+        restarted = await self.open(configuration, "two")
+        self.assertNotEqual(await restarted.cluster_id(), born)
+        await watch.look()
+        self.assertEqual(told, [STRANGE, STRANGE])
+        key = f"{{{configuration.prefix}}}:deployment"
+        await deferToThread(server.admin, f"HSET {key} cluster_id {born}")
+        await watch.look()
+        self.assertEqual(told, [STRANGE, STRANGE, None])
+
     async def test_torn(self) -> None:
         """A server whose log has lost its end has each change before that whole; then all goes on."""
         server = self.private()
@@ -187,4 +239,4 @@ class OwnFaults(FaultTestCase):
         await self.work(persister, "after")
 
 
-KINDS = (SessionFaults, OutageFaults, RefusalFaults)
+KINDS = (SessionFaults, OutageFaults, RefusalFaults, IdentityFaults)

@@ -14,7 +14,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 
-from dockerbroker.errors import Unavailable
+from dockerbroker.errors import Unavailable, Unreadable
 from dockerbroker.persisters import records, tables
 from tests.faults.case import LONG, FaultTestCase, begin
 from tests.persisters import values
@@ -228,6 +228,10 @@ class RecordFaults(FaultTestCase):
             self.assertIsInstance(refused, Unavailable)
             self.assertRegex(str(refused), r"cannot be read .*; the operator must look at it\.$")
             self.assertEqual((await self.call(persister.instance("good"))).id, "good")
+            [unread] = await self.outcomes([persister.instances("", 10)])
+            self.assertIsInstance(unread, Unreadable)
+            self.assertEqual(unread.id, "bad")
+            self.assertEqual((await self.call(persister.instances("bad", 10)))[0].id, "good")
             await deferToThread(self.garble, "operation", "left", document)
             [refused] = await self.outcomes([persister.operation("left")])
             self.assertIsInstance(refused, Unavailable)

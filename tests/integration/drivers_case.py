@@ -161,7 +161,7 @@ class Outages(ProgramCase):
         self.assertEqual(self.status(broker, instance_path("i-1")), 404)
 
     def test_comes_and_goes(self) -> None:
-        """Whenever the server is down, the broker says so with 503, and works when it is back."""
+        """Whenever the server is down or hangs, the broker says so with 503, and works when it is back."""
         self.server.stop()
         broker = self.launch(self.configuration)
         self.assert_unavailable(broker, "database does not answer yet")
@@ -172,6 +172,10 @@ class Outages(ProgramCase):
         self.server.kill()
         self.assert_unavailable(broker, "database")
         self.server.start()
+        self.assert_ready(broker)
+        self.server.freeze()
+        self.assert_unavailable(broker, "database")
+        self.server.thaw()
         self.assert_ready(broker)
         assert broker.broker is not None
         self.assertIsNone(broker.broker.poll())

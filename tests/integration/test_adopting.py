@@ -19,6 +19,16 @@ from tests.polling import poll
 from tests.real_engine import require_engine
 from tests.running import RunningBroker
 
+#: What makes a database the copy of one in which a provision was under way, long after its deadline.
+_UNDER_WAY = """
+    UPDATE operations SET phase = 'in progress', is_over = 0, finished_at = NULL, lease_until = 0,
+    deadline = 0, document = json_set(document, '$.step', 'start')
+"""
+_PROVISIONING = """
+    UPDATE instances SET operation_id = last_operation_id,
+    document = json_set(document, '$.state', 'provisioning', '$.container_id', NULL)
+"""
+
 
 class AdoptingTests(SynchronousTestCase):
     """One broker on a file that is exchanged."""
@@ -116,6 +126,25 @@ class AdoptingTests(SynchronousTestCase):
         self.assertEqual(bound.status, 201, bound)
         self.assertEqual(self.broker.deprovision("adopt-1", keeper.NAME).status, 200)
         self.assert_usable("adopt-2", "adopt-3")
+
+    def test_under_way(self) -> None:
+        """Of a copy in which a provision was under way that has succeeded since, the container stays."""
+        self.provision("adopt-1")
+        there = self.ids("adopt-1")
+        self.broker.end_broker()
+        with closing(sqlite3.connect(self.database)) as connection, connection:
+            connection.execute(_UNDER_WAY)
+            connection.execute(_PROVISIONING)
+        self.broker.start_broker()
+        poll(lambda: self.unfinished() == 0, self.broker.log)
+        self.assertEqual(self.ids("adopt-1"), there)
+        self.assert_usable("adopt-1")
+
+    def unfinished(self) -> int:
+        """Return how many operations are not over."""
+        with closing(sqlite3.connect(self.database)) as connection:
+            (count,) = connection.execute("SELECT count(*) FROM operations WHERE NOT is_over").fetchone()
+            return int(count)
 
     def test_empty(self) -> None:
         """Of an emptied database nothing is removed; a new one can take the identity of the lost one."""

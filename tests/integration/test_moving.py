@@ -17,7 +17,7 @@ from tests.integration.operator import command, passes
 from tests.polling import poll
 from tests.programs import environment
 from tests.real_engine import require_engine
-from tests.running import RunningBroker, persister_section
+from tests.running import Answer, RunningBroker, persister_section
 from tests.servers import server
 
 
@@ -48,7 +48,7 @@ class MovingTests(SynchronousTestCase):
         (found,) = self.client.containers(all=True, filters={"label": label})
         return self.client.inspect_container(found["Id"])
 
-    def ask(self, method: str, instance_id: str, **body: Any) -> int:
+    def ask(self, method: str, instance_id: str, **body: Any) -> Answer:
         """Ask for something that goes on after the answer."""
         path = f"/v2/service_instances/{instance_id}?accepts_incomplete=true"
         ids = {
@@ -57,16 +57,20 @@ class MovingTests(SynchronousTestCase):
             "organization_guid": "o",
             "space_guid": "s",
         }
-        return self.broker.request(method, path, {**ids, **body}).status
+        return self.broker.request(method, path, {**ids, **body})
+
+    def check(self, status: int, answer: Answer) -> None:
+        """Check the status of an answer; a failure tells all of it."""
+        self.assertEqual(answer.status, status, answer)
 
     def test_moved(self) -> None:
         """Instances, bindings and what a killed broker has not finished go on; no container is touched."""
         for number in range(4):
-            self.assertEqual(self.broker.provision(f"moved-{number}", keeper.NAME).status, 201)
+            self.check(201, self.broker.provision(f"moved-{number}", keeper.NAME))
         bound = self.broker.bind("moved-0", "b-1", keeper.NAME)
-        self.assertEqual(bound.status, 201)
+        self.check(201, bound)
         before = [self.container(f"moved-{number}")["Id"] for number in range(4)]
-        self.assertEqual(self.ask("PUT", "moved-4", parameters={"size": 4}), 202)
+        self.check(202, self.ask("PUT", "moved-4", parameters={"size": 4}))
         self.broker.kill_broker()
         self.move()
         self.old_broker_is_refused()
@@ -77,11 +81,11 @@ class MovingTests(SynchronousTestCase):
         self.assertEqual([self.container(f"moved-{number}")["Id"] for number in range(4)], before)
         self.nothing_is_removed()
         self.assertEqual(self.broker.bind("moved-0", "b-1", keeper.NAME).document, bound.document)
-        self.assertEqual(self.broker.bind("moved-1", "b-2", keeper.NAME).status, 201)
-        self.assertEqual(self.broker.unbind("moved-0", "b-1", keeper.NAME).status, 200)
-        self.assertEqual(self.broker.provision("moved-5", keeper.NAME).status, 201)
+        self.check(201, self.broker.bind("moved-1", "b-2", keeper.NAME))
+        self.check(200, self.broker.unbind("moved-0", "b-1", keeper.NAME))
+        self.check(201, self.broker.provision("moved-5", keeper.NAME))
         for number in range(6):
-            self.assertEqual(self.broker.deprovision(f"moved-{number}", keeper.NAME).status, 200)
+            self.check(200, self.broker.deprovision(f"moved-{number}", keeper.NAME))
         self.assertEqual(self.broker.check_world(), "")
         self.assertEqual(leftovers.containers(self.client, self.database), [])
 

@@ -163,13 +163,19 @@ class LivenessTests(SynchronousTestCase):
     """Which hosts are used."""
 
     def test_three_intervals(self) -> None:
-        """A host is alive until its last ping is older than three of its own intervals."""
+        """A host is alive until it was silent for more than three of its own intervals."""
         host = evolve(HOST, keep_alive=2.0)
-        self.assertTrue(HostReport(host=host, age=6.0).is_alive)
-        self.assertFalse(HostReport(host=host, age=6.001).is_alive)
+        self.assertTrue(HostReport(host=host, age=1000, silence=6.0).is_alive)
+        self.assertFalse(HostReport(host=host, age=1000, silence=6.001).is_alive)
+
+    def test_heard(self) -> None:
+        """A host is heard when its last ping is not older than that, whoever was there to hear others."""
+        host = evolve(HOST, keep_alive=2.0)
+        self.assertTrue(HostReport(host=host, age=6.0, silence=0).is_heard)
+        self.assertFalse(HostReport(host=host, age=6.001, silence=0).is_heard)
 
     def test_active(self) -> None:
         """A host is used when it is alive and active."""
-        self.assertTrue(HostReport(host=HOST, age=0).is_usable)
-        self.assertFalse(HostReport(host=evolve(HOST, is_active=False), age=0).is_usable)
-        self.assertFalse(HostReport(host=HOST, age=1000).is_usable)
+        self.assertTrue(HostReport(host=HOST, age=0, silence=0).is_usable)
+        self.assertFalse(HostReport(host=evolve(HOST, is_active=False), age=0, silence=0).is_usable)
+        self.assertFalse(HostReport(host=HOST, age=1000, silence=1000).is_usable)

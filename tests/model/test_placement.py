@@ -14,9 +14,9 @@ from tests.model.values import HOST, unhurried
 
 _random = random.Random(1)  # noqa: S311 (a test that is the same every time)
 
-LIVE = HostReport(host=HOST, age=0)
-SILENT = HostReport(host=HOST, age=1000)
-INACTIVE = HostReport(host=evolve(HOST, is_active=False), age=0)
+LIVE = HostReport(host=HOST, age=0, silence=0)
+SILENT = HostReport(host=HOST, age=1000, silence=1000)
+INACTIVE = HostReport(host=evolve(HOST, is_active=False), age=0, silence=0)
 
 
 class HostTests(SynchronousTestCase):

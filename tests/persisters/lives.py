@@ -73,6 +73,9 @@ class Life:
         await self._lead_busy()
 
     async def _lead_steady(self) -> None:
+        await self.persister.entomb("absent \u00fc", "t-1")
+        self.clock.advance(0.25)
+        await self.persister.entomb("also absent", "t-2")
         await self.instance("i1", 20001, 20002)
         await self.binding("i1", "b1", app_guid="app", parameters=Secret({"deep": [{"\u00fc": None}]}))
         await self.binding("i1", "b2", document=Secret({"credentials": {"password": self.text}}))

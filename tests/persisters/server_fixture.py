@@ -54,7 +54,7 @@ def open_here(
 ) -> SqlPersister:
     """Return a persister whose calls are made at once, in the caller's thread."""
     dialect = dialect_of(configuration)
-    database = ServerDatabase(engine or server_engine(configuration), dialect, writers=1)
+    database = ServerDatabase(engine or server_engine(configuration), dialect)
     if clock is not None:
         database.clock = lambda _: clock()
     return SqlPersister(database, execute)

@@ -100,6 +100,11 @@ class TwoPersisters(RuleBasedStateMachine):
         """Hear of a host."""
         self.both(lambda persister: persister.record_pings([values.host(key, is_active=is_active)]))
 
+    @rule()
+    def beat(self) -> None:
+        """Hear of a broker."""
+        self.both(lambda persister: persister.observe())
+
     @rule(seconds=SECONDS)
     def wait(self, seconds: float) -> None:
         """Let time pass."""

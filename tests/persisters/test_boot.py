@@ -30,6 +30,7 @@ class BootTests(SqliteTestCase):
         )
         self.done(self.persister.commit(Change(operation=over.over(over.phase.SUCCEEDED, 1.0))))
         self.done(self.persister.record_pings([values.host()]))
+        self.done(self.persister.observe())
 
     def age(self) -> float:
         """Return the age of the one ping."""
@@ -48,9 +49,17 @@ class BootTests(SqliteTestCase):
         self.done(self.persister.record_pings([values.host()]))
         self.assertEqual(self.age(), 0)
 
-    def another_boot(self) -> None:
+    def test_silence(self) -> None:
+        """After another boot it is not known of any host that it is silent: no broker was there."""
+        self.another_boot(1e6 + 1)
+        self.done(self.persister.observe())
+        self.fixture.clock.advance(1.5)
+        [report] = self.done(self.persister.hosts())
+        self.assertEqual(report.silence, 1.5)
+
+    def another_boot(self, time: float = 7) -> None:
         """Start the machine anew: its clock, too."""
-        self.fixture.clock.advance(7 - self.fixture.clock.seconds())
+        self.fixture.clock.advance(time - self.fixture.clock.seconds())
         self.database.expire_other_boot("another boot")
 
     def test_deadlines(self) -> None:

@@ -26,7 +26,7 @@ MANY = 300
 FEW = 5
 
 #: These tables are small and read as a whole.
-SMALL = ("images", "hosts", "deployment", "conditions")
+SMALL = ("images", "hosts", "observation", "deployment", "conditions")
 
 #: SQLite's machine may take this many more steps than in a database that is nearly empty.
 MARGIN = 40
@@ -71,6 +71,7 @@ class CostTestCase(SynchronousTestCase):
         call("put_image", values.STATIC)
         call("delete_image", "mysqlstatic")
         call("record_pings", [values.host(host)])
+        call("observe")
         call("hosts")
         call("host", host)
         call("instance", "i0")

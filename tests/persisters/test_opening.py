@@ -218,7 +218,7 @@ class OpenTests(TestCase):
         persister, other = await self.open(), await self.open()
         await persister.record_pings([values.host()])
         [report] = await other.hosts()
-        self.assertTrue(report.is_alive, report.age)
+        self.assertTrue(report.is_heard, report.age)
 
     async def test_presence(self) -> None:
         """A broker that opens the file is seen by others until it closes it."""

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
-from dockerbroker.errors import Unavailable
+from dockerbroker.errors import Unreadable
 from dockerbroker.model.catalog import ImageDefinition
 from dockerbroker.model.hosts import DockerHost
 from dockerbroker.model.instances import Operation, ServiceBinding, ServiceInstance
@@ -179,12 +179,20 @@ class VersionsTests(SynchronousTestCase):
         ]
         for row in broken:
             with capturedLogs() as events:
-                error = self.assertRaises(Unavailable, records.read_instance, row)
+                error = self.assertRaises(Unreadable, records.read_instance, row)
             self.assertEqual(
                 [formatEvent(event) for event in events], ["the ServiceInstance i1 cannot be read"]
             )
             self.assertIn("ServiceInstance", error.description)
             self.assertNotIn("hidden", error.description)
+            self.assertEqual(error.id, "i1")
+
+    def test_several(self) -> None:
+        """Of several those are read that come before one that cannot be read."""
+        broken = self.row | {"id": "i2", "document": "{"}
+        self.assertEqual(records.read_instances([self.row, broken, self.row]), [self.made])
+        self.assertEqual(self.assertRaises(Unreadable, records.read_instances, [broken, self.row]).id, "i2")
+        self.assertEqual(records.read_instances([]), [])
 
 
 class PortsTests(SynchronousTestCase):

@@ -105,7 +105,6 @@ class ServerDatabaseTests(SynchronousTestCase):
         self.database = ServerDatabase(
             self.engine,
             FakeDialect(),
-            writers=1,
             monotonic=self.clock.seconds,
             sleep=self.pause,
             jitter=float,
@@ -235,7 +234,7 @@ class LossyDatabase:
 
     engine: Engine
     lost: list[bool] = field(factory=list)
-    writers: int = 1
+    writers: None = None
     limit: float | None = LIMIT
     write_all: None = None
 

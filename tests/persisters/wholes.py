@@ -84,7 +84,7 @@ def wholes(draw: st.DrawFn) -> dict[Kind, list[Row]]:
     ordered: dict[Kind, list[Row]] = {
         kind: sorted(some, key=lambda row: _key(kind, row)) for kind, some in rows.items()
     }
-    return ordered | {Kind.OPERATION: _operation_rows(draw, operations, ids)}
+    return ordered | {Kind.OPERATION: _operation_rows(draw, operations, ids), Kind.TOMBSTONE: []}
 
 
 def _bindings(ids: Sequence[str]) -> st.SearchStrategy[list[ServiceBinding]]:

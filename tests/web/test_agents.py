@@ -65,6 +65,8 @@ class PingTests(SynchronousTestCase):
     def test_alive_again(self) -> None:
         """A host that fell silent is used again after its next ping."""
         stack = Stack()
+        stack.heartbeat.start()
+        stack.advance(1)
         stack.add_host(evolve(HOST, keep_alive=1))
         stack.advance(3.1)
         self.assertEqual(stack.provision("i-1").status, 503)

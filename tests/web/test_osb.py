@@ -28,6 +28,7 @@ class StatusTests(SynchronousTestCase):
             errors.UpdateRefused: 422,
             errors.NoCapacity: 503,
             errors.Unavailable: 503,
+            errors.Unreadable: 503,
         }
         coded = {errors.AsyncRequired, errors.ConcurrencyError, errors.MaintenanceInfoConflict}
         every: list[Any] = [found for found in vars(errors).values() if isinstance(found, type)]

@@ -12,6 +12,7 @@ from dockerbroker.errors import Conflict
 from dockerbroker.model.hosts import HostKey
 from dockerbroker.persisters import records
 from dockerbroker.persisters.archive import (
+    HELD,
     KEYS,
     NEVER,
     Closed,
@@ -51,6 +52,7 @@ _COLUMNS: Final[Mapping[Kind, tuple[str, ...]]] = {
         "finished_at",
         "document",
     ),
+    Kind.TOMBSTONE: ("instance_id", "id", "at"),
 }
 
 
@@ -85,48 +87,56 @@ class RedisArchive:
                 )
                 for one in leases
             ),
+            mover=stored.get("mover", ""),
         )
 
     async def page(self, kind: Kind, after: Row | None, limit: int) -> list[Row]:
         """Return records in the order of their keys, or of their beginning."""
         if kind is Kind.HOST:
-            _, found, _ = await self._call("hosts")
+            _, found, *_ = await self._call("hosts")
             return _page(kind, _sorted(kind, [_row(kind, one) for one in found]), after, limit)
         if kind is Kind.PORT_LEASE:
             if after is None:
                 self._leases = await self._leased_ports()
             return _page(kind, self._leases, after, limit)
+        if kind is Kind.TOMBSTONE:
+            # There are only those of an hour.
+            _, found = await self._call("tombstones")
+            return _page(kind, _sorted(kind, [_row(kind, one) for one in found]), after, limit)
         key = None if after is None else {name: after[name] for name in KEYS[kind]}
         _, found = await self._call("page", kind=kind.name.lower(), after=key, limit=limit)
         return [_row(kind, one) for one in found]
 
-    async def identify(self, identity: Identity) -> None:
+    async def identify(self, identity: Identity, *, mover: str = "") -> None:
         """Take another identity."""
         members = {
             "cluster_id": identity.cluster_id,
             "seeded": identity.seeded,
             "created_at": identity.created_at,
         }
-        word, *held = await self._call("identify", identity=members)
+        word, *held = await self._call("identify", identity=members, mover=mover)
         if word == "held":
             raise Conflict(f"The database holds {held[0]}, so that it cannot take another identity.")
 
-    async def close(self, closed: Closed, moved_to: str) -> None:
+    async def close(self, closed: Closed, moved_to: str, *, mover: str = "", former: str = "") -> None:
         """Let no broker use the database, or let them use it again."""
-        await self._call("close", closed=closed.value, moved_to=moved_to, never=NEVER)
+        await self._call(
+            "close", closed=closed.value, moved_to=moved_to, never=NEVER, mover=mover, former=former
+        )
 
-    async def erase(self) -> None:
+    async def erase(self, *, mover: str = "") -> None:
         """Delete all records, some at a time."""
         while True:
-            word, *more = await self._call("erase", limit=_ERASED)
+            word, *more = await self._call("erase", limit=_ERASED, mover=mover)
             _require_filling(word)
             if more != ["1"]:
                 return
 
-    async def write(self, kind: Kind, rows: Sequence[Row]) -> None:
+    async def write(self, kind: Kind, rows: Sequence[Row], *, mover: str = "") -> None:
         """Add records."""
         change = _CHANGES.get(kind, dict)
-        word, *_ = await self._call("store", kind=kind.name.lower(), rows=[change(row) for row in rows])
+        asked = [change(row) for row in rows]
+        word, *_ = await self._call("store", kind=kind.name.lower(), rows=asked, mover=mover)
         _require_filling(word)
 
     async def _leased_ports(self) -> list[Row]:
@@ -141,7 +151,10 @@ class RedisArchive:
         return _sorted(Kind.PORT_LEASE, found)
 
     async def _call(self, name: str, /, **request: Any) -> list[Any]:
-        return await self.commands.call(self._scripts[name], request)
+        answer = await self.commands.call(self._scripts[name], request)
+        if answer == ["held"]:
+            raise Conflict(HELD)
+        return answer
 
 
 def _require_filling(word: str) -> None:

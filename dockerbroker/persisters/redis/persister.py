@@ -1,6 +1,5 @@
 """A persister on Redis: each method is one script; a few look first, and theirs sees what has changed."""
 
-import math
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, Protocol
 
@@ -10,11 +9,19 @@ from zope.interface import implementer
 
 from dockerbroker.errors import Unavailable
 from dockerbroker.model.catalog import ImageDefinition
-from dockerbroker.model.hosts import DockerHost, HostKey, HostReport
+from dockerbroker.model.hosts import (
+    LONGEST_GAP,
+    ROUNDING,
+    DockerHost,
+    HostKey,
+    HostReport,
+    Observation,
+    report,
+)
 from dockerbroker.model.instances import Change, Operation, ServiceBinding, ServiceInstance
 from dockerbroker.persisters import records, refusals
-from dockerbroker.persisters.archive import CLOSED
-from dockerbroker.persisters.interfaces import IPersister
+from dockerbroker.persisters.archive import CLOSED, obstacle
+from dockerbroker.persisters.interfaces import DatabaseState, IPersister
 from dockerbroker.persisters.redis import operations, rows
 from dockerbroker.persisters.redis.rows import texts, unpacked
 from dockerbroker.persisters.redis.scripts import Script, Scripts
@@ -51,6 +58,11 @@ class RedisPersister:
         born, _ = await self._ask("deployment")
         return str(born)
 
+    async def state(self) -> DatabaseState:
+        """Return whose records the database holds."""
+        born, closed, moved_to = await self._ask("state")
+        return DatabaseState(cluster_id=born or None, obstacle=obstacle(closed, moved_to))
+
     async def images(self) -> list[ImageDefinition]:
         """Return the catalog, in the order of the names."""
         found, _, _ = await self._ask("images")
@@ -78,11 +90,19 @@ class RedisPersister:
         """Store the hosts, alive now."""
         await self._call("ping", hosts=[rows.host(host) for host in hosts])
 
+    async def observe(self) -> None:
+        """Record that a broker is there now."""
+        await self._answer("observe", {"gap": LONGEST_GAP, "rounding": ROUNDING})
+
     async def hosts(self) -> list[HostReport]:
         """Return every host, in the order of the keys."""
-        found, now = await self._ask("hosts")
-        reports = [_report(unpacked(row), float(now)) for row in found]
-        return sorted(reports, key=lambda report: report.host.key)
+        found, now, since, at = await self._ask("hosts")
+        observation = Observation(since=float(since), at=float(at)) if at else None
+        reports = [
+            report(records.read_host(row), row["pinged_at"], observation, float(now))
+            for row in map(unpacked, found)
+        ]
+        return sorted(reports, key=lambda one: one.host.key)
 
     async def host(self, key: HostKey) -> DockerHost | None:
         """Return the host."""
@@ -112,7 +132,7 @@ class RedisPersister:
     async def instances(self, after: str, limit: int) -> list[ServiceInstance]:
         """Return instances, in the order of the ids."""
         [found] = await self._ask("instances", after=after, limit=limit)
-        return [records.read_instance(unpacked(row)) for row in found]
+        return records.read_instances(map(unpacked, found))
 
     async def operation(self, operation_id: str) -> Operation | None:
         """Return the operation."""
@@ -271,7 +291,7 @@ class RedisPersister:
 
     async def _call(self, name: str, /, **request: Any) -> list[Any]:
         try:
-            answer = await self.commands.call(self.scripts[name], request)
+            answer = await self._answer(name, request)
         except Unavailable as error:
             self._log.warn("{description} ({cause})", description=error.description, cause=error.__cause__)
             raise
@@ -279,8 +299,5 @@ class RedisPersister:
             raise Unavailable(CLOSED)
         return answer
 
-
-def _report(row: dict[str, Any], now: float) -> HostReport:
-    # The server's clock may have been set back.
-    age = math.inf if row["pinged_at"] is None else max(0.0, now - row["pinged_at"])
-    return HostReport(host=records.read_host(row), age=age)
+    async def _answer(self, name: str, request: Any) -> list[Any]:
+        return await self.commands.call(self.scripts[name], request)

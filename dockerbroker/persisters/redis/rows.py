@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from twisted.logger import Logger
 
-from dockerbroker.errors import Unavailable
+from dockerbroker.errors import Unreadable
 from dockerbroker.model.hosts import DockerHost, HostKey
 from dockerbroker.model.instances import ServiceInstance
 from dockerbroker.persisters import records
@@ -36,6 +36,7 @@ def _is_true(text: str) -> bool:
 #: How the columns are read that are no text.
 _READERS: Final[Mapping[str, Callable[[str], Any]]] = {
     "deadline": float,
+    "at": float,
     "docker_port": int,
     "epoch": int,
     "finished_at": float,
@@ -48,28 +49,33 @@ _READERS: Final[Mapping[str, Callable[[str], Any]]] = {
 
 
 def packed(value: Any) -> Any:
-    """Return what stands for a value, or for those of a mapping or list, in what a script is asked."""
-    if isinstance(value, Mapping):
-        return {name: packed(member) for name, member in value.items()}
-    if isinstance(value, list | tuple):
-        return [packed(member) for member in value]
+    """Return what stands for a value, or for those of a dict or list, in what a script is asked."""
+    # Most values are text.
+    if isinstance(value, str):
+        return value
     if value is None or value is False:
         return "0" if value is False else False
     if value is True:
         return "1"
-    return value if isinstance(value, str) else repr(value)
+    if isinstance(value, dict):
+        return {name: packed(member) for name, member in value.items()}
+    if isinstance(value, list | tuple):
+        return [packed(member) for member in value]
+    return repr(value)
 
 
 def unpacked(stored: Mapping[str, str]) -> dict[str, Any]:
-    """Return the row of a record; raises `Unavailable` when a field cannot be read."""
+    """Return the row of a record; raises `Unreadable` when a field cannot be read."""
     row: dict[str, Any] = dict.fromkeys(_NULLABLE)
     try:
         row.update((name, _READERS.get(name, str)(text)) for name, text in stored.items())
     except ValueError:
         # Users are not told which; whoever has to look at it must know.
         _log.error("a field of the record {which} cannot be read", which=stored.get("id"))
-        raise Unavailable(
-            "A record of the broker's database has a field that cannot be read; the operator must look at it."
+        raise Unreadable(
+            "A record of the broker's database has a field that cannot be read; "
+            "the operator must look at it.",
+            stored.get("id", ""),
         ) from None
     return row
 

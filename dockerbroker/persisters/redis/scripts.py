@@ -51,6 +51,7 @@ _READING: Final = (
     "ports",
     "record",
     "standing",
+    "tombstones",
 )
 _CHANGING: Final = (
     "begin",
@@ -64,6 +65,7 @@ _CHANGING: Final = (
     "forget",
     "hasten",
     "identify",
+    "observe",
     "ping",
     "put_images",
     "release",
@@ -75,6 +77,7 @@ _EFFECTS: Final[Mapping[str, Effect]] = {
     **dict.fromkeys(_READING, Effect.READS),
     **dict.fromkeys(_CHANGING, Effect.CHANGES),
     "birth": Effect.BEGINS,
+    "state": Effect.BEGINS,
     "trial": Effect.BEGINS,
 }
 

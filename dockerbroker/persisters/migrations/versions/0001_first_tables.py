@@ -22,6 +22,7 @@ def upgrade() -> None:
     """Make the tables and the one row of `deployment`."""
     _create_deployment()
     _create_images_and_hosts()
+    _create_observation()
     _create_instances()
     _create_bindings()
     _create_port_leases()
@@ -52,6 +53,7 @@ def _create_deployment() -> None:
         sa.Column("boot_id", Identifier, nullable=False, server_default=""),
         sa.Column("closed", Identifier, nullable=False, server_default=""),
         sa.Column("moved_to", Identifier, nullable=False, server_default=""),
+        sa.Column("mover", Identifier, nullable=False, server_default=""),
         sa.Column("created_at", sa.Double, nullable=False),
         sa.PrimaryKeyConstraint("id", name="deployment_pk"),
         sa.CheckConstraint("id = 1", name=op.f("deployment_single")),
@@ -74,6 +76,17 @@ def _create_images_and_hosts() -> None:
         sa.Column("document", document(), nullable=False),
         sa.Column("pinged_at", sa.Double),
         sa.PrimaryKeyConstraint("service_host", "docker_host", "docker_port", name="hosts_pk"),
+    )
+
+
+def _create_observation() -> None:
+    _create_table(
+        "observation",
+        sa.Column("id", sa.Integer, autoincrement=False, nullable=False),
+        sa.Column("since", sa.Double, nullable=False),
+        sa.Column("at", sa.Double, nullable=False),
+        sa.PrimaryKeyConstraint("id", name="observation_pk"),
+        sa.CheckConstraint("id = 1", name=op.f("observation_single")),
     )
 
 

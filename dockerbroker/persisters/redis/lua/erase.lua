@@ -1,5 +1,8 @@
 -- Deletes some of the records of a database that is being filled, and tells whether there are more.
 
+if (field(deployment, 'mover') or '') ~= given.mover then
+  return { 'held' }
+end
 if field(deployment, 'closed') ~= 'filling' then
   return { 'refused' }
 end

@@ -1,5 +1,8 @@
 -- Adds records of one kind to a database that is being filled; those that are there stay as they are.
 
+if (field(deployment, 'mover') or '') ~= given.mover then
+  return { 'held' }
+end
 if field(deployment, 'closed') ~= 'filling' then
   return { 'refused' }
 end
@@ -33,6 +36,11 @@ end
 
 function store.condition(row)
   redis.call('HSET', base .. 'conditions', row.instance_id, row.condition)
+end
+
+function store.tombstone(row)
+  put(key('tombstone', row.instance_id), row)
+  redis.call('ZADD', base .. 'tombstones', row.at, row.instance_id)
 end
 
 function store.operation(row)

@@ -1,0 +1,100 @@
+"""Looks each second whether the database still holds this deployment's records, and nobody has moved them."""
+
+from collections.abc import Callable
+from typing import ClassVar, Final
+
+from attrs import define, field
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+
+from dockerbroker.errors import BrokerError
+from dockerbroker.persisters.interfaces import DatabaseState, IPersister
+
+#: Seconds between two looks.
+PERIOD: Final = 1.0
+#: What users are told.
+MOVED: Final = (
+    "The broker's records have moved to another database, or are on their way; "
+    "the operator must let this broker use it."
+)
+STRANGE: Final = (
+    "The broker's database is not the one with which the broker was started; the operator must look at it."
+)
+
+
+def _nobody(refusal: str | None) -> None:
+    del refusal
+
+
+@define(eq=False)
+class Watch:
+    """Remembers whose database it has seen first; no records of another one, or of a former place, are used.
+
+    `tell` is told a sentence for users when every request is to be refused, and None when that is over. A
+    database that does not answer tells nothing: who asks it hears that.
+    """
+
+    _log: ClassVar[Logger] = Logger()
+
+    persister: IPersister
+    clock: IReactorTime
+    tell: Callable[[str | None], None] = _nobody
+    _cluster_id: str | None = field(default=None, init=False)
+    _known: DatabaseState | None = field(default=None, init=False)
+    _loop: LoopingCall = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Prepare the loop on the broker's own clock."""
+        self._loop = LoopingCall(lambda: Deferred.fromCoroutine(self._pass()))
+        self._loop.clock = self.clock
+
+    def start(self) -> None:
+        """Begin; the first look comes after a period, since whoever opens the database looks once."""
+        self._loop.start(PERIOD, now=False)
+
+    def stop(self) -> None:
+        """End."""
+        if self._loop.running:
+            self._loop.stop()
+
+    async def look(self) -> None:
+        """Look once; raises `Unavailable` when the database does not answer."""
+        found = await self.persister.state()
+        if self._cluster_id is None:
+            self._cluster_id = found.cluster_id
+        if found != self._known:
+            self._change(found)
+
+    async def _pass(self) -> None:
+        # One uncaught error would end the loop for ever.
+        try:
+            await self.look()
+        except BrokerError:
+            # Whoever needs the database says so.
+            return
+        except Exception:  # noqa: BLE001
+            self._log.failure("looking whose database it is")
+
+    def _change(self, found: DatabaseState) -> None:
+        before, self._known = self._known, found
+        if found.cluster_id is None or found.cluster_id != self._cluster_id:
+            self._log.error(
+                "Not ready: the database is not the one with which this broker was started: that was "
+                "{old}, and this {new}. Every request is refused until it is back. Restore its backup; or "
+                "restart all brokers, and then let dockerbroker adopt --cluster {old} make the records again",
+                old=self._cluster_id,
+                new=f"is {found.cluster_id}" if found.cluster_id else "holds no records",
+            )
+            self.tell(STRANGE)
+        elif found.obstacle is not None:
+            self._log.error(
+                "Not ready: the database {why}. Every request is refused until this broker is started with "
+                "the new one, or the move is taken back",
+                why=found.obstacle,
+            )
+            self.tell(MOVED)
+        elif before is not None:
+            self._log.info("Ready: the database is this broker's again")
+            self.tell(None)

@@ -1,0 +1,3 @@
+-- Finds all tombstones.
+
+return { 'found', records('tombstone', redis.call('ZRANGE', base .. 'tombstones', 0, -1)) }
