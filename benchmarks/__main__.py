@@ -9,7 +9,18 @@ from pathlib import Path
 
 from attrs import define
 
-from benchmarks import catalog, operations, passes, pings, provisioning, queries, starting, success, writes
+from benchmarks import (
+    catalog,
+    operations,
+    passes,
+    pings,
+    placement,
+    provisioning,
+    queries,
+    starting,
+    success,
+    writes,
+)
 from benchmarks.backends import DRIVERS
 from benchmarks.sides import HEADER
 from tests.real_engine import RealEngine, engine
@@ -141,6 +152,15 @@ class Bench:
             (f"a ping, {where} (CPU s)", f"{http.processor:.5f}", "", "", "", ""),
         ]
 
+    def placement(self) -> list[Row]:
+        """Measure how long it takes to choose a host."""
+        rows = []
+        for driver in DRIVERS:
+            if (sides := placement.measure(driver, self.rounds)) is not None:
+                where = f"among {placement.HOSTS} hosts with {placement.LARGE} instances, {driver}"
+                rows.append(sides.row(f"placement {where} (s)", "<= 1.3", digits=4))
+        return rows
+
     def starting(self) -> list[Row]:
         """Measure the loading of the program."""
         measured = starting.measure(self.rounds)
@@ -161,6 +181,7 @@ FIGURES: dict[str, Callable[[Bench], list[Row]]] = {
     "writes": Bench.writes,
     "queries": Bench.queries,
     "pings": Bench.pings,
+    "placement": Bench.placement,
     "starting": Bench.starting,
 }
 

@@ -22,16 +22,18 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.threads import deferToThreadPool
 from twisted.python.threadpool import ThreadPool
 
+from benchmarks.filling import HOSTS
 from dockerbroker.config.persister import PersisterConfiguration, ServerConfiguration, SqliteConfiguration
 
 #: As long as those of a Redis.
 _DOCUMENT: Final = "x" * 900
 _SECRET: Final = "x" * 100
 _OPERATION: Final = "x" * 220
+_RESERVED: Final = "x" * 120
 
 _INSERT_INSTANCE: Final = """
-    INSERT INTO instances (id, image_name, operation_id, last_operation_id, document, secret)
-    VALUES (?, ?, ?, ?, ?, ?)
+    INSERT INTO instances (id, image_name, operation_id, last_operation_id, document, secret, reserved)
+    VALUES (?, ?, ?, ?, ?, ?, ?)
 """
 _INSERT_PORT: Final = """
     INSERT INTO port_leases (service_host, docker_host, docker_port, port, instance_id)
@@ -50,7 +52,7 @@ _END_OPERATION: Final = """
 _LET_GO: Final = "UPDATE instances SET operation_id = NULL WHERE id = ? AND operation_id = ?"
 #: The statements of each write, with the names of their parameters.
 _BEGIN: Final = (
-    (_INSERT_INSTANCE, ("instance", "image", "operation", "operation", "document", "secret")),
+    (_INSERT_INSTANCE, ("instance", "image", "operation", "operation", "document", "secret", "reserved")),
     (_INSERT_PORT, ("host", "host", "one", "port", "instance")),
     (
         _INSERT_OPERATION,
@@ -138,10 +140,11 @@ def _parameters() -> dict[str, Any]:
         "instance": str(uuid4()),
         "operation": uuid4().hex,
         "image": "redis",
-        "host": f"{_HOST}-{number // 10000}",
-        "port": 20000 + number % 10000,
+        "host": f"{_HOST}-{number % HOSTS}",
+        "port": 20000 + number // HOSTS,
         "document": _DOCUMENT,
         "secret": _SECRET,
+        "reserved": _RESERVED,
         "operation_document": _OPERATION,
         "owner": "benchmark",
         "time": 1.0,

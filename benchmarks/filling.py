@@ -2,6 +2,7 @@
 
 import hashlib
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -13,11 +14,14 @@ from sqlalchemy import insert, update
 
 from dockerbroker.model.hosts import DockerHost, HostKey
 from dockerbroker.model.instances import InstanceState, Operation, OperationKind, Phase, ServiceInstance, Step
+from dockerbroker.model.reservations import Reserved
+from dockerbroker.model.vitals import Ping
 from dockerbroker.persisters import records
 from dockerbroker.persisters.databases import PATIENCE
+from dockerbroker.persisters.host_records import new_row
 from dockerbroker.persisters.sqlite import SqliteDatabase, boot_id, boot_time, sqlite_engine
 from dockerbroker.persisters.sqlite_opening import check_file
-from dockerbroker.persisters.tables import deployment, hosts, instances, operations, port_leases
+from dockerbroker.persisters.tables import deployment, hosts, instances, operations, port_leases, reservations
 from tests.asking import REDIS
 
 #: How many Docker hosts each database has, however many instances: their number has a cost of its own.
@@ -33,9 +37,9 @@ def fill(path: Path, count: int) -> None:
         database.write(lambda connection: _fill(connection, count), deadline=boot_time() + PATIENCE)
 
 
-def docker_hosts() -> list[DockerHost]:
-    """Return the hosts, which need no second ping."""
-    names = [f"10.1.0.{number}" for number in range(HOSTS)]
+def docker_hosts(count: int = HOSTS) -> list[DockerHost]:
+    """Return so many hosts, which need no second ping."""
+    names = [f"10.1.{number // 100}.{number % 100}" for number in range(count)]
     keys = [HostKey(service_host=name, docker_host=name, docker_port=2375) for name in names]
     return [DockerHost(key=key, keep_alive=86400) for key in keys]
 
@@ -43,7 +47,7 @@ def docker_hosts() -> list[DockerHost]:
 def _fill(connection: Any, count: int) -> None:
     # Of another boot the pings would count for nothing.
     connection.execute(update(deployment).values(boot_id=boot_id()))
-    pinged = [{**records.host_row(host), "pinged_at": boot_time()} for host in docker_hosts()]
+    pinged = [{**new_row(Ping(host=host)), "pinged_at": boot_time()} for host in docker_hosts()]
     connection.execute(insert(hosts), pinged)
     made = made_instances(count)
     for start in range(0, count, _ROWS_AT_ONCE):
@@ -52,13 +56,27 @@ def _fill(connection: Any, count: int) -> None:
         leases = [lease for one in some for lease in records.leased_ports_of(one)]
         connection.execute(insert(port_leases), leases)
         connection.execute(insert(operations), [_operation_row(one) for one in some])
+    if count:
+        connection.execute(insert(reservations), _reservations(count))
 
 
-def made_instances(count: int) -> Iterator[ServiceInstance]:
-    """Return so many instances, on `HOSTS` hosts."""
+def _reservations(count: int) -> list[dict[str, Any]]:
+    """Return what the instances reserve on each host."""
+    sums: Counter[HostKey] = Counter(one.host for one in made_instances(count))
+    return [
+        {
+            **records.host_columns(key),
+            **records.reserved_columns(Reserved(ports=instances, instances=instances)),
+        }
+        for key, instances in sums.items()
+    ]
+
+
+def made_instances(count: int, hosts: int = HOSTS) -> Iterator[ServiceInstance]:
+    """Return so many instances, on so many hosts."""
     # Ids at random, as platforms have them, so that each finds its place anywhere in the indexes.
     random = Random(1)  # noqa: S311
-    keys = [host.key for host in docker_hosts()]
+    keys = [host.key for host in docker_hosts(hosts)]
     for number in range(count):
         instance_id = str(UUID(int=random.getrandbits(128), version=4))
         yield ServiceInstance(
@@ -66,9 +84,9 @@ def made_instances(count: int) -> Iterator[ServiceInstance]:
             definition=REDIS,
             organization_guid=str(UUID(int=random.getrandbits(128), version=4)),
             space_guid=str(UUID(int=random.getrandbits(128), version=4)),
-            host=keys[number % HOSTS],
+            host=keys[number % hosts],
             context={"platform": "cloudfoundry", "instance_name": f"redis-{number}"},
-            ports={"6379/tcp": 20000 + number // HOSTS},
+            ports={"6379/tcp": 20000 + number // hosts},
             container_id=hashlib.sha256(instance_id.encode()).hexdigest(),
             state=InstanceState.READY,
             last_operation_id=hashlib.sha256(instance_id.encode()).hexdigest()[:32],

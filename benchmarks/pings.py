@@ -20,8 +20,11 @@ from benchmarks.memory_broker import filled_broker
 from benchmarks.processes import cpu_seconds
 from benchmarks.sides import Sides
 from dockerbroker.broker.pings import Pings
-from dockerbroker.model.hosts import DockerHost, HostKey, encode_ping
+from dockerbroker.model.hosts import DockerHost, HostKey
+from dockerbroker.model.pings import encode_ping
+from dockerbroker.model.vitals import Ping
 from dockerbroker.persisters.interfaces import IPersister
+from tests.pinging import ping
 from tests.running import PASSWORD, USER
 
 AGENTS: Final = 1000
@@ -29,7 +32,7 @@ AGENTS: Final = 1000
 _SECONDS: Final = 5
 
 #: Sends a ping of a host, and returns when it was answered.
-Send = Callable[[DockerHost], Awaitable[object]]
+Send = Callable[[Ping], Awaitable[object]]
 
 
 @frozen
@@ -108,7 +111,7 @@ def _compare(section: Section, rounds: int) -> Together:
 
 
 def _alone(persister: IPersister) -> Send:
-    return lambda host: persister.record_pings([host])
+    return lambda ping: persister.record_pings([ping])
 
 
 @define(eq=False)
@@ -127,7 +130,7 @@ class _Agents:
         host = DockerHost(key=key, keep_alive=1.0, portbind_min=20000 + turn, portbind_max=30000)
         started = perf_counter()
         try:
-            await self.send(host)
+            await self.send(ping(host))
         except Exception as error:  # noqa: BLE001 (whatever it is, the agent has no answer)
             self.failed += 1
             print(f"a ping failed: {error}")
@@ -139,15 +142,15 @@ class _Agents:
 async def _ping_all(reactor: Any, send: Send, persister: IPersister) -> Pinged:
     """Let all agents ping at their times, whatever becomes of earlier pings."""
     agents, processor, started = _Agents(send), time.process_time(), reactor.seconds()
-    pings = []
+    sent = []
     for count in range(AGENTS * _SECONDS):
         if (wait := started + count / AGENTS - reactor.seconds()) > 0:
             await deferLater(reactor, wait)
-        pings.append(Deferred.fromCoroutine(agents.ping(count % AGENTS, count // AGENTS)))
-    await gatherResults(pings)
+        sent.append(Deferred.fromCoroutine(agents.ping(count % AGENTS, count // AGENTS)))
+    await gatherResults(sent)
     return Pinged(
         slow=1000 * quantiles(agents.taken, n=100)[-1],
-        processor=(time.process_time() - processor) / len(pings),
+        processor=(time.process_time() - processor) / len(sent),
         failed=agents.failed,
         lost=await _lost(persister, agents),
     )
@@ -165,10 +168,10 @@ def _over_http(port: int, section: Section) -> Pinged:
         connected = [await endpoint.connect(Factory.forProtocol(_Connection)) for _ in range(AGENTS)]
         connections = cycle(cast("list[_Connection]", connected))
 
-        async def send(host: DockerHost) -> None:
+        async def send(ping: Ping) -> None:
             connection = next(connections)
             # An agent has one request under way.
-            await connection.turns.run(connection.ping, host)
+            await connection.turns.run(connection.ping, ping)
 
         return await _ping_all(reactor, send, persister)
 
@@ -189,10 +192,10 @@ class _Connection(Protocol):
         self._received = b""
         self._answered: Deferred[None] | None = None
 
-    def ping(self, host: DockerHost) -> Deferred[None]:
+    def ping(self, ping: Ping) -> Deferred[None]:
         """Send a ping; the Deferred fires when it was acknowledged, and fails when it was refused."""
         token = b64encode(f"{USER}:{PASSWORD}".encode()).decode("ascii")
-        body = json.dumps(encode_ping(host, "2026-01-01T00:00:00Z")).encode()
+        body = json.dumps(encode_ping(ping, "2026-01-01T00:00:00Z")).encode()
         self._answered = Deferred()
         assert self.transport is not None, "it is connected"
         self.transport.write(_HEAD.format(token=token, length=len(body)).encode() + body)

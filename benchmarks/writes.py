@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred, gatherResults
 
 from benchmarks.backends import Section, apart, backend, configuration_of, opened, with_reactor
 from benchmarks.bare_writes import Bare, Timing, bare
+from benchmarks.filling import HOSTS
 from benchmarks.sides import Sides
 from dockerbroker.model.hosts import HostKey
 from dockerbroker.model.instances import Change, Operation, OperationKind, Phase, ServiceInstance, Step
@@ -123,7 +124,7 @@ async def _client(persister: IPersister, changes: Sequence[Change]) -> list[floa
 
 def _provision() -> Change:
     number = next(_numbers)
-    name = f"{_HOST}-{number // 10000}"
+    name = f"{_HOST}-{number % HOSTS}"
     instance = ServiceInstance(
         id=str(uuid4()),
         definition=REDIS,
@@ -131,7 +132,7 @@ def _provision() -> Change:
         space_guid=str(UUID(int=2)),
         host=HostKey(service_host=name, docker_host=name, docker_port=2375),
         context={"platform": "cloudfoundry", "instance_name": f"redis-{number}"},
-        ports={"6379/tcp": 20000 + number % 10000},
+        ports={"6379/tcp": 20000 + number // HOSTS},
     )
     operation = Operation(
         id=uuid4().hex,

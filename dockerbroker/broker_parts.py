@@ -12,17 +12,21 @@ from twisted.logger import Logger
 
 from dockerbroker.broker.administration import Administration
 from dockerbroker.broker.beginning import Beginning
+from dockerbroker.broker.certificates import Certificates
 from dockerbroker.broker.comparing import Comparer
 from dockerbroker.broker.executions import Executions
 from dockerbroker.broker.heartbeat import Heartbeat
+from dockerbroker.broker.judging import Judge
 from dockerbroker.broker.limits import Limits
 from dockerbroker.broker.placing import Placing
 from dockerbroker.broker.readiness import Readiness
 from dockerbroker.broker.reconcile import Reconciler
 from dockerbroker.broker.removals import Removals
+from dockerbroker.broker.returning import Returning
 from dockerbroker.broker.seams import Seams, make_seams, placed
 from dockerbroker.broker.service import make_broker
 from dockerbroker.broker.steps import Steps
+from dockerbroker.broker.trusting import Trust
 from dockerbroker.broker.watching import Watch
 from dockerbroker.broker.worker import Worker
 from dockerbroker.config import BrokerConfiguration
@@ -30,9 +34,10 @@ from dockerbroker.crashpoints import Reach, armed
 from dockerbroker.engines.docker import DockerEngines
 from dockerbroker.engines.executors import HostExecutors
 from dockerbroker.engines.interfaces import Engines, Executors
-from dockerbroker.model.placement import dispatcher_named
+from dockerbroker.engines.trials import DockerTrials
 from dockerbroker.persisters.opening import open_persister
 from dockerbroker.threads import DaemonThreadPool
+from dockerbroker.web.agents import Agents
 from dockerbroker.web.site import Apis, make_apis
 
 if TYPE_CHECKING:
@@ -52,6 +57,7 @@ class Parts:
     reconciler: Reconciler
     comparer: Comparer
     heartbeat: Heartbeat
+    judge: Judge
     watch: Watch
     administration: Administration
     apis: Apis
@@ -72,7 +78,13 @@ async def open_parts(
     # Made here, since the program may have become a daemon, which is another process.
     owner = f"{socket.gethostname()}-{os.getpid()}-{_new_id()}"
     persister = await open_persister(reactor, configuration.persister, database_threads, broker=owner)
-    engines = DockerEngines(reactor, docker_threads, per_host=configuration.per_host)
+    engines = DockerEngines(
+        reactor,
+        docker_threads,
+        per_host=configuration.per_host,
+        trust=Trust(persister),
+        allows_plain=configuration.plain_docker,
+    )
     parts = make_parts(reactor, configuration, persister, engines, owner)
     try:
         # From now on this is the database that it is to be.
@@ -104,19 +116,29 @@ def make_parts(
 
     seams = make_seams(persister, engines, executors, reach)
     worker = make_worker(reactor, limits, seams, reach, owner)
+    worker.wait_for_host = configuration.wait_for_host
     administration = Administration(seams.persister, configuration.services.catalog)
     beginning = Beginning(seams.persister, worker, limits, reactor, _new_id, time.time)
     broker = make_broker(seams.persister, make_placing(reactor, configuration, seams), beginning)
+    comparer = make_comparer(reactor, seams)
+    returning = Returning(seams.persister, seams.engines, comparer)
     return Parts(
         persister=persister,
         engines=engines,
         worker=worker,
         reconciler=Reconciler(seams.persister, worker, reactor),
-        comparer=make_comparer(reactor, seams),
+        comparer=comparer,
         heartbeat=Heartbeat(seams.persister, reactor),
+        judge=Judge(seams.persister, reactor, returning.welcome, configuration.mass_guard),
         watch=Watch(seams.persister, reactor),
         administration=administration,
-        apis=make_apis(reactor, broker, administration, seams.persister),
+        apis=make_apis(
+            reactor,
+            broker,
+            administration,
+            Certificates(seams.persister, DockerTrials(engines), time.time),
+            Agents(seams.persister, configuration.docker_addresses, configuration.agent_keep_alive),
+        ),
     )
 
 
@@ -168,9 +190,11 @@ def make_placing(reactor: Any, configuration: BrokerConfiguration, seams: Seams)
     return Placing(
         persister=seams.persister,
         engines=seams.engines,
-        dispatcher=dispatcher_named(configuration.dispatcher, _random.sample),
-        sample=_random.sample,
+        dispatcher=configuration.dispatcher,
+        # What is chosen at random here is no secret; the system's own chance takes longer than the rest.
+        sample=random.Random().sample,  # noqa: S311
         clock=reactor,
+        overcommit=configuration.overcommit,
     )
 
 

@@ -141,10 +141,12 @@ class Program:
             await parts.close()
             return
         self._parts = parts
-        # Tells that it is there, keeps leases, takes over what nobody carries, compares rows with Docker.
+        # Tells that it is there, judges hosts, keeps leases, takes over what nobody carries, compares rows
+        # with Docker.
         parts.watch.tell = self.refuse
         parts.watch.start()
         parts.heartbeat.start()
+        parts.judge.start()
         parts.reconciler.start()
         parts.comparer.start()
         self.site.open(parts.apis)
@@ -160,6 +162,7 @@ class Program:
         self.site.refuse(refusal)
         if self._parts is not None:
             self._parts.heartbeat.is_paused = refusal is not None
+            self._parts.judge.is_paused = refusal is not None
             self._parts.reconciler.is_paused = refusal is not None
 
     def end_leases(self) -> None:
@@ -167,6 +170,7 @@ class Program:
         if self._parts is not None:
             self._parts.watch.stop()
             self._parts.heartbeat.stop()
+            self._parts.judge.stop()
             self._parts.comparer.stop()
             self._parts.reconciler.stop()
 
@@ -176,6 +180,7 @@ class Program:
         if self._parts is not None:
             # Soon it hears no pings, while it may still have much to end.
             self._parts.heartbeat.stop()
+            self._parts.judge.stop()
             self._parts.reconciler.settle()
             self._parts.comparer.stop()
 

@@ -22,6 +22,10 @@ class Unauthenticated(BrokerError):
     """The request does not carry credentials that this broker knows."""
 
 
+class Forbidden(BrokerError):
+    """The request asks for something that the operator does not allow to whoever asks."""
+
+
 class UnsupportedVersion(BrokerError):
     """The request does not name a version of the API that this broker speaks."""
 
@@ -64,6 +68,10 @@ class MaintenanceInfoConflict(BrokerError):
 
 class NoCapacity(BrokerError):
     """No Docker host can take the instance now."""
+
+
+class NoPort(NoCapacity):
+    """Too few of a host's ports are free."""
 
 
 class Unavailable(BrokerError):
@@ -115,6 +123,10 @@ class Busy(BrokerError):
 
 class PortLeased(BrokerError):
     """One of the ports is leased to another instance of the same host."""
+
+
+class HostFull(BrokerError):
+    """Others have reserved what was left of the host; whoever asks looks again."""
 
 
 class LostLease(BrokerError):

@@ -15,6 +15,7 @@ from attrs import define, field, frozen
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 CHUNK = 65536
@@ -64,6 +65,12 @@ class ThrowawayAuthority:
         certificate = _certificate_pem(builder.sign(self._key, hashes.SHA256()))
         return TlsMaterial(ca=self.certificate(), certificate=certificate, key=pem)
 
+    def certificate_for(self, key: CertificatePublicKeyTypes) -> bytes:
+        """A certificate for a key of somebody else's, PEM."""
+        return _certificate_pem(
+            _builder(_common_name("key"), self._name, key).sign(self._key, hashes.SHA256())
+        )
+
     def server(self) -> TlsMaterial:
         """Material for the engine's side."""
         return self.issue("localhost", ExtendedKeyUsageOID.SERVER_AUTH)
@@ -78,7 +85,7 @@ def _common_name(text: str) -> x509.Name:
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey
+    subject: x509.Name, issuer: x509.Name, key: CertificatePublicKeyTypes
 ) -> x509.CertificateBuilder:
     now = dt.datetime.now(dt.UTC)
     return (

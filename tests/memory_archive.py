@@ -11,6 +11,7 @@ from zope.interface import implementer
 
 from dockerbroker.errors import Conflict
 from dockerbroker.model.hosts import HostKey
+from dockerbroker.persisters import records
 from dockerbroker.persisters.archive import (
     COUNTED,
     HELD,
@@ -28,6 +29,8 @@ from tests.memory_persister import MemoryPersister
 from tests.memory_tables import Tables
 
 _HOST: Final = ("service_host", "docker_host", "docker_port")
+#: What a database knows for itself alone.
+_OWN: Final = ("pinged_at", "vitals", "sessions", "state_at")
 
 
 @implementer(IArchive)
@@ -106,6 +109,7 @@ class MemoryArchive:
         one = self.tables
         for rows in (one.images, one.hosts, one.instances, one.bindings, one.operations, one.conditions):
             rows.clear()
+        one.certificates.clear()
         one.leases.clear()
         one.tombstones.clear()
 
@@ -129,14 +133,19 @@ class MemoryArchive:
         rows: dict[Kind, Iterable[Row]] = {
             Kind.IMAGE: tables.images.values(),
             Kind.HOST: (
-                {name: value for name, value in row.items() if name != "pinged_at"}
+                {name: value for name, value in row.items() if name not in _OWN}
                 for row in tables.hosts.values()
             ),
+            Kind.CERTIFICATE: tables.certificates.values(),
             Kind.INSTANCE: tables.instances.values(),
             Kind.BINDING: tables.bindings.values(),
             Kind.PORT_LEASE: (
                 {**_columns(host), "port": port, "instance_id": holder}
                 for (host, port), holder in tables.leases.items()
+            ),
+            Kind.RESERVATION: (
+                {**_columns(host), **records.reserved_columns(reserved)}
+                for host, reserved in tables.reserved().items()
             ),
             Kind.CONDITION: (
                 {"instance_id": one, "condition": condition} for one, condition in tables.conditions.items()
@@ -158,13 +167,17 @@ class MemoryArchive:
             case Kind.IMAGE:
                 tables.images[row["name"]] = row
             case Kind.HOST:
-                tables.hosts[_host(row)] = row | {"pinged_at": -math.inf}
+                tables.hosts[_host(row)] = row | dict.fromkeys(_OWN) | {"pinged_at": -math.inf}
+            case Kind.CERTIFICATE:
+                tables.certificates[row["host"]] = row
             case Kind.INSTANCE:
                 tables.instances[row["id"]] = row
             case Kind.BINDING:
                 tables.bindings[row["instance_id"], row["id"]] = row
             case Kind.PORT_LEASE:
                 tables.leases[_host(row), row["port"]] = row["instance_id"]
+            case Kind.RESERVATION:
+                pass  # they are those of the instances
             case Kind.CONDITION:
                 tables.conditions[row["instance_id"]] = row["condition"]
             case Kind.TOMBSTONE:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 from attrs import define, evolve, field, frozen
@@ -12,7 +12,8 @@ from zope.interface import implementer
 
 from dockerbroker.errors import Conflict, NotFound, Unavailable
 from dockerbroker.model.catalog import ImageDefinition
-from dockerbroker.model.hosts import DockerHost, HostKey, HostReport, Observation, observed, report
+from dockerbroker.model.certificates import HostCertificate
+from dockerbroker.model.hosts import DockerHost, HostKey, HostReport, Observation, observed
 from dockerbroker.model.instances import (
     Change,
     Operation,
@@ -20,10 +21,13 @@ from dockerbroker.model.instances import (
     ServiceBinding,
     ServiceInstance,
 )
-from dockerbroker.persisters import records
+from dockerbroker.model.liveness import Life, Verdict
+from dockerbroker.model.reservations import Reserved
+from dockerbroker.model.vitals import Ping
+from dockerbroker.persisters import host_records, records
 from dockerbroker.persisters.archive import CLOSED, obstacle
 from dockerbroker.persisters.interfaces import DatabaseState, IPersister
-from tests.memory_tables import Tables
+from tests.memory_tables import Row, Tables
 
 __all__ = ["Fault", "MemoryPersister", "Tables"]
 
@@ -117,11 +121,42 @@ class MemoryPersister:
                 raise Conflict(f"The image {name!r} has service instances.")
             del self.tables.images[name]
 
-    async def record_pings(self, hosts: Iterable[DockerHost]) -> None:
-        """Store the hosts, alive now."""
+    async def certificates(self) -> list[HostCertificate]:
+        """Return every certificate, in the order of the hosts."""
+        with self._call("certificates"):
+            return [records.read_certificate(row) for _, row in sorted(self.tables.certificates.items())]
+
+    async def certificate(self, host: str) -> HostCertificate | None:
+        """Return the certificate of the host."""
+        with self._call("certificate"):
+            row = self.tables.certificates.get(host)
+            return None if row is None else records.read_certificate(row)
+
+    async def put_certificate(self, certificate: HostCertificate) -> bool:
+        """Add or replace a certificate."""
+        with self._call("put_certificate"):
+            self._require_open()
+            is_new = certificate.host not in self.tables.certificates
+            self.tables.certificates[certificate.host] = records.certificate_row(certificate)
+            return is_new
+
+    async def delete_certificate(self, host: str) -> None:
+        """Remove a certificate."""
+        with self._call("delete_certificate"):
+            self._require_open()
+            if self.tables.certificates.pop(host, None) is None:
+                raise NotFound(f"There is no certificate for the Docker host {host!r}.")
+
+    async def record_pings(self, pings: Iterable[Ping]) -> Mapping[HostKey, str]:
+        """Store what the pings tell."""
         with self._call("record_pings"):
-            for host in hosts:
-                self.tables.hosts[host.key] = records.host_row(host) | {"pinged_at": self.seconds()}
+            refused: dict[HostKey, str] = {}
+            for ping in pings:
+                key, before = ping.host.key, self.tables.hosts.get(ping.host.key)
+                self.tables.hosts[key], refusal = host_records.pinged_row(before, ping, self.seconds())
+                if refusal is not None:
+                    refused[key] = refusal
+            return refused
 
     async def observe(self) -> None:
         """Record that a broker is there now."""
@@ -132,7 +167,7 @@ class MemoryPersister:
         """Return every host, in the order of the keys."""
         with self._call("hosts"):
             return [
-                report(records.read_host(row), row["pinged_at"], self.tables.observation, self.seconds())
+                host_records.read_report(row, self.tables.observation, self.seconds())
                 for _, row in sorted(self.tables.hosts.items())
             ]
 
@@ -141,6 +176,39 @@ class MemoryPersister:
         with self._call("host"):
             row = self.tables.hosts.get(key)
             return None if row is None else records.read_host(row)
+
+    async def lives(self) -> list[Life]:
+        """Return what every host is judged by."""
+        with self._call("lives"):
+            rows = [row for _, row in sorted(self.tables.hosts.items())]
+            return host_records.read_lives(rows, self.tables.observation, self.seconds())
+
+    async def judge(self, verdicts: Iterable[Verdict]) -> frozenset[HostKey]:
+        """Change the states of hosts that are as they were when judged."""
+        with self._call("judge"):
+            changed = []
+            for verdict in verdicts:
+                row = self.tables.hosts.get(verdict.life.key)
+                if row is not None and host_records.is_as_judged(row, verdict.life):
+                    row.update(state=verdict.state.value, state_at=self.seconds())
+                    changed.append(verdict.life.key)
+            return frozenset(changed)
+
+    async def cordon(self, key: HostKey, *, is_cordoned: bool) -> None:
+        """Let nothing be placed on the host, or let it again."""
+        with self._call("cordon"):
+            self._known_host(key)["is_cordoned"] = is_cordoned
+
+    async def forget_host(self, key: HostKey) -> None:
+        """Delete what is known of the host."""
+        with self._call("forget_host"):
+            self._known_host(key)
+            del self.tables.hosts[key]
+
+    def _known_host(self, key: HostKey) -> Row:
+        if key not in self.tables.hosts:
+            raise NotFound(f"The Docker host {key.service_host!r} is not known.")
+        return self.tables.hosts[key]
 
     def forget_pings(self) -> None:
         """Make every ping infinitely old, though brokers were there to hear one all the time."""
@@ -218,12 +286,25 @@ class MemoryPersister:
         with self._call("leased_ports"):
             return frozenset(port for key, port in self.tables.leases if key == host)
 
+    async def reserved(self) -> dict[HostKey, Reserved]:
+        """Return what is reserved on each host."""
+        with self._call("reserved"):
+            return self.tables.reserved()
+
+    async def neighbours(self, neighbourhood: str) -> Mapping[HostKey, int]:
+        """Return how many instances of a neighbourhood are on which host."""
+        with self._call("neighbours"):
+            rows = self.tables.instances.values()
+            found = (row["reserved"] for row in rows if row["neighbourhood"] == neighbourhood)
+            return Counter(records.read_reservation(text)[0] for text in found)
+
     async def begin(self, change: Change, *, owner: str, ttl: float, within: float) -> Operation:
         """Write a new operation with what it needs."""
         with self._call("begin"):
             self._require_open()
             self.tables.check_begin(change)
             self.tables.check_ports(change)
+            self.tables.check_room(change)
             now = self.seconds()
             holder = None if change.operation.is_over else owner
             operation = evolve(change.operation, epoch=1, owner=holder, deadline=now + within)

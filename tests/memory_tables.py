@@ -6,9 +6,10 @@ from typing import Any
 
 from attrs import define, evolve, field
 
-from dockerbroker.errors import AlreadyExists, Busy, LostLease, NotFound, PortLeased
+from dockerbroker.errors import AlreadyExists, Busy, HostFull, LostLease, NotFound, PortLeased
 from dockerbroker.model.hosts import HostKey, Observation
 from dockerbroker.model.instances import Change, Operation, OperationKind, Phase
+from dockerbroker.model.reservations import NOTHING, Reserved
 from dockerbroker.persisters import records
 
 Row = dict[str, Any]
@@ -29,6 +30,7 @@ class Tables:
     created_at: float = 0.0
     images: dict[str, Row] = field(factory=dict)
     hosts: dict[HostKey, Row] = field(factory=dict)
+    certificates: dict[str, Row] = field(factory=dict)
     instances: dict[str, Row] = field(factory=dict)
     bindings: dict[tuple[str, str], Row] = field(factory=dict)
     leases: dict[tuple[HostKey, int], str] = field(factory=dict)
@@ -36,6 +38,32 @@ class Tables:
     conditions: dict[str, str] = field(factory=dict)
     tombstones: dict[str, tuple[str, float]] = field(factory=dict)
     observation: Observation | None = None
+
+    def reserved(self) -> dict[HostKey, Reserved]:
+        """Return what all instances of each host reserve."""
+        sums: dict[HostKey, Reserved] = {}
+        for row in self.instances.values():
+            key, reserved = records.read_reservation(row["reserved"])
+            if reserved:
+                sums[key] = sums.get(key, NOTHING) + reserved
+        return sums
+
+    def check_room(self, change: Change) -> None:
+        """Raise `HostFull` when the change lets more be reserved on a host than may be."""
+        if change.instance is None or change.remove_instance:
+            return
+        place = change.instance.lonely_place
+        others = (row for one, row in self.instances.items() if one != change.instance.id)
+        if place is not None and any(row["lonely_place"] == place for row in others):
+            raise HostFull(f"The Docker host {change.instance.host.service_host} has a neighbour.")
+        if change.most is None:
+            return
+        key, more = change.instance.host, change.instance.reserved
+        stored = self.instances.get(change.instance.id)
+        if stored is not None:
+            more -= records.read_reservation(stored["reserved"])[1]
+        if not change.most.has_room(self.reserved().get(key, NOTHING), more):
+            raise HostFull(f"The Docker host {key.service_host} is full.")
 
     def held(self, operation: Operation) -> Row:
         """Return the row of an operation that is not over, by whoever has its epoch; raises `LostLease`."""

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -45,12 +45,14 @@ class RunningBroker:
 
     `images` is the catalog; `docker_host` is where the agent says that Docker is. `name` is that of the
     broker's configuration and log, and `persister` its database, a file in the folder if nothing is said.
+    `agent_options` stand on the agent's command line.
     """
 
     images: list[dict[str, Any]]
     docker_host: str
     settings: dict[str, Any] = field(factory=dict)
     agent_settings: dict[str, Any] = field(factory=dict)
+    agent_options: Sequence[str] = ()
     folder: Path = field(factory=lambda: Path(tempfile.mkdtemp(prefix="dockerbroker-")))
     port: int = field(factory=free_port)
     name: str = "broker"
@@ -62,7 +64,7 @@ class RunningBroker:
         """Start both programs and wait until the host has registered."""
         self._write("agent.config", self._agent_config())
         self.restart_broker()
-        self.agent = self._program("dockeragent", "agent")
+        self.agent = self._program("dockeragent", "agent", *self.agent_options)
         self._wait_for_host()
         return self
 
@@ -213,11 +215,11 @@ class RunningBroker:
         path.write_text(json.dumps(document), "utf-8")
         path.chmod(0o600)
 
-    def _program(self, plugin: str, name: str) -> subprocess.Popen[bytes]:
+    def _program(self, plugin: str, name: str, *options: str) -> subprocess.Popen[bytes]:
         twistd = Path(sys.executable).with_name("twistd")
         command = [str(twistd), "-n", "--pidfile=", f"--logfile={self.folder / name}.log"]
         return subprocess.Popen(
-            [*command, plugin, "--config", str(self.folder / f"{name}.config")],
+            [*command, plugin, "--config", str(self.folder / f"{name}.config"), *options],
             cwd=self.folder,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
             stdin=subprocess.DEVNULL,

@@ -22,14 +22,17 @@ from twisted.internet.task import Clock
 
 from dockerbroker.broker.administration import Administration
 from dockerbroker.broker.beginning import Beginning
+from dockerbroker.broker.certificates import Certificates
 from dockerbroker.broker.comparing import Comparer
 from dockerbroker.broker.executions import Executions
 from dockerbroker.broker.heartbeat import Heartbeat
+from dockerbroker.broker.judging import Judge
 from dockerbroker.broker.limits import Limits
 from dockerbroker.broker.placing import Placing
 from dockerbroker.broker.readiness import Readiness
 from dockerbroker.broker.reconcile import Reconciler
 from dockerbroker.broker.removals import Removals
+from dockerbroker.broker.returning import Returning
 from dockerbroker.broker.seams import make_seams, placed
 from dockerbroker.broker.service import ServiceBroker, make_broker
 from dockerbroker.broker.steps import Steps
@@ -40,9 +43,11 @@ from dockerbroker.engines.executors import DockerApiExecutor
 from dockerbroker.engines.interfaces import Engines, Executors
 from dockerbroker.model.catalog import ImageDefinition
 from dockerbroker.model.containers import HealthCheck
+from dockerbroker.model.dispatchers import SimpleDispatcher
+from dockerbroker.model.docker_addresses import AllowedAddresses, read_addresses
 from dockerbroker.model.hosts import DockerHost, HostKey
-from dockerbroker.model.placement import SimpleDispatcher
 from dockerbroker.model.secrets import Secret
+from dockerbroker.web.agents import Agents
 from dockerbroker.web.auth import Credentials
 from dockerbroker.web.site import Apis, BrokerSite, make_apis
 from tests.asking import (
@@ -57,6 +62,8 @@ from tests.asking import (
 )
 from tests.memory_engine import MemoryEngine, MemoryEngines, MemoryImage
 from tests.memory_persister import MemoryPersister
+from tests.memory_trials import MemoryTrials
+from tests.pinging import pings
 
 __all__ = [
     "CATALOG",
@@ -90,6 +97,9 @@ HOST: Final = DockerHost(
 #: What the `/bind` of the image `redis` prints.
 CREDENTIALS: Final = {"username": "user", "password": "swordfish"}
 
+#: What agents may announce: the hosts of the tests.
+ANYWHERE: Final = read_addresses(["agent", "10.0.0.0/8", "*.example.org", "other"])
+
 #: Seconds of the broker's clock after which a request that has no answer will never get one.
 PATIENCE: Final = 120.0
 _EPOCH: Final = 1_700_000_000.0
@@ -116,12 +126,13 @@ def add_service(engine: MemoryEngine, definition: ImageDefinition = REDIS, **beh
 class Stack:
     """One broker; `neighbour` and `successor` make other ones on the same database and engines.
 
-    Its comparer, its watch and its heartbeat are started by the tests that want one; without a heartbeat no
-    host is ever silent.
+    Its comparer, its watch, its heartbeat and its judge are started by the tests that want one; without a
+    heartbeat no host is ever silent.
 
     `limits`, `clock`, `persister` and `engines` may be given; `reach` is done at crash points, and
     `skew` is by how many seconds its wall clock is wrong. One that is not `is_open` has no database yet: its
-    site can be opened with its `apis`. `client` is a treq that talks to the broker.
+    site can be opened with its `apis`. Agents may announce the `addresses`, and `trials` try certificates.
+    `client` is a treq that talks to the broker.
     """
 
     clock: Clock = Factory(Clock)
@@ -130,6 +141,8 @@ class Stack:
     reach: Reach | None = None
     skew: float = 0.0
     is_open: bool = True
+    addresses: AllowedAddresses = ANYWHERE
+    trials: MemoryTrials = Factory(MemoryTrials)
     persister: MemoryPersister = field()
     engines: MemoryEngines = field()
     worker: Worker = field(init=False)
@@ -138,6 +151,7 @@ class Stack:
     reconciler: Reconciler = field(init=False)
     comparer: Comparer = field(init=False)
     heartbeat: Heartbeat = field(init=False)
+    judge: Judge = field(init=False)
     watch: Watch = field(init=False)
     apis: Apis = field(init=False)
     site: BrokerSite = field(init=False)
@@ -148,7 +162,7 @@ class Stack:
     def _new_persister(self) -> MemoryPersister:
         persister = MemoryPersister(self.clock.seconds)
         Deferred.fromCoroutine(persister.seed_images([REDIS]))
-        Deferred.fromCoroutine(persister.record_pings([HOST]))
+        Deferred.fromCoroutine(persister.record_pings(pings([HOST])))
         return persister
 
     @engines.default
@@ -183,7 +197,7 @@ class Stack:
             clock=clock,
         )
         self.worker = Worker(self.owner, seams.persister, placed(steps, self.reach), clock, wall, _whole)
-        placing = Placing(seams.persister, seams.engines, SimpleDispatcher(in_order), in_order, clock)
+        placing = Placing(seams.persister, seams.engines, SimpleDispatcher(), in_order, clock)
         beginning = Beginning(seams.persister, self.worker, limits, clock, self._identifier, wall)
         self.broker = make_broker(seams.persister, placing, beginning)
         self.administration = Administration(seams.persister, CATALOG)
@@ -197,9 +211,13 @@ class Stack:
             jitter=_whole,
         )
         self.heartbeat = Heartbeat(seams.persister, clock)
+        returning = Returning(seams.persister, seams.engines, self.comparer)
+        self.judge = Judge(seams.persister, clock, returning.welcome)
         self.watch = Watch(seams.persister, clock, self._refuse)
         credentials = Credentials(user=USER, password=Secret(PASSWORD))
-        self.apis = make_apis(clock, self.broker, self.administration, seams.persister)
+        certificates = Certificates(seams.persister, self.trials, wall)
+        agents = Agents(seams.persister, self.addresses)
+        self.apis = make_apis(clock, self.broker, self.administration, certificates, agents)
         self.site = BrokerSite(clock, credentials)
         if self.is_open:
             self.site.open(self.apis)
@@ -223,11 +241,12 @@ class Stack:
     def _refuse(self, refusal: str | None) -> None:
         self.site.refuse(refusal)
         self.heartbeat.is_paused = refusal is not None
+        self.judge.is_paused = refusal is not None
         self.reconciler.is_paused = refusal is not None
 
     def add_host(self, host: DockerHost) -> MemoryEngine:
         """Let a host's agent ping; return its engine, which has no image yet."""
-        Deferred.fromCoroutine(self.persister.record_pings([host]))
+        Deferred.fromCoroutine(self.persister.record_pings(pings([host])))
         return self.engines(host)
 
     def add_definition(self, definition: ImageDefinition) -> None:

@@ -2,6 +2,9 @@
 
 from dockerbroker.config import load_broker
 from dockerbroker.config.persister import ServerConfiguration
+from dockerbroker.model.dispatchers import SimpleDispatcher
+from dockerbroker.model.docker_addresses import AllowedAddresses, read_addresses
+from dockerbroker.model.placement import Overcommit
 from dockerbroker.model.secrets import Secret
 from tests.configurations import ConfigurationCase, broker_document, written
 
@@ -37,10 +40,14 @@ _WRONG = {
         "images": [{"name": "ok", "plan": "1"}, {"name": "UPPER CASE"}, 7],
     },
     "perhost": True,
+    "memoryovercommit": 0,
+    "cpuovercommit": "much",
     "readywithin": "soon",
+    "waitforhost": -1,
+    "massguard": 3,
 }
 _COMPLAINTS = (
-    "dispatcher: must be SimpleDispatcher",
+    "dispatcher: 'RoundRobin' is not known; use BinpackDispatcher, SimpleDispatcher, SpreadDispatcher",
     "port: must be a whole number from 1 to 65535",
     "persister.driver: must be sqlite, mysql, postgresql or redis, not 'oracle'",
     "persister.database: is missing or empty",
@@ -51,7 +58,11 @@ _COMPLAINTS = (
     "services.images[1].plan: is missing or empty",
     "services.images[2]: must be an object",
     "perhost: must be a whole number",
+    "memoryovercommit: must be a number from 0.1 to 1000",
+    "cpuovercommit: must be a number from 0.1 to 1000",
     "readywithin: must be a number",
+    "waitforhost: must be a number from 0 to 86400",
+    "massguard: must be true or false",
 )
 
 
@@ -63,13 +74,15 @@ class BrokerTests(ConfigurationCase):
         configuration = self.broker(broker_document())
         self.assertEqual(
             (configuration.dispatcher, configuration.listen_ip, configuration.port),
-            ("SimpleDispatcher", "0.0.0.0", 9998),
+            (SimpleDispatcher(), "0.0.0.0", 9998),
         )
         self.assertEqual(
             (configuration.ready_within, configuration.execute_within, configuration.per_host),
             (30.0, 30.0, 4),
         )
         self.assertEqual(configuration.answer_within, 10.0)
+        self.assertEqual((configuration.wait_for_host, configuration.mass_guard), (600.0, True))
+        self.assertEqual(configuration.overcommit, Overcommit(memory=1, cpus=4))
         self.assertEqual(configuration.warnings, ())
 
     def test_original(self) -> None:
@@ -98,9 +111,18 @@ class BrokerTests(ConfigurationCase):
         self.assertEqual((third.numinstances, third.container_name), (0, "MyExistingContainerID"))
         self.assertEqual(configuration.warnings, (f"{path}: loglevel: is no known key and is ignored",))
 
+    def test_agents_interval(self) -> None:
+        """Agents keep their own interval unless the broker's file names one within bounds."""
+        self.assertIsNone(self.broker(broker_document()).agent_keep_alive)
+        self.assertEqual(self.broker(broker_document() | {"AgentKeepAlive": "2.5"}).agent_keep_alive, 2.5)
+        for wrong in (0, 0.2, 301, "soon", True):
+            said = self.complaints(broker_document() | {"agentkeepalive": wrong})
+            self.assertIn("agentkeepalive: must be a number from 0.25 to 300", said)
+
     def test_ours(self) -> None:
         """The properties that the original lacks are read, as numbers or as numbers in quotes."""
         document = broker_document() | {"readywithin": 12.5, "ExecuteWithin": "7", "perHost": "2"}
+        document |= {"waitForHost": 0, "massGuard": False}
         document["services"]["images"] = [
             {"name": "cache", "plan": "small", "image": "dockerbroker/redis:7", "legacyarguments": True}
         ]
@@ -109,6 +131,7 @@ class BrokerTests(ConfigurationCase):
         self.assertEqual(
             (configuration.ready_within, configuration.execute_within, configuration.per_host), (12.5, 7.0, 2)
         )
+        self.assertEqual((configuration.wait_for_host, configuration.mass_guard), (0.0, False))
         self.assertEqual(
             (image.name, image.image, image.legacy_arguments), ("cache", "dockerbroker/redis:7", True)
         )
@@ -142,6 +165,35 @@ class BrokerTests(ConfigurationCase):
         document = broker_document()
         document["services"]["catalog"] = "v2"
         self.assertIn("services.catalog: must not be 'v2'", self.complaints(document))
+
+    def test_catalogs_of_other_apis(self) -> None:
+        """Nor can it have the name under which another API is."""
+        for name in ("admin", "certificate", "certificates"):
+            document = broker_document()
+            document["services"]["catalog"] = name
+            self.assertIn(f"services.catalog: must not be '{name}'", self.complaints(document))
+
+    def test_docker_addresses(self) -> None:
+        """Agents may announce what the operator lists; without a word of his Docker needs TLS."""
+        plain = self.broker(broker_document())
+        self.assertEqual((plain.docker_addresses, plain.plain_docker), (AllowedAddresses(), False))
+        entries = ["agent", "10.0.0.0/8", "Docker1", "*.example.org", "unix:///run/docker.sock"]
+        configuration = self.broker(broker_document() | {"DockerAddresses": entries, "plaindocker": "true"})
+        self.assertEqual(configuration.docker_addresses, read_addresses(entries))
+        self.assertTrue(configuration.plain_docker)
+        nothing = self.broker(broker_document() | {"dockeraddresses": []})
+        self.assertEqual(nothing.docker_addresses, AllowedAddresses(as_agent=False))
+
+    def test_wrong_docker_addresses(self) -> None:
+        """An entry that is none is a complaint that shows it."""
+        for wrong, words in (
+            (["10.0.0.1/8"], "dockeraddresses: 10.0.0.1/8 is no network"),
+            (["ok", "a\nb"], "dockeraddresses: 'a\\nb' is no network"),
+            ("10.0.0.0/8", "dockeraddresses: must be an array"),
+            ([1], "dockeraddresses: must be an array of strings"),
+        ):
+            self.assertIn(words, self.complaints(broker_document() | {"dockeraddresses": wrong}))
+        self.assertIn("plaindocker: must be", self.complaints(broker_document() | {"plaindocker": "maybe"}))
 
     def test_longest_waits(self) -> None:
         """What nobody would wait for is refused; 0 is the shortest answer, which is never waiting."""

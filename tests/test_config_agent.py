@@ -54,6 +54,31 @@ class AgentTests(ConfigurationCase):
         key = self.agent(document).host.key
         self.assertEqual((key.docker_host, key.docker_port), ("unix:///var/run/docker.sock", 0))
 
+    def test_defaults(self) -> None:
+        """Without a word about it each broker is pinged, and Docker is looked at."""
+        configuration = self.agent(agent_document())
+        self.assertEqual((configuration.pings_any, configuration.watches_docker), (False, True))
+        self.assertEqual(configuration.host.labels, {})
+
+    def test_ours(self) -> None:
+        """Members that the original does not have are read from beside the others."""
+        document = agent_document()
+        document["serviceagent"] |= {"PingBrokers": "any", "WatchDocker": False, "Labels": {"Disk": "ssd"}}
+        configuration = self.agent(document)
+        self.assertEqual((configuration.pings_any, configuration.watches_docker), (True, False))
+        self.assertEqual(configuration.host.labels, {"Disk": "ssd"})
+        self.assertEqual(configuration.warnings, ())
+        document["serviceagent"] |= {"PingBrokers": "all", "WatchDocker": "no", "Labels": ["ssd"]}
+        said = self.agent_complaints(document)
+        for complaint in ("pingbrokers: must be each or any", "watchdocker: must be", "labels: must be"):
+            self.assertIn(f"serviceagent.{complaint}", said)
+
+    def test_address_of_certificates(self) -> None:
+        """Certificates are sent to an address that names the Docker host."""
+        (broker,) = self.agent(agent_document()).brokers
+        self.assertEqual(broker.certificate_url("10.0.0.2"), "http://10.0.0.3:9998/certificate/10.0.0.2")
+        self.assertEqual(broker.certificate_url("::1"), "http://10.0.0.3:9998/certificate/%3A%3A1")
+
     def test_ipv6_broker(self) -> None:
         """An IPv6 address of a broker is put into brackets in its URL."""
         document = agent_document()

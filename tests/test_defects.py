@@ -11,8 +11,15 @@ from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublish
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
+from dockerbroker.engines.address import DockerAddress, TlsMaterial
+from dockerbroker.engines.client import Clients
 from dockerbroker.errors import EngineError, EngineUnreachable
+from dockerbroker.model.docker_addresses import AllowedAddresses
+from dockerbroker.model.secrets import Secret
 from tests.broker.ledger import complaints, printing, stack_instance, stack_with_ledger
+from tests.contracts.real import certificate_of
+from tests.engine_transport import ThrowawayAuthority
+from tests.engines.certificates import Authority, TlsServer
 from tests.memory_engine import MemoryEngine
 from tests.stack import (
     HOST,
@@ -221,8 +228,58 @@ class DeletionTests(SynchronousTestCase):
             self.assertEqual((stack.engine.world, stack.persister.tables.instances), ({}, {}))
 
 
+class HostTests(SynchronousTestCase):
+    """7: hosts are keyed by address only; a ping with any body is accepted."""
+
+    def test_key(self) -> None:
+        """Two Docker Engines at one address, or one that serves two addresses, are hosts of their own."""
+        stack = Stack()
+        ping = {"ServiceHost": "10.0.0.5", "DockerHost": "10.0.0.5", "DockerPort": 2376}
+        for change in ({}, {"DockerPort": 2377}, {"ServiceHost": "10.0.0.6"}, {}):
+            self.assertEqual(stack.request("POST", "/ping", {**ping, **change}).status, 200)
+        self.assertEqual(len(stack.persister.tables.hosts), 1 + 3)
+
+    def test_any_body(self) -> None:
+        """A ping that says nothing, or nonsense, or where somebody else is, makes no host known."""
+        stack = Stack(addresses=AllowedAddresses())
+        before = set(stack.persister.tables.hosts)
+        elsewhere = {"ServiceHost": "h", "DockerHost": "192.0.2.9", "DockerPort": 2376}
+        for body, status in ((b"", 400), (b"ping", 400), ({}, 400), ([], 400), (elsewhere, 403)):
+            self.assertEqual(stack.request("POST", "/ping", body).status, status)
+        self.assertEqual(set(stack.persister.tables.hosts), before)
+
+
+class DockerTrustTests(SynchronousTestCase):
+    """9: Docker's certificate is not verified."""
+
+    def test_verified(self) -> None:
+        """An engine that cannot prove by the host's own authority who it is is not connected to."""
+        authority, stranger = Authority(), Authority("stranger")
+        certificate, key = authority.issue("broker")
+        material = TlsMaterial(ca=authority.pem(), certificate=certificate, key=Secret(key))
+        for issuer, is_trusted in ((authority, True), (stranger, False)):
+            server = TlsServer(*issuer.issue("127.0.0.1"))
+            server.start()
+            self.addCleanup(server.stop)
+            clients = Clients(DockerAddress(host="127.0.0.1", port=server.port, tls=material))
+            self.addCleanup(clients.close)
+            if is_trusted:
+                self.assertEqual(clients.version(5.0), "1.41")
+            else:
+                self.assertRaises(EngineUnreachable, clients.version, 5.0)
+
+
 class FormatTests(SynchronousTestCase):
-    """10: a GET of an unknown image crashes; a member with a trailing blank and the value `unknown`."""
+    """10: what a path names does not count; a member with a trailing blank and the value `unknown`."""
+
+    def test_the_host_in_the_path_counts(self) -> None:
+        """A certificate is that of the host that the path names, and of no other."""
+        stack = Stack()
+        call = stack.persister.put_certificate(certificate_of(ThrowawayAuthority().client(), "docker1"))
+        Deferred.fromCoroutine(call)
+        self.assertEqual(stack.request("GET", "/certificate/docker1").json["Host"], "docker1")
+        self.assertEqual(stack.request("GET", "/certificate/docker2").status, 404)
+        self.assertEqual(stack.request("DELETE", "/certificate/docker2").status, 404)
 
     def test_unknown_image(self) -> None:
         """An unknown image, and an unknown catalog, are not found."""

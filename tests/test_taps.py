@@ -23,7 +23,9 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import NameOID
 from twisted.application.service import IService, IServiceMaker
+from twisted.internet.defer import Deferred
 from twisted.internet.testing import MemoryReactorClock
+from twisted.logger import capturedLogs, formatEvent
 from twisted.plugin import getPlugins
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -219,15 +221,53 @@ class AgentTests(_Taps):
         self.assertIn("brokerservers: must name at least one broker", said)
 
     def test_a_pinger_for_each_broker(self) -> None:
-        """Each listed broker has a stage of its own, after the threads in which names are resolved."""
+        """Each listed broker has a stage of its own, after the first look at Docker."""
+        self.assertEqual(
+            self._stages(),
+            [
+                "the log",
+                "the threads names",
+                "the connections",
+                "the threads Docker",
+                "the looks at Docker",
+                "the pings",
+                "the pings",
+            ],
+        )
+
+    def test_one_pinger_for_equal_brokers(self) -> None:
+        """Brokers that are equals are pinged by one."""
+        self.assertEqual(self._stages(pingbrokers="any").count("the pings"), 1)
+
+    def test_without_looking(self) -> None:
+        """An agent that is not to look at Docker does not."""
+        stages = self._stages(watchdocker=False)
+        self.assertNotIn("the looks at Docker", stages)
+        self.assertNotIn("the threads Docker", stages)
+
+    def test_certificate_without_tls(self) -> None:
+        """A certificate for Docker at a socket, which has no TLS, is told to be useless, and not sent."""
         document = agent_document()
+        document["serviceagent"] = {"servicehost": "h", "dockerhost": "unix:///var/run/docker.sock"}
+        configuration = load_agent(written(self.folder, document))
+        parts = agent_tap.Parts(
+            reactor=MemoryReactorClock(),
+            configuration=configuration,
+            files={"clientcert": "x"},
+            send=Deferred,
+        )
+        self.assertIsNone(parts.material.current())
+        with capturedLogs() as events:
+            agent_tap.build(MemoryReactorClock(), configuration, {"clientcert": "x"}).stages[0].start()
+        self.assertIn("is not used", "".join(formatEvent(event) or "" for event in events))
+
+    def _stages(self, **agent: Any) -> list[str]:
+        """Return the stages of an agent of two brokers with these members in its file."""
+        document = agent_document()
+        document["serviceagent"] |= agent
         document["brokerservers"].append({"host": "b", "port": 1, "user": "u", "password": "p"})
         configuration = load_agent(written(self.folder, document))
-        lifetime = agent_tap.build(MemoryReactorClock(), configuration, has_certificates=False)
-        self.assertEqual(
-            [stage.name for stage in lifetime.stages],
-            ["the log", "the threads names", "the connections", "the pings", "the pings"],
-        )
+        return [stage.name for stage in agent_tap.build(MemoryReactorClock(), configuration, {}).stages]
 
     def test_certificates(self) -> None:
         """The three files belong together, are PEM, and the key is that of the certificate."""

@@ -1,4 +1,6 @@
-"""What a broker's answer to a ping, or its absence, means in words."""
+"""What a broker's answer, or its absence, means in words."""
+
+from typing import Any
 
 from attrs import define, field
 from twisted.internet.defer import Deferred
@@ -13,10 +15,12 @@ from dockerbroker.errors import InvalidRequest
 from dockerbroker.wire import decode_object
 
 #: At most this much of an answer is read, in bytes; at most so many characters of its description are told.
-LARGEST_ANSWER = 4096
-_LONGEST_DESCRIPTION = 200
+LARGEST_ANSWER = 16384
+_LONGEST_DESCRIPTION = 400
 
 _SUCCESS = range(200, 300)
+#: The status by which a broker refuses an agent that is not, or not any more, the one of its host.
+CONFLICT = 409
 
 
 class DeadlinePassed(Exception):
@@ -24,7 +28,11 @@ class DeadlinePassed(Exception):
 
 
 class ProblemAnswer(Exception):
-    """The broker answered a ping with something else than success."""
+    """The broker answered with something else than success; `status` is that of HTTP."""
+
+    def __init__(self, status: int, words: str) -> None:
+        super().__init__(words)
+        self.status = status
 
 
 @define(eq=False)
@@ -57,13 +65,26 @@ _REASONS: tuple[tuple[type[Exception], str], ...] = (
 )
 
 
-async def check_answer(response: IResponse) -> None:
-    """Read the answer to a ping; raises `ProblemAnswer` unless it says that the host is registered."""
+async def read_answer(response: IResponse) -> dict[str, Any]:
+    """Return the object that a broker has answered, empty when it is none, or too long.
+
+    Raises `ProblemAnswer` unless the answer is a success.
+    """
     finished: Deferred[bytes] = Deferred()
     response.deliverBody(_Beginning(finished))
-    body = await finished
+    answered = _object_in(await finished)
     if response.code not in _SUCCESS:
-        raise ProblemAnswer(f"it answered {response.code}{_description_in(body)}")
+        verdict = "it refuses this agent" if response.code == CONFLICT else f"it answered {response.code}"
+        raise ProblemAnswer(response.code, verdict + _description_in(answered))
+    return answered
+
+
+def deadline_passed(_: object, limit: float) -> Failure:
+    """Return the failure of a request that took too long.
+
+    What the cancellation of a request turns into depends on how far it was; this does not.
+    """
+    return Failure(DeadlinePassed(limit))
 
 
 def reason_of(error: Exception) -> str | None:
@@ -76,13 +97,22 @@ def reason_of(error: Exception) -> str | None:
     return None
 
 
-def _description_in(body: bytes) -> str:
-    """Return the description of an answer in the form of the Open Service Broker API, if it has one."""
+def one_line(text: str) -> str:
+    """Return the beginning of somebody else's text as it can stand in a line of the log."""
+    shown = "".join(character if character.isprintable() else " " for character in text)
+    return shown[:_LONGEST_DESCRIPTION]
+
+
+def _object_in(body: bytes) -> dict[str, Any]:
     try:
-        description = decode_object(body).get("description")
+        return decode_object(body)
     except InvalidRequest:
-        return ""
+        return {}
+
+
+def _description_in(answered: dict[str, Any]) -> str:
+    """Return the description of an answer in the form of the Open Service Broker API, if it has one."""
+    description = answered.get("description")
     if not isinstance(description, str) or not description:
         return ""
-    shown = "".join(character if character.isprintable() else " " for character in description)
-    return f": {shown[:_LONGEST_DESCRIPTION]}"
+    return f": {one_line(description)}"

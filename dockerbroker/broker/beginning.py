@@ -14,6 +14,7 @@ from dockerbroker.errors import (
     Busy,
     ConcurrencyError,
     Conflict,
+    HostFull,
     NotFound,
     OperationFailed,
     PortLeased,
@@ -29,6 +30,7 @@ from dockerbroker.model.instances import (
 from dockerbroker.model.plans import Plan
 from dockerbroker.model.polling import is_parked
 from dockerbroker.model.requests import Accepted, DeleteRequest
+from dockerbroker.model.reservations import Most
 from dockerbroker.model.steps import forward_steps
 from dockerbroker.model.transitions import require_asynchronous
 from dockerbroker.model.work import Work, ending
@@ -91,7 +93,7 @@ class Beginning:
                 break
             try:
                 return await attempt()
-            except (AlreadyExists, Busy, PortLeased):
+            except (AlreadyExists, Busy, HostFull, PortLeased):
                 continue
         raise ConcurrencyError("Too many requests for the same service instance at once; try again.")
 
@@ -103,11 +105,13 @@ class Beginning:
         *,
         within: float,
         halts: Operation | None = None,
+        most: Most | None = None,
     ) -> Work:
         """Write the intent in one transaction, and return what is to be launched.
 
         An intent whose writing has an unknown outcome is nobody's: it is taken over when its lease has
-        lapsed. What it halts may still be under way at Docker.
+        lapsed. What it halts may still be under way at Docker. `most` is what may be reserved on the
+        instance's host in all.
         """
         now = self.wall()
         steps = forward_steps(kind, instance)
@@ -124,7 +128,11 @@ class Beginning:
         )
         instance = evolve(instance, operation_id=operation.id)
         change = Change(
-            operation=operation, instance=instance, binding=binding, supersedes=operation.halted_id
+            operation=operation,
+            instance=instance,
+            binding=binding,
+            supersedes=operation.halted_id,
+            most=most,
         )
         begun = await self.persister.begin(change, owner=self.worker.holder(), ttl=LEASE, within=within)
         return Work(operation=begun, instance=instance, binding=binding)

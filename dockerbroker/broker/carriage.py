@@ -10,6 +10,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
+from dockerbroker.broker.absence import Absence
 from dockerbroker.broker.recording import Recording
 from dockerbroker.broker.steps import Steps
 from dockerbroker.errors import (
@@ -59,6 +60,7 @@ class Carriage:
 
     persister: IPersister
     steps: Steps
+    absence: Absence
     reactor: IReactorTime
     wall: Callable[[], float]
     jitter: Callable[[float], float]
@@ -188,6 +190,8 @@ class Carriage:
             return await self._undoing_failed(work, error)
         if operation.step is Step.CREATE and isinstance(error, OutcomeUnknown):
             work = evolve(work, operation=evolve(operation, may_create=True))
+        if _may_pass(operation, error) and await self._is_given_up(work):
+            return await self._end(work, ending(work, self.wall()))
         if self._may_help(operation, error):
             return await self._again(work, error)
         if is_final(operation) or (is_deletion(operation.kind) and _may_pass(operation, error)):
@@ -201,6 +205,21 @@ class Carriage:
         undone = evolve(undone, step_at=self.wall(), is_cancelled=stopped)
         await self._record.write(Change(operation=undone))
         return evolve(work, operation=undone)
+
+    async def _is_given_up(self, work: Work) -> bool:
+        """Return whether a deletion succeeds although its host is away: what it leaves is removed later."""
+        try:
+            is_given_up = await self.absence.ends(work.operation, work.instance)
+        except Unavailable:
+            return False
+        if is_given_up:
+            self._log.warn(
+                "{id} ends, though {host} is away: what {instance} has there is removed when it returns",
+                id=work.operation.id,
+                host=work.instance.host.service_host,
+                instance=printable(work.instance.id),
+            )
+        return is_given_up
 
     async def _not_undone(self, work: Work, error: BrokerError, *, is_unended: bool) -> Work:
         kind = work.operation.kind

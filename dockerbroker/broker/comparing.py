@@ -20,6 +20,7 @@ from dockerbroker.model.instances import ServiceInstance
 from dockerbroker.model.orphans import Claims, claims_of, merged
 from dockerbroker.model.world import (
     Action,
+    HostSight,
     Note,
     Place,
     Standing,
@@ -123,7 +124,7 @@ class Comparer:
 
     async def compare(self) -> Reaped:
         """Do one pass; raises `Unavailable` when the database does not answer."""
-        cluster_id = await self._known_cluster()
+        cluster_id = await self.known_cluster()
         # The world first, then the rows: a row is written before its container is made, so what has none
         # when the rows are read is truly without.
         world = await self.observer.look(cluster_id)
@@ -132,7 +133,20 @@ class Comparer:
         await self.persister.forget(self.wall() - KEPT, _MOST_FORGOTTEN)
         return reaped
 
-    async def _known_cluster(self) -> str:
+    async def compare_host(self, sight: HostSight) -> None:
+        """Compare the rows of one host with what was seen of it; the next pass looks again at all."""
+        place = place_of(sight.host.key)
+        busy = await busy_instances(self.persister)
+        conditions = await self.persister.conditions()
+        async for page in pages(self.persister, set()):
+            rows = [row for row in page if place_of(row.host) == place]
+            now = self.clock.seconds()
+            judgement = plan_rows(rows, busy, {place: sight}, self._standings, conditions, now)
+            self._standings |= judgement.standings
+            await self._act(judgement.actions)
+
+    async def known_cluster(self) -> str:
+        """Return the database's identifier; raises `BrokerError` when it is not what it was."""
         found = await self.persister.cluster_id()
         if self._cluster_id is None:
             self._cluster_id = found

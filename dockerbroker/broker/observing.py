@@ -49,18 +49,22 @@ class Observer:
         self, waiting: Iterator[DockerHost], cluster_id: str, tell: Callable[[HostSight], object]
     ) -> None:
         for host in waiting:
-            looking = Deferred.fromCoroutine(self._sight(host, cluster_id))
-            try:
-                tell(await looking.addTimeout(HOST_DEADLINE, self.clock))
-            except BrokerError as error:
-                tell(HostSight(host=host, complaint=error.description))
-            except DeadlinePassed:
-                tell(HostSight(host=host, complaint=f"It did not answer within {HOST_DEADLINE:g} s."))
-            except CancelledError:
-                raise
-            except Exception:  # noqa: BLE001 (one host must not end the look at the others)
-                self._log.failure("looking at {host}", host=host.key.service_host)
-                tell(HostSight(host=host, complaint="Its answer could not be read."))
+            tell(await self.look_at(host, cluster_id))
+
+    async def look_at(self, host: DockerHost, cluster_id: str) -> HostSight:
+        """Return what is seen of one host, or why it does not answer."""
+        looking = Deferred.fromCoroutine(self._sight(host, cluster_id))
+        try:
+            return await looking.addTimeout(HOST_DEADLINE, self.clock)
+        except BrokerError as error:
+            return HostSight(host=host, complaint=error.description)
+        except DeadlinePassed:
+            return HostSight(host=host, complaint=f"It did not answer within {HOST_DEADLINE:g} s.")
+        except CancelledError:
+            raise
+        except Exception:  # noqa: BLE001 (one host must not end the look at the others)
+            self._log.failure("looking at {host}", host=host.key.service_host)
+            return HostSight(host=host, complaint="Its answer could not be read.")
 
     async def _sight(self, host: DockerHost, cluster_id: str) -> HostSight:
         engine = self.engines(host)

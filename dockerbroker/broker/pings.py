@@ -1,19 +1,39 @@
 """Pings of agents, which are stored together when many come at once."""
 
+from typing import ClassVar, Final
+
 from attrs import define, field, frozen
 from twisted.internet.defer import Deferred
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from dockerbroker.model.hosts import DockerHost
+from dockerbroker.errors import Conflict
+from dockerbroker.model.liveness import OLD_SESSION, OTHER_ENGINE
+from dockerbroker.model.vitals import Ping
 from dockerbroker.persisters.interfaces import IPersister
 
 #: How many pings are stored together at most, so that none waits long and no transaction is large.
 MOST = 250
+#: Of how many sessions that were refused it is remembered that the log was told.
+_MOST_REFUSED: Final = 1000
+
+#: What an agent is told whose ping is refused.
+REFUSALS: Final = {
+    OLD_SESSION: (
+        "A newer ping of the Docker host {host} was heard, or another agent runs for the same host: only one "
+        "may have this servicehost, dockerhost and dockerport."
+    ),
+    OTHER_ENGINE: (
+        "The Docker host {host} had another Docker Engine before. If it was set up anew, let an "
+        "administrator forget the host; otherwise two hosts have the same servicehost, dockerhost and "
+        "dockerport."
+    ),
+}
 
 
 @frozen
-class _Ping:
-    host: DockerHost
+class _Waiting:
+    ping: Ping
     stored: Deferred[None]
 
 
@@ -21,38 +41,71 @@ class _Ping:
 class Pings:
     """Stores pings: those that come while others are being stored go together, in one write.
 
-    Of several pings of one host the last one is stored. When a write fails, so do the pings that have come
+    Of several pings of one session the last one is stored. When a write fails, so do the pings that have come
     meanwhile: an agent is to hear within seconds that the database is away, and tries another broker.
     """
 
-    _persister: IPersister
-    _waiting: list[_Ping] = field(factory=list, init=False)
-    _is_writing: bool = field(default=False, init=False)
+    _log: ClassVar[Logger] = Logger()
 
-    async def record(self, host: DockerHost) -> None:
-        """Return when this ping of the host is stored, or a later one; raises what the write raises."""
-        ping = _Ping(host, Deferred())
-        self._waiting.append(ping)
+    _persister: IPersister
+    _waiting: list[_Waiting] = field(factory=list, init=False)
+    _is_writing: bool = field(default=False, init=False)
+    _refused: set[tuple[str, str | None, str]] = field(factory=set, init=False)
+
+    async def record(self, ping: Ping) -> None:
+        """Return when this ping is stored, or a later one; raises what the write raises.
+
+        Raises `Conflict` when it is refused.
+        """
+        waiting = _Waiting(ping, Deferred())
+        self._waiting.append(waiting)
         if not self._is_writing:
             Deferred.fromCoroutine(self._write())
-        await ping.stored
+        await waiting.stored
 
     async def _write(self) -> None:
         """Store what waits until nothing does."""
         self._is_writing = True
         while self._waiting:
-            group, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
-            newest = {ping.host.key: ping.host for ping in group}
+            group = self._next_group()
+            newest = {one.ping.host.key: one.ping for one in group}
             try:
-                await self._persister.record_pings(newest.values())
+                refused = await self._persister.record_pings(newest.values())
             except Exception:  # noqa: BLE001 (it belongs to whoever waits)
                 self._fail(group, Failure())
             else:
-                for ping in group:
-                    ping.stored.callback(None)
+                for one in group:
+                    self._answer(one, refused.get(one.ping.host.key))
         self._is_writing = False
 
-    def _fail(self, group: list[_Ping], failure: Failure) -> None:
+    def _next_group(self) -> list[_Waiting]:
+        """Take those that are stored together; of two sessions of one host each is judged by itself."""
+        group: list[_Waiting] = []
+        later: list[_Waiting] = []
+        sessions: dict[object, str | None] = {}
+        for one in self._waiting[:MOST]:
+            session = one.ping.vitals.session
+            is_same = sessions.setdefault(one.ping.host.key, session) == session
+            (group if is_same else later).append(one)
+        self._waiting = later + self._waiting[MOST:]
+        return group
+
+    def _answer(self, one: _Waiting, refusal: str | None) -> None:
+        if refusal is None:
+            one.stored.callback(None)
+            return
+        host = one.ping.host.key.service_host
+        description = REFUSALS[refusal].format(host=host)
+        # Such an agent goes on pinging.
+        known = (host, one.ping.vitals.session, refusal)
+        if known not in self._refused:
+            if len(self._refused) >= _MOST_REFUSED:
+                self._refused.clear()
+            self._refused.add(known)
+            self._log.warn("a ping of {host} is refused: {why}", host=host, why=description)
+        one.stored.errback(Conflict(description))
+
+    def _fail(self, group: list[_Waiting], failure: Failure) -> None:
         waiting, self._waiting = self._waiting, []
-        for ping in group + waiting:
-            ping.stored.errback(failure)
+        for one in group + waiting:
+            one.stored.errback(failure)

@@ -1,23 +1,49 @@
 """Finds a host for a new instance, and what it will be given there."""
 
-from attrs import define, evolve
+from collections.abc import Mapping, Sequence
+
+from attrs import define, evolve, field, frozen
 from twisted.internet.defer import Deferred
 from twisted.internet.defer import TimeoutError as DeferredTimeoutError
 from twisted.internet.interfaces import IReactorTime
 
 from dockerbroker.broker.hosts import known_host
 from dockerbroker.engines.interfaces import Engines
-from dockerbroker.errors import EngineError, NoCapacity
+from dockerbroker.errors import EngineError, NoCapacity, NoPort
 from dockerbroker.model.catalog import ImageDefinition
 from dockerbroker.model.containers import fill, instance_volumes
-from dockerbroker.model.hosts import DockerHost
-from dockerbroker.model.instances import ServiceInstance
-from dockerbroker.model.placement import Dispatcher, Sample, choose_ports, usable_hosts
+from dockerbroker.model.dispatchers import Candidate, Dispatcher
+from dockerbroker.model.hosts import DockerHost, HostKey
+from dockerbroker.model.instances import ServiceInstance, neighbourhood_of
+from dockerbroker.model.placement import (
+    NO_ANSWER,
+    NO_PORT,
+    REFUSED,
+    Fleet,
+    Hindrances,
+    Overcommit,
+    Sample,
+    candidates,
+    choose_ports,
+    demand,
+    in_turn,
+    misfit,
+)
 from dockerbroker.model.requests import ProvisionRequest
+from dockerbroker.model.reservations import NOTHING, Most
+from dockerbroker.model.vitals import Vitals
 from dockerbroker.persisters.interfaces import IPersister
 
 #: How long each host may at least take to tell what it has, in seconds; more when there are few.
 LEAST_LOOK = 1.0
+
+
+@frozen(kw_only=True)
+class Placed:
+    """An instance with its host and ports, and what may be reserved on that host in all."""
+
+    instance: ServiceInstance
+    most: Most
 
 
 @define(eq=False)
@@ -29,31 +55,57 @@ class Placing:
     dispatcher: Dispatcher
     sample: Sample[int]
     clock: IReactorTime
+    overcommit: Overcommit = field(factory=Overcommit)
 
     async def place(
         self, definition: ImageDefinition, request: ProvisionRequest, now: float, *, within: float
-    ) -> ServiceInstance:
+    ) -> Placed:
         """Return the new instance, with its host and ports; raises `NoCapacity` that says why not.
 
         It takes `within` seconds at most, and no host may use up the time of all. A static service whose
         templates cannot be filled raises `OperationFailed` before anything is made.
         """
-        refusals: list[str] = []
         deadline = self.clock.seconds() + within
-        hosts = self.dispatcher.order(usable_hosts(await self.persister.hosts()))
-        for position, host in enumerate(hosts):
-            looking = Deferred.fromCoroutine(self._on(host, _instance(definition, request, host, now)))
+        hindrances, hosts = await self.hosts(definition, request.space_guid)
+        for position, candidate in enumerate(hosts):
+            instance = _instance(definition, request, candidate.host, now)
+            looking = Deferred.fromCoroutine(self._on(candidate.host, instance))
             remaining = max(deadline - self.clock.seconds(), 0)
             share = max(remaining / (len(hosts) - position), LEAST_LOOK)
             try:
                 placed = await looking.addTimeout(min(share, remaining), self.clock)
+            except NoPort as error:
+                hindrances.add(NO_PORT, error.description)
             except (EngineError, NoCapacity) as error:
-                refusals.append(error.description)
+                hindrances.add(REFUSED, error.description)
             except DeferredTimeoutError:
-                refusals.append(f"The Docker of {host.key.service_host} does not answer.")
+                hindrances.add(NO_ANSWER, _unanswered(candidate.host).description)
             else:
-                return with_dashboard(placed)
-        raise NoCapacity(" ".join(refusals))
+                most = self.overcommit.most(candidate.vitals)
+                return Placed(instance=with_dashboard(placed), most=most)
+        raise hindrances.refusal()
+
+    async def hosts(
+        self, definition: ImageDefinition, space_guid: str
+    ) -> tuple[Hindrances, Sequence[Candidate]]:
+        """Return which hosts are to be asked, in their order, and what hinders the others."""
+        wanted = demand(definition)
+        fleet = Fleet(
+            reports=await self.persister.hosts(),
+            reserved=await self.persister.reserved(),
+            neighbours=await self._neighbours(definition, space_guid),
+        )
+        hindrances = Hindrances(hosts=len(fleet.reports))
+        able = candidates(fleet, wanted, self.overcommit, hindrances)
+        # Chance decides between equals.
+        shuffled = [able[position] for position in self.sample(range(len(able)), len(able))]
+        return hindrances, in_turn(self.dispatcher.order(shuffled, wanted.reserved), fleet)
+
+    async def _neighbours(self, definition: ImageDefinition, space_guid: str) -> Mapping[HostKey, int]:
+        """Return on which hosts are how many instances from which one of that plan shall be apart."""
+        if not definition.plan.placement.is_apart:
+            return {}
+        return await self.persister.neighbours(neighbourhood_of(definition.service_id, space_guid))
 
     async def _on(self, host: DockerHost, instance: ServiceInstance) -> ServiceInstance:
         engine = self.engines(host)
@@ -68,7 +120,7 @@ class Placing:
             return evolve(instance, container_id=container.id, ports=container.ports)
         return await self._fitted(instance, host)
 
-    async def refit(self, instance: ServiceInstance, *, within: float) -> ServiceInstance:
+    async def refit(self, instance: ServiceInstance, *, within: float) -> Placed:
         """Return what an instance is to become with the ports and volumes that its new container needs.
 
         Ports that it has are kept. It takes `within` seconds at most. Raises `NoCapacity`, or an
@@ -77,9 +129,26 @@ class Placing:
         host = await known_host(self.persister, instance.host)
         fitting = Deferred.fromCoroutine(self._fitted(instance, host))
         try:
-            return with_dashboard(await fitting.addTimeout(within, self.clock))
+            fitted = with_dashboard(await fitting.addTimeout(within, self.clock))
         except DeferredTimeoutError:
-            raise NoCapacity(f"The Docker of {host.key.service_host} does not answer.") from None
+            raise _unanswered(host) from None
+        return Placed(instance=fitted, most=await self._most(instance, host))
+
+    async def _most(self, instance: ServiceInstance, host: DockerHost) -> Most:
+        """Return what may be reserved on the host; raises `NoCapacity` when the instance does not fit."""
+        stored = await self.persister.instance(instance.id)
+        neighbours = dict(await self._neighbours(instance.definition, instance.space_guid))
+        if stored is not None and stored.neighbourhood is not None:
+            neighbours[host.key] = neighbours.get(host.key, 0) - 1
+        if (sentence := misfit(host, demand(instance.definition), neighbours.get(host.key, 0))) is not None:
+            raise NoCapacity(sentence)
+        reports = [one for one in await self.persister.hosts() if one.host.key == host.key]
+        most = self.overcommit.most(next((one.vitals for one in reports), None) or Vitals())
+        more = instance.reserved - (NOTHING if stored is None else stored.reserved)
+        if not most.has_room((await self.persister.reserved()).get(host.key, NOTHING), more):
+            sentence = f"The Docker host {host.key.service_host} has not enough memory or processors left."
+            raise NoCapacity(sentence)
+        return most
 
     async def _fitted(self, instance: ServiceInstance, host: DockerHost) -> ServiceInstance:
         definition = instance.definition
@@ -107,6 +176,10 @@ def _instance(
         host=host.key,
         created_at=now,
     )
+
+
+def _unanswered(host: DockerHost) -> NoCapacity:
+    return NoCapacity(f"The Docker of {host.key.service_host} does not answer.")
 
 
 def with_dashboard(instance: ServiceInstance) -> ServiceInstance:

@@ -111,9 +111,12 @@ class ServiceBroker:
         require_asynchronous(plan, accepts_incomplete=request.accepts_incomplete)
         beginning = self.beginning
         within_place = beginning.limits.place
-        instance = await self.placing.place(definition, request, beginning.wall(), within=within_place)
+        placed = await self.placing.place(definition, request, beginning.wall(), within=within_place)
         within = beginning.within(deadline, plan, asynchronous=request.accepts_incomplete)
-        return await beginning.begin(OperationKind.PROVISION, instance, None, within=within), within
+        work = await beginning.begin(
+            OperationKind.PROVISION, placed.instance, None, within=within, most=placed.most
+        )
+        return work, within
 
     async def _check_wanted(self, work: Work, tombstone: str | None) -> None:
         """Give the operation up when, before its record was there, the image or the instance was deleted.

@@ -3,7 +3,7 @@
 from attrs import define, evolve
 
 from dockerbroker.broker.beginning import Beginning, Begun
-from dockerbroker.broker.placing import Placing, with_dashboard
+from dockerbroker.broker.placing import Placed, Placing, with_dashboard
 from dockerbroker.errors import EngineError, NoCapacity, OperationFailed
 from dockerbroker.model.catalog import chosen
 from dockerbroker.model.instances import InstanceState, OperationKind, ServiceInstance
@@ -77,7 +77,12 @@ class Updating:
         self, request: UpdateRequest, instance: ServiceInstance, wanted: ServiceInstance, deadline: float
     ) -> Updated | Begun:
         replaces = wanted.generation != instance.generation
-        wanted = await self._refitted(wanted) if replaces else with_dashboard(wanted)
+        most = None
+        if replaces:
+            placed = await self._refitted(wanted)
+            wanted, most = placed.instance, placed.most
+        else:
+            wanted = with_dashboard(wanted)
         changing = evolve(
             instance,
             state=InstanceState.UPDATING,
@@ -89,11 +94,11 @@ class Updating:
             await self.beginning.record(changing)
             return Updated(instance=wanted)
         within = self.beginning.within(deadline, wanted.plan, asynchronous=request.accepts_incomplete)
-        work = await self.beginning.begin(OperationKind.UPDATE, changing, None, within=within)
+        work = await self.beginning.begin(OperationKind.UPDATE, changing, None, within=within, most=most)
         begun = self.beginning.launch(work, within)
         return evolve(begun, instance=wanted)
 
-    async def _refitted(self, wanted: ServiceInstance) -> ServiceInstance:
+    async def _refitted(self, wanted: ServiceInstance) -> Placed:
         try:
             return await self.placing.refit(wanted, within=self.beginning.limits.place)
         except (EngineError, NoCapacity) as error:

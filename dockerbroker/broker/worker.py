@@ -9,6 +9,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
+from dockerbroker.broker.absence import DEFAULT_WAIT, Absence
 from dockerbroker.broker.carriage import Carriage
 from dockerbroker.broker.steps import Steps
 from dockerbroker.errors import Unavailable
@@ -26,7 +27,8 @@ class Worker:
     """Carries operations of which this broker, the `owner`, holds the lease.
 
     Whatever happens to an operation is in its record; in here are only the wake-up calls of those who wait.
-    `wall` returns seconds since 1970, for people only; `jitter` a random part of a pause.
+    `wall` returns seconds since 1970; `jitter` a random part of a pause. `wait_for_host` is for how many
+    seconds a deletion waits for a host that is dead.
 
     The leases are held under names of their own, `holder`, and only those of what is carried are renewed:
     an operation that was written or claimed without this broker learning of it lapses, and is taken over.
@@ -40,6 +42,7 @@ class Worker:
     reactor: IReactorTime
     wall: Callable[[], float]
     jitter: Callable[[float], float]
+    wait_for_host: float = DEFAULT_WAIT
     _running: dict[str, Carriage] = field(factory=dict, init=False)
     _holders: int = field(default=0, init=False)
 
@@ -61,7 +64,15 @@ class Worker:
         operation = work.operation
         assert operation.owner is not None
         carriage = Carriage(
-            self.persister, self.steps, self.reactor, self.wall, self.jitter, work, until, operation.owner
+            self.persister,
+            self.steps,
+            Absence(self.persister, self.wall, self.wait_for_host),
+            self.reactor,
+            self.wall,
+            self.jitter,
+            work,
+            until,
+            operation.owner,
         )
         halted = self._running.get(operation.halted_id or "")
         self._running[operation.id] = carriage

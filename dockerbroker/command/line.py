@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from dockerbroker.command import adopting, moving, worlds
+from dockerbroker.command import hosts as housing
 from dockerbroker.command import operations as doing
 from dockerbroker.command.deployment import Deployment, Opener, Side, Work
 from dockerbroker.config.images import load_images
@@ -28,6 +29,7 @@ configured: Callable[[_Decorated], _Decorated] = click.option(
 )
 _lines = click.File("r", encoding="utf-8", errors="replace")
 _operation = click.argument("operation_id", metavar="ID")
+_host = click.argument("host", metavar="HOST")
 
 
 class Refusal(click.ClickException):
@@ -192,6 +194,53 @@ def retry_operation(context: click.Context, config: Path, operation_id: str) -> 
 def cancel_operation(context: click.Context, config: Path, operation_id: str) -> None:
     """Let an operation be undone; deletions cannot be."""
     _do(context, config, lambda it: doing.cancel_operation(it, operation_id))
+
+
+@command.group()
+def hosts() -> None:
+    """Show Docker hosts, and say on which of them nothing is to be placed.
+
+    HOST is the host's servicehost, or, where several have the same, what `list` shows of it.
+    """
+
+
+@hosts.command("list")
+@configured
+@click.pass_context
+def list_hosts(context: click.Context, config: Path) -> None:
+    """List all Docker hosts, and why some of them are not used."""
+    _do(context, config, housing.list_hosts)
+
+
+@hosts.command("cordon")
+@configured
+@_host
+@click.pass_context
+def cordon_host(context: click.Context, config: Path, host: str) -> None:
+    """Let nothing be placed on a host any more; what it has stays."""
+    _do(context, config, lambda it: housing.cordon_host(it, host, is_cordoned=True))
+
+
+@hosts.command("uncordon")
+@configured
+@_host
+@click.pass_context
+def uncordon_host(context: click.Context, config: Path, host: str) -> None:
+    """Let instances be placed on a host again."""
+    _do(context, config, lambda it: housing.cordon_host(it, host, is_cordoned=False))
+
+
+@hosts.command("forget")
+@configured
+@_host
+@click.option("--force", is_flag=True, help="Although it has service instances, which stay on record.")
+@click.pass_context
+def forget_host(context: click.Context, config: Path, host: str, *, force: bool) -> None:
+    """Forget a host that does not come back, or that has got another Docker Engine.
+
+    Deletions that wait for it end. If its agent pings, it is a new host.
+    """
+    _do(context, config, lambda it: housing.forget_host(it, host, forced=force))
 
 
 @command.group()

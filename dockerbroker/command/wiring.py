@@ -12,6 +12,7 @@ from attrs import evolve
 from twisted.internet.defer import Deferred
 from twisted.internet.task import react
 
+from dockerbroker.broker.trusting import Trust
 from dockerbroker.command.deployment import Deployment, MoveWork, Side, Work
 from dockerbroker.config import SqliteConfiguration, load_broker
 from dockerbroker.config.persister import PersisterConfiguration
@@ -67,10 +68,16 @@ async def _run(reactor: Any, path: Path, work: Work) -> int:
     docker_threads = DaemonThreadPool("docker", 1, leaves_busy=True)
     database_threads.start()
     docker_threads.start()
-    engines = DockerEngines(reactor, docker_threads, per_host=configuration.per_host)
     try:
         persister = await open_persister(
             reactor, configuration.persister, database_threads, broker=_own_name()
+        )
+        engines = DockerEngines(
+            reactor,
+            docker_threads,
+            per_host=configuration.per_host,
+            trust=Trust(persister),
+            allows_plain=configuration.plain_docker,
         )
         try:
             deployment = Deployment(
@@ -78,9 +85,9 @@ async def _run(reactor: Any, path: Path, work: Work) -> int:
             )
             return await work(deployment)
         finally:
+            await engines.close()
             await persister.close()
     finally:
-        await engines.close()
         docker_threads.stop()
         database_threads.stop()
 

@@ -1,6 +1,8 @@
 """The agent's configuration file."""
 
 from pathlib import Path
+from typing import Final
+from urllib.parse import quote
 
 from attrs import frozen
 
@@ -8,6 +10,10 @@ from dockerbroker.config.document import HIGHEST_PORT, LOWEST_PORT, read_documen
 from dockerbroker.model.hosts import DockerHost, read_host
 from dockerbroker.model.members import Members
 from dockerbroker.model.secrets import Secret
+
+#: Whom pings go to: each of the brokers, or any one of them.
+_PING_EACH: Final = "each"
+_PING_ANY: Final = "any"
 
 
 @frozen(kw_only=True)
@@ -20,18 +26,37 @@ class BrokerServer:
     password: Secret[str]
 
     @property
+    def name(self) -> str:
+        """What the broker is called in the log."""
+        return f"{self.host}:{self.port}"
+
+    @property
     def url(self) -> str:
         """The address to which pings are sent."""
+        return f"{self._base}/ping"
+
+    def certificate_url(self, docker_host: str) -> str:
+        """Return the address to which the certificate for a Docker host is sent."""
+        return f"{self._base}/certificate/{quote(docker_host, safe='')}"
+
+    @property
+    def _base(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}/ping"
+        return f"http://{host}:{self.port}"
 
 
 @frozen(kw_only=True)
 class AgentConfiguration:
-    """The Docker host that the agent speaks for, and the brokers it tells; `warnings` are for the log."""
+    """The Docker host that the agent speaks for, and the brokers it tells; `warnings` are for the log.
+
+    With `pings_any` the brokers are equals on one database, and each ping goes to any of them.
+    `watches_docker` is whether the agent looks at Docker and tells how it is.
+    """
 
     host: DockerHost
     brokers: tuple[BrokerServer, ...]
+    pings_any: bool = False
+    watches_docker: bool = True
     warnings: tuple[str, ...]
 
 
@@ -39,11 +64,22 @@ def load_agent(path: Path) -> AgentConfiguration:
     """Read the agent's file; raises `InvalidConfiguration` with every complaint, each with its key."""
     document = read_document(path)
     top = document.top()
-    host = read_host(document.section(top, "serviceagent"))
+    agent = document.section(top, "serviceagent")
+    host = read_host(agent)
+    mode = agent.text("pingbrokers") or _PING_EACH
+    if mode not in (_PING_EACH, _PING_ANY):
+        agent.complain("pingbrokers", f"must be {_PING_EACH} or {_PING_ANY}")
+    watches_docker = agent.truth("watchdocker", default=True)
     brokers = document.each(top, "brokerservers", _read_server)
     if not top.document.get("brokerservers"):
         top.complain("brokerservers", "must name at least one broker")
-    return AgentConfiguration(host=host, brokers=brokers, warnings=document.finish())
+    return AgentConfiguration(
+        host=host,
+        brokers=brokers,
+        pings_any=mode == _PING_ANY,
+        watches_docker=watches_docker,
+        warnings=document.finish(),
+    )
 
 
 def _read_server(members: Members) -> BrokerServer:

@@ -5,12 +5,17 @@ from pathlib import Path
 
 from attrs import frozen
 
+from dockerbroker.config.dispatchers import dispatcher_named
 from dockerbroker.config.document import HIGHEST_PORT, LOWEST_PORT, Document, read_document, read_user
 from dockerbroker.config.images import read_images
 from dockerbroker.config.persister import PersisterConfiguration, read_persister
+from dockerbroker.errors import InvalidConfiguration
 from dockerbroker.model.catalog import ImageDefinition
-from dockerbroker.model.members import Members
-from dockerbroker.model.placement import DISPATCHERS
+from dockerbroker.model.dispatchers import Dispatcher
+from dockerbroker.model.docker_addresses import AllowedAddresses, read_addresses
+from dockerbroker.model.hosts import LEAST_ASKED, MOST_ASKED
+from dockerbroker.model.members import Members, shown
+from dockerbroker.model.placement import Overcommit
 from dockerbroker.model.secrets import Secret
 
 DEFAULT_PORT = 9998
@@ -19,16 +24,29 @@ DEFAULT_READY_WITHIN = 30.0
 DEFAULT_EXECUTE_WITHIN = 30.0
 #: Seconds that a request waits for its operation before it is answered with 202.
 DEFAULT_ANSWER_WITHIN = 10.0
+#: Seconds that a deletion waits for a Docker host that is dead.
+DEFAULT_WAIT_FOR_HOST = 600.0
 #: How many Docker calls run at once on one host.
 DEFAULT_PER_HOST = 4
 
-#: The first segment of the paths for platforms.
-_PLATFORM_PATH = "v2"
+#: The first segments of the paths of other APIs.
+_OTHER_PATHS = {
+    "v2": "the API for platforms",
+    "admin": "the API for administrators of hosts",
+    "certificate": "the API for certificates",
+    "certificates": "the API for certificates",
+}
 #: An operation that nobody waits for gets so many seconds for each of the two.
 _LONGEST_WAIT = 540.0
 #: Cloud Controller gives up after 60 seconds.
 _LONGEST_ANSWER = 45.0
 _MOST_PER_HOST = 100
+_DEFAULT_DISPATCHER = "SimpleDispatcher"
+#: How many times what a host has may be reserved.
+_LEAST_TIMES = 0.1
+_MOST_TIMES = 1000.0
+#: The records of operations are kept for 7 days.
+_LONGEST_ABSENCE = 86400.0
 
 
 @frozen(kw_only=True)
@@ -46,10 +64,15 @@ class BrokerConfiguration:
     """All that the broker is told by its file and its environment.
 
     `ready_within`, `execute_within` and `answer_within` are seconds; 0 for the last one is never waiting.
-    `warnings` are sentences for the log.
+    `wait_for_host` is for how many seconds a deletion waits for a host that is dead, and `mass_guard` whether
+    it is held back when most hosts fall silent at once.
+    `docker_addresses` are those that agents may announce, and `plain_docker` is whether Docker may be reached
+    without TLS over a network. `agent_keep_alive` are the seconds between pings for which agents are asked,
+    None for their own. `warnings` are sentences for the log.
     """
 
-    dispatcher: str
+    dispatcher: Dispatcher
+    overcommit: Overcommit
     listen_ip: str
     port: int
     persister: PersisterConfiguration
@@ -58,6 +81,11 @@ class BrokerConfiguration:
     execute_within: float
     answer_within: float
     per_host: int
+    docker_addresses: AllowedAddresses
+    plain_docker: bool
+    wait_for_host: float
+    mass_guard: bool
+    agent_keep_alive: float | None
     warnings: tuple[str, ...]
 
 
@@ -71,6 +99,7 @@ def load_broker(path: Path, environment: Mapping[str, str]) -> BrokerConfigurati
     top = document.top()
     return BrokerConfiguration(
         dispatcher=_read_dispatcher(top),
+        overcommit=_read_overcommit(top),
         listen_ip=_read_listen_ip(top, environment),
         port=_read_port(top, environment),
         persister=read_persister(document.section(top, "persister"), path.absolute().parent),
@@ -79,15 +108,47 @@ def load_broker(path: Path, environment: Mapping[str, str]) -> BrokerConfigurati
         execute_within=_read_wait(top, "executewithin", DEFAULT_EXECUTE_WITHIN),
         answer_within=top.number("answerwithin", DEFAULT_ANSWER_WITHIN, least=0, most=_LONGEST_ANSWER),
         per_host=top.integer("perhost", DEFAULT_PER_HOST, least=1, most=_MOST_PER_HOST),
+        wait_for_host=top.number("waitforhost", DEFAULT_WAIT_FOR_HOST, least=0, most=_LONGEST_ABSENCE),
+        mass_guard=top.truth("massguard", default=True),
+        agent_keep_alive=_read_agent_interval(top),
+        docker_addresses=_read_addresses(top),
+        plain_docker=top.truth("plaindocker", default=False),
         warnings=document.finish(),  # the last one, since the others complain
     )
 
 
-def _read_dispatcher(top: Members) -> str:
-    name = top.text("dispatcher") or "SimpleDispatcher"
-    if name not in DISPATCHERS:
-        top.complain("dispatcher", f"must be {' or '.join(sorted(DISPATCHERS))}")
-    return name
+def _read_dispatcher(top: Members) -> Dispatcher:
+    try:
+        return dispatcher_named(top.text("dispatcher") or _DEFAULT_DISPATCHER)
+    except InvalidConfiguration as error:
+        top.complain("dispatcher", error.description)
+    return dispatcher_named(_DEFAULT_DISPATCHER)
+
+
+def _read_agent_interval(top: Members) -> float | None:
+    if not top.has("agentkeepalive"):
+        return None
+    return top.number("agentkeepalive", 5.0, least=LEAST_ASKED, most=MOST_ASKED)
+
+
+def _read_overcommit(top: Members) -> Overcommit:
+    usual = Overcommit()
+    return Overcommit(
+        memory=top.number("memoryovercommit", usual.memory, least=_LEAST_TIMES, most=_MOST_TIMES),
+        cpus=top.number("cpuovercommit", usual.cpus, least=_LEAST_TIMES, most=_MOST_TIMES),
+    )
+
+
+def _read_addresses(top: Members) -> AllowedAddresses:
+    entries = top.texts("dockeraddresses")
+    if not top.has("dockeraddresses"):
+        return AllowedAddresses()
+    try:
+        return read_addresses(entries)
+    except ValueError as error:
+        sentence = "is no network, name, unix:///path or the word agent"
+        top.complain("dockeraddresses", f"{shown(str(error))} {sentence}")
+        return AllowedAddresses()
 
 
 def _read_listen_ip(top: Members, environment: Mapping[str, str]) -> str:
@@ -122,6 +183,6 @@ def _read_catalog(members: Members) -> str:
     catalog = members.text("catalog", required=True)
     if "/" in catalog or catalog in {".", ".."} or not catalog.isprintable():
         members.complain("catalog", "must be one segment of a path: no slash and no control character")
-    elif catalog == _PLATFORM_PATH:
-        members.complain("catalog", f"must not be {_PLATFORM_PATH!r}, where the API for platforms is")
+    elif catalog in _OTHER_PATHS:
+        members.complain("catalog", f"must not be {catalog!r}, where {_OTHER_PATHS[catalog]} is")
     return catalog

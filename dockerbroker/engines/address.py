@@ -6,6 +6,7 @@ import ssl
 
 from attrs import frozen
 
+from dockerbroker.model.certificates import HostCertificate
 from dockerbroker.model.hosts import DockerHost
 from dockerbroker.model.secrets import Secret
 
@@ -80,6 +81,15 @@ class DockerAddress:
             connection.close()
             raise
         return connection
+
+
+def material_of(certificate: HostCertificate) -> TlsMaterial:
+    """Return what TLS with the certificate's host needs."""
+    return TlsMaterial(
+        ca=certificate.ca.encode(),
+        certificate=certificate.certificate.encode(),
+        key=Secret(certificate.key.reveal().encode()),
+    )
 
 
 def address_of(host: DockerHost, tls: TlsMaterial | None = None) -> DockerAddress:

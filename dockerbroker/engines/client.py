@@ -15,7 +15,7 @@ from docker.errors import DockerException
 from docker.tls import TLSConfig
 from requests.adapters import HTTPAdapter
 
-from dockerbroker.engines import translation
+from dockerbroker.engines import translation, versions
 from dockerbroker.engines.address import CONNECT, DockerAddress
 from dockerbroker.errors import BrokerError, EngineError, EngineUnreachable, OutcomeUnknown
 
@@ -78,6 +78,11 @@ class Client(APIClient):
             tls=_ByContext(context) if context is not None else False,
         )
 
+    def _retrieve_server_version(self) -> str:
+        """Return the version to be spoken; docker-py would take the newest, which it may not know."""
+        answer = self.version(api_version=False)
+        return versions.chosen(answer["ApiVersion"], answer.get("MinAPIVersion"))
+
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
         """Send the request and read the whole answer within the deadline and `ANSWER_LIMIT`."""
         remaining = max(self.until - time.monotonic(), 0.01)
@@ -119,6 +124,7 @@ class Clients:
     _idle: deque[Client] = field(factory=deque, init=False)
     _version: str | None = field(default=None, init=False)
     _closed: bool = field(default=False, init=False)
+    _retired: bool = field(default=False, init=False)
 
     def ask(self, question: Callable[[Client], T], remaining: float) -> T:
         """Return what the question returns, asked within `remaining` seconds; raises an `EngineError`."""
@@ -145,6 +151,12 @@ class Clients:
         while self._idle:
             self._idle.pop().close()
 
+    def retire(self) -> None:
+        """Close what is idle and keep no connection any more; calls that have begun come to their end."""
+        self._retired = True
+        while self._idle:
+            self._idle.pop().close()
+
     def _client(self, until: float) -> Client:
         if self._closed:
             raise EngineUnreachable(f"The connections to the Docker host {self.address} are closed.")
@@ -160,7 +172,7 @@ class Clients:
             client = Client(self.address, self._version, until)
         except (DockerException, requests.RequestException, urllib3.exceptions.HTTPError) as error:
             raise translation.not_connected(str(self.address), error) from error
-        except (OSError, ValueError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:
             raise translation.not_connected(str(self.address), error) from error
         self._version = client.api_version
         return client
@@ -171,7 +183,7 @@ class Clients:
             self._version = None
             while self._idle:
                 self._idle.pop().close()
-        if self._closed or isinstance(error, EngineUnreachable | OutcomeUnknown):
+        if self._closed or self._retired or isinstance(error, EngineUnreachable | OutcomeUnknown):
             client.close()
         else:
             self._idle.append(client)

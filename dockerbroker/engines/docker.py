@@ -10,13 +10,15 @@ from docker.errors import APIError, NotFound
 from zope.interface import implementer
 
 from dockerbroker.engines import observations, translation
-from dockerbroker.engines.address import DockerAddress, TlsMaterial, address_of
-from dockerbroker.engines.client import Client, Clients
+from dockerbroker.engines.address import DockerAddress, address_of
+from dockerbroker.engines.client import Client
 from dockerbroker.engines.configuration import configuration
+from dockerbroker.engines.connections import Connections, Trust
 from dockerbroker.engines.hijack import ExecStart
 from dockerbroker.engines.interfaces import IEngine
 from dockerbroker.engines.pool import Lane, Reactor
 from dockerbroker.errors import EngineUnreachable, OutcomeUnknown
+from dockerbroker.model.certificates import HostCertificate
 from dockerbroker.model.containers import (
     LABEL_CLUSTER,
     Container,
@@ -61,7 +63,7 @@ class DockerEngine:
     calls: Lane
     changes: Lane
     execs: Lane
-    clients: Clients
+    connections: Connections
 
     async def image(self, reference: str) -> DockerImage:
         """Return what the host knows of the image; see `IEngine.image`."""
@@ -172,7 +174,7 @@ class DockerEngine:
         """Run a prepared exec; see `IEngine.start_exec`."""
 
         def look(wanted: str) -> Mapping[str, Any]:
-            inspected: Mapping[str, Any] = self.clients.ask(
+            inspected: Mapping[str, Any] = self.connections.clients.ask(
                 lambda client: client.exec_inspect(wanted), _AROUND_EXEC / 2
             )
             return inspected
@@ -181,9 +183,10 @@ class DockerEngine:
             seconds = remaining - _AROUND_EXEC
             if seconds <= 0:
                 raise EngineUnreachable(f"The Docker host {self.address} is busy with other commands.")
+            clients = self.connections.clients
             start = ExecStart(
-                address=self.address,
-                version=self.clients.version(_AROUND_EXEC / 2),
+                address=clients.address,
+                version=clients.version(_AROUND_EXEC / 2),
                 look=look,
                 exec_id=exec_id,
                 limit=limit,
@@ -195,6 +198,7 @@ class DockerEngine:
             except (KeyError, TypeError, ValueError) as error:
                 raise translation.malformed(str(self.address), repr(error)) from error
 
+        await self.connections.renew()
         return await self.execs.run(deadline + _AROUND_EXEC, call)
 
     async def inspect_exec(self, exec_id: str) -> ExecState:
@@ -202,13 +206,17 @@ class DockerEngine:
         return await self._ask(_LOOK, lambda client: observations.exec_state(client.exec_inspect(exec_id)))
 
     async def _change(self, deadline: float, question: Callable[[Client], T]) -> T:
+        await self.connections.renew()
         # Containers that are slow to stop must keep nobody from looking, and others wait for their turn.
         return await self.changes.run(
-            deadline, lambda remaining: self.clients.ask(question, remaining), patience=_TURN
+            deadline, lambda remaining: self.connections.clients.ask(question, remaining), patience=_TURN
         )
 
     async def _ask(self, deadline: float, question: Callable[[Client], T]) -> T:
-        return await self.calls.run(deadline, lambda remaining: self.clients.ask(question, remaining))
+        await self.connections.renew()
+        return await self.calls.run(
+            deadline, lambda remaining: self.connections.clients.ask(question, remaining)
+        )
 
 
 def _policy(name: str) -> Any:
@@ -242,7 +250,7 @@ def _ignoring_absence(call: Callable[[], object]) -> None:
             raise
 
 
-def _without_tls(_host: DockerHost) -> TlsMaterial | None:
+async def _no_certificate(_host: DockerHost) -> HostCertificate | None:
     return None
 
 
@@ -251,29 +259,30 @@ class DockerEngines:
     """The `Engines` of a fleet: an engine per address, in one pool of threads that grows with the fleet.
 
     Each host has places for `per_host` changes, as many looks and as many execs, and the pool has room for
-    all of them, so that hosts which hang take nothing from the others. `material` hands out what TLS to a
-    host needs.
+    all of them, so that hosts which hang take nothing from the others. `trust` finds the certificate of a
+    host at each call; `allows_plain` is whether Docker may be reached without TLS over a network.
     """
 
     reactor: Reactor
     threads: DaemonThreadPool
     per_host: int = 4
-    material: Callable[[DockerHost], TlsMaterial | None] = _without_tls
+    trust: Trust = _no_certificate
+    allows_plain: bool = False
     _engines: dict[DockerAddress, DockerEngine] = field(factory=dict, init=False)
 
     def __call__(self, host: DockerHost) -> DockerEngine:
-        """Return the host's engine, the same one as long as its address and material are the same."""
-        address = address_of(host, self.material(host))
+        """Return the host's engine, the same one as long as its address is the same."""
+        address = address_of(host)
         if address not in self._engines:
-            self._engines[address] = self._engine(address)
+            self._engines[address] = self._engine(host, address)
         return self._engines[address]
 
     async def close(self) -> None:
         """Close all connections; calls that are under way keep theirs until they return."""
         for engine in self._engines.values():
-            engine.clients.close()
+            engine.connections.close()
 
-    def _engine(self, address: DockerAddress) -> DockerEngine:
+    def _engine(self, host: DockerHost, address: DockerAddress) -> DockerEngine:
         room = _LANES * self.per_host * (len(self._engines) + 1)
         self.threads.adjustPoolsize(0, max(room, self.threads.max))
         return DockerEngine(
@@ -281,5 +290,5 @@ class DockerEngines:
             calls=Lane(self.reactor, self.threads, self.per_host, str(address)),
             changes=Lane(self.reactor, self.threads, self.per_host, str(address)),
             execs=Lane(self.reactor, self.threads, self.per_host, str(address)),
-            clients=Clients(address),
+            connections=Connections(host, self.trust, self.allows_plain),
         )

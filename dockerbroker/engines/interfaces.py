@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from zope.interface import Interface
 
+from dockerbroker.model.certificates import HostCertificate
 from dockerbroker.model.containers import (
     Container,
     ContainerSpec,
@@ -15,6 +16,7 @@ from dockerbroker.model.containers import (
 from dockerbroker.model.executables import Execution, ExecutionResult
 from dockerbroker.model.hosts import DockerHost
 from dockerbroker.model.secrets import Secret
+from dockerbroker.model.vitals import Vitals
 
 
 class IEngine(Interface):
@@ -128,7 +130,35 @@ class IExecutor(Interface):
         """
 
 
+class IProbe(Interface):
+    """The Docker Engine of the agent's own host, as far as the agent tells of it."""
+
+    async def look() -> Vitals:
+        """Return how the engine and its machine are, without trouble and what is the agent's own.
+
+        It has a deadline of its own, and raises an `EngineError` when the engine does not answer, not in time
+        or not well.
+        """
+
+    async def close() -> None:
+        """Close the connections to the engine."""
+
+
 #: Returns the engine of a host.
 Engines = Callable[[DockerHost], IEngine]
 #: Returns the executor that a host's agent asks for.
 Executors = Callable[[DockerHost], IExecutor]
+
+
+class ITrials(Interface):
+    """Whether a certificate opens the Docker Engine of a host."""
+
+    def check(certificate: HostCertificate) -> None:
+        """Raise `InvalidRequest` when no connection can be made with the certificate at all."""
+
+    async def attempt(host: DockerHost, certificate: HostCertificate) -> None:
+        """Connect to the host's engine with that certificate, and to no other; it may have another one now.
+
+        Raises an `EngineError` that says why it cannot be used: neither side accepts the other, or nobody
+        answers within a few seconds.
+        """

@@ -14,6 +14,7 @@ from dockerbroker.model.containers import (
     spec_hash,
 )
 from dockerbroker.model.instances import Operation, OperationKind, ServiceInstance, Step
+from dockerbroker.model.reservations import NOTHING
 from dockerbroker.model.world import place_of
 
 
@@ -142,7 +143,15 @@ def i4(world: Snapshot) -> list[str]:
             f"port {port} of {_name(view)} is used by an instance, and not reserved"
             for port in owned - view.leased_ports
         ]
+        found += _wrongly_summed(world, view)
     return found + list(_wrongly_published(world))
+
+
+def _wrongly_summed(world: Snapshot, view: HostView) -> Iterator[str]:
+    there = [one.reserved for one in world.instances if one.host == view.host.key]
+    summed = sum(there, NOTHING)
+    if view.reserved is not None and view.reserved != summed:
+        yield f"the instances of {_name(view)} reserve {summed}, and {view.reserved} is written down"
 
 
 def _ports(instance: ServiceInstance) -> set[int]:

@@ -10,6 +10,7 @@ from dockerbroker.errors import BrokerError
 from dockerbroker.invariants.snapshot import HostView, Snapshot
 from dockerbroker.model.hosts import HostReport
 from dockerbroker.model.instances import ServiceBinding, ServiceInstance
+from dockerbroker.model.reservations import NOTHING
 from dockerbroker.persisters.interfaces import IPersister
 
 #: How long a host gets to tell of its containers and volumes, in seconds.
@@ -32,6 +33,7 @@ async def gather(persister: IPersister, engines: Engines, clock: IReactorTime) -
     for instance in instances:
         bindings += await persister.bindings(instance.id)
     leased = [await persister.leased_ports(view.host.key) for view in views]
+    reserved = await persister.reserved()
     return Snapshot(
         cluster_id=cluster_id,
         now=await persister.now(),
@@ -39,7 +41,10 @@ async def gather(persister: IPersister, engines: Engines, clock: IReactorTime) -
         bindings=tuple(bindings),
         operations=tuple(await persister.operations(unfinished=False, limit=_MOST_OPERATIONS)),
         conditions=await persister.conditions(),
-        hosts=tuple(evolve(one, leased_ports=ports) for one, ports in zip(views, leased, strict=True)),
+        hosts=tuple(
+            evolve(one, leased_ports=ports, reserved=reserved.get(one.host.key, NOTHING))
+            for one, ports in zip(views, leased, strict=True)
+        ),
     )
 
 

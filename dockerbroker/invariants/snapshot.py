@@ -16,6 +16,7 @@ from dockerbroker.model.instances import (
     ServiceInstance,
 )
 from dockerbroker.model.orphans import Removal
+from dockerbroker.model.reservations import Reserved
 from dockerbroker.model.world import Place, place_of
 
 
@@ -23,7 +24,7 @@ from dockerbroker.model.world import Place, place_of
 class HostView:
     """What was seen of a host; `complaint` tells why it did not answer, and then nothing was seen.
 
-    `leased_ports` is what the database says.
+    `leased_ports` is what the database says, and so is `reserved`, if it was asked.
     """
 
     host: DockerHost
@@ -32,6 +33,7 @@ class HostView:
     containers: tuple[Container, ...] = ()
     volumes: tuple[Volume, ...] = ()
     leased_ports: frozenset[int] = frozenset()
+    reserved: Reserved | None = None
 
 
 @frozen(kw_only=True)

@@ -42,6 +42,7 @@ class ImageDefinition:
     numinstances: int = 1
     container_name: str | None = None
     legacy_arguments: bool = False
+    host_labels: Mapping[str, str] = field(factory=dict)
 
     @property
     def is_static(self) -> bool:
@@ -58,6 +59,11 @@ class ImageDefinition:
         """The plan of a definition that is narrowed to one."""
         (plan,) = self.plans
         return plan
+
+    @property
+    def wanted_labels(self) -> Mapping[str, str]:
+        """The labels that a host must have for an instance of the plan; the plan's own beat the image's."""
+        return {**self.host_labels, **self.plan.placement.host_labels}
 
     def narrowed(self, plan_id: str) -> "ImageDefinition | None":
         """Return the definition with the one plan of that id, or None when there is none."""

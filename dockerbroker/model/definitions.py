@@ -7,7 +7,7 @@ from typing import Any, Final
 from dockerbroker.model.catalog import ImageDefinition
 from dockerbroker.model.catalog_rules import findings
 from dockerbroker.model.members import Members
-from dockerbroker.model.plan_definitions import encode_plan, read_plan
+from dockerbroker.model.plan_definitions import encode_plan, read_host_labels, read_plan
 from dockerbroker.model.plans import Plan
 from dockerbroker.model.secrets import Secret
 from dockerbroker.wire import fold
@@ -47,6 +47,7 @@ def read_image(members: Members) -> ImageDefinition:
         numinstances=_read_numinstances(members, container_name),
         container_name=container_name,
         legacy_arguments=members.truth("legacyarguments", default=False),
+        host_labels=read_host_labels(members),
     )
     _complain_of_findings(members, definition)
     return definition
@@ -93,6 +94,7 @@ def _encode_offering(definition: ImageDefinition) -> dict[str, Any]:
         "Instancesretrievable": (definition.instances_retrievable, True),
         "Bindingsretrievable": (definition.bindings_retrievable, True),
         "Allowcontextupdates": (definition.allow_context_updates, False),
+        "Hostlabels": (dict(definition.host_labels), {}),
     }
     return {key: value for key, (value, usual) in document.items() if value != usual}
 

@@ -1,16 +1,21 @@
-"""Docker hosts, the ping by which their agents tell of them, and who of them is alive."""
+"""Docker hosts as their agents describe them, and who of them is alive."""
 
 import math
 from collections.abc import Mapping
-from typing import Any, Final
+from enum import Enum
+from typing import TYPE_CHECKING, Final
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
 from dockerbroker.model.members import Members
-from dockerbroker.wire import fold
+
+if TYPE_CHECKING:
+    from dockerbroker.model.vitals import Vitals
 
 #: A host that was silent for more than this many of its own ping intervals is not used.
 INTERVALS_UNTIL_DEAD = 3
+#: One whose last ping is older than so many intervals is only used when there is no other.
+INTERVALS_UNTIL_LATE = 1.5
 
 #: When no broker has told the database for so many seconds that it is there, all of them were away, or the
 #: database was, or its clock has gone forward.
@@ -29,6 +34,15 @@ EXEC_COMMANDS = ("", DOCKER_API_EXEC, DOCKER_COMMAND_EXEC)
 
 _HIGHEST_PORT = 65535
 _LONGEST_HOST = 255
+#: The shortest and the longest interval between pings, in seconds.
+LEAST_KEEP_ALIVE: Final = 0.05
+MOST_KEEP_ALIVE: Final = 86400.0
+#: The bounds of an interval for which a broker asks an agent whose own is another one.
+LEAST_ASKED: Final = 0.25
+MOST_ASKED: Final = 300.0
+
+_MOST_LABELS = 64
+_LONGEST_LABEL = 255
 
 
 @frozen(kw_only=True, order=True)
@@ -49,6 +63,7 @@ class DockerHost:
 
     `keep_alive` is the interval between pings in seconds; `exec_arguments` are the words before
     `docker-enter`; `portbind_min` and `portbind_max` are both usable, 0 and 0 mean `DEFAULT_PORTS`.
+    `labels` are the operator's own words for what the host is like.
     """
 
     key: HostKey
@@ -59,6 +74,7 @@ class DockerHost:
     exec_arguments: tuple[str, ...] = ()
     portbind_min: int = 0
     portbind_max: int = 0
+    labels: Mapping[str, str] = field(factory=dict, hash=False)
 
     @property
     def ports(self) -> range:
@@ -68,22 +84,37 @@ class DockerHost:
         return range(self.portbind_min, self.portbind_max + 1)
 
 
+class HostState(Enum):
+    """What the brokers have agreed on about a host, whatever its agent says."""
+
+    ALIVE = "alive"
+    #: It was silent for too long: nothing is placed on it. What it has is left as it is.
+    DEAD = "dead"
+    #: It pings again, and is compared with the database before anything is placed on it.
+    RETURNING = "returning"
+
+
 @frozen(kw_only=True)
 class HostReport:
     """A host and how long nothing was heard of it, in seconds by the persister's clock.
 
     `age` is the time since its last accepted ping, infinite when there is none. `silence` is the part of it
-    during which brokers were there to hear a ping: by that it is judged.
+    during which brokers were there to hear a ping: by that it is judged. `is_cordoned` tells that an
+    administrator wants nothing placed on it, `is_contended` that two agents claim to be it.
     """
 
     host: DockerHost
     age: float
     silence: float
+    vitals: "Vitals | None" = None
+    state: HostState = HostState.ALIVE
+    is_cordoned: bool = False
+    is_contended: bool = False
 
     @property
     def is_alive(self) -> bool:
         """Whether the host may be used: it was not silent for too long, as far as anybody knows."""
-        return self.silence <= self._patience
+        return self.state is HostState.ALIVE and self.silence <= self._patience
 
     @property
     def is_heard(self) -> bool:
@@ -91,9 +122,20 @@ class HostReport:
         return self.age <= self._patience
 
     @property
+    def is_late(self) -> bool:
+        """Whether a ping is missing, so that another host is the better choice."""
+        return self.silence > INTERVALS_UNTIL_LATE * self.host.keep_alive
+
+    @property
+    def trouble(self) -> str:
+        """What is wrong with the host's Docker, as its agent says: a sentence, or nothing."""
+        return "" if self.vitals is None else self.vitals.trouble
+
+    @property
     def is_usable(self) -> bool:
         """Whether new instances may be placed on the host."""
-        return self.is_alive and self.host.is_active
+        is_wanted = self.host.is_active and not self.is_cordoned
+        return self.is_alive and is_wanted and not self.is_contended and not self.trouble
 
     @property
     def _patience(self) -> float:
@@ -119,10 +161,8 @@ def observed(before: Observation | None, now: float) -> Observation:
     return evolve(before, at=max(before.at, now))
 
 
-def report(
-    host: DockerHost, pinged_at: float | None, observation: Observation | None, now: float
-) -> HostReport:
-    """Return how long nothing was heard of a host that has pinged then, or never.
+def silence(pinged_at: float | None, observation: Observation | None, now: float) -> tuple[float, float]:
+    """Return the age of a ping, infinite if there was none, and how long nothing was heard, in seconds.
 
     A ping from the future is one from before the clock went back. When no broker was there until now, as at
     the first look after an outage, nothing is known of any silence.
@@ -131,7 +171,15 @@ def report(
     heard = 0.0
     if observation is not None and observation.reaches(now):
         heard = max(0.0, now - observation.since)
-    return HostReport(host=host, age=age, silence=min(age, heard))
+    return age, min(age, heard)
+
+
+def report(
+    host: DockerHost, pinged_at: float | None, observation: Observation | None, now: float
+) -> HostReport:
+    """Return how long nothing was heard of a host that has pinged then, or never."""
+    age, silent = silence(pinged_at, observation, now)
+    return HostReport(host=host, age=age, silence=silent)
 
 
 def read_host(members: Members) -> DockerHost:
@@ -144,11 +192,12 @@ def read_host(members: Members) -> DockerHost:
         key=_read_key(members),
         is_active=members.truth("isactive", default=True),
         perf_factor=members.number("perffactor", 1.0, least=0, most=1e9),
-        keep_alive=members.number("keepalive", 5.0, least=0.05, most=86400),
+        keep_alive=members.number("keepalive", 5.0, least=LEAST_KEEP_ALIVE, most=MOST_KEEP_ALIVE),
         exec_command=command,
         exec_arguments=split_arguments(members.text("execargs")),
         portbind_min=low,
         portbind_max=high,
+        labels=_read_labels(members),
     )
 
 
@@ -179,39 +228,27 @@ def _read_ports(members: Members) -> tuple[int, int]:
     return low, high
 
 
+def _read_labels(members: Members) -> dict[str, str]:
+    labels = members.text_object("labels")
+    if len(labels) > _MOST_LABELS:
+        members.complain("labels", f"must be at most {_MOST_LABELS}")
+    for text in (*labels, *labels.values()):
+        if not is_label(text):
+            members.complain("labels", f"must be of at most {_LONGEST_LABEL} printable characters each")
+            break
+    if "" in labels:
+        members.complain("labels", "must have names")
+    return dict(labels)
+
+
+def is_label(text: str) -> bool:
+    """Whether the text may be the name or the value of a host's label."""
+    return len(text) <= _LONGEST_LABEL and text.isprintable()
+
+
 def split_arguments(text: str) -> tuple[str, ...]:
     """Split ExecArgs at its commas; empty words at the end are dropped, as in `boot2docker,ssh,sudo,`."""
     words = text.split(",")
     while words and not words[-1]:
         words.pop()
     return tuple(words)
-
-
-def decode_ping(document: Mapping[str, Any]) -> DockerHost:
-    """Decode the body of a ping in the README's format.
-
-    `LastPing` is ignored, since the broker judges by its own clock; so is `Portbindings`, since the leases
-    are the broker's. Raises `InvalidRequest` with every complaint.
-    """
-    members = Members(document=fold(document))
-    host = read_host(members)
-    members.check()
-    return host
-
-
-def encode_ping(host: DockerHost, last_ping: str) -> dict[str, Any]:
-    """Encode the body of a ping in the README's format; `last_ping` is a time in RFC 3339."""
-    return {
-        "ServiceHost": host.key.service_host,
-        "DockerHost": host.key.docker_host,
-        "DockerPort": host.key.docker_port,
-        "LastPing": last_ping,
-        "IsActive": host.is_active,
-        "PerfFactor": host.perf_factor,
-        "KeepAlive": host.keep_alive,
-        "ExecCommand": host.exec_command,
-        "ExecArgs": ",".join(host.exec_arguments),
-        "Portbind_min": host.portbind_min,
-        "Portbind_max": host.portbind_max,
-        "Portbindings": None,
-    }

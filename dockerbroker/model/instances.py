@@ -1,5 +1,7 @@
 """Service instances, bindings, and the operations that change them."""
 
+import hashlib
+import json
 from collections.abc import Mapping
 from enum import Enum
 from typing import Any
@@ -8,7 +10,8 @@ from attrs import evolve, field, frozen
 
 from dockerbroker.model.catalog import ImageDefinition
 from dockerbroker.model.hosts import HostKey
-from dockerbroker.model.plans import Plan
+from dockerbroker.model.plans import PlacementRules, Plan
+from dockerbroker.model.reservations import NOTHING, Most, Reserved, reserved_by
 from dockerbroker.model.secrets import Secret
 
 
@@ -78,6 +81,15 @@ class Step(Enum):
     REMOVE = "remove"
 
 
+def neighbourhood_of(service_id: str, space_guid: str) -> str:
+    """Return what is the same of the instances of a service in a space."""
+    return _digest(service_id, space_guid)
+
+
+def _digest(*texts: str) -> str:
+    return hashlib.sha256(json.dumps(texts).encode()).hexdigest()
+
+
 @frozen(kw_only=True)
 class ServiceInstance:
     """A service instance.
@@ -131,6 +143,60 @@ class ServiceInstance:
     def plan(self) -> Plan:
         """The plan as it was when the instance was made or last updated."""
         return self.definition.plan
+
+    @property
+    def leased_ports(self) -> frozenset[int]:
+        """The host's ports that it holds: none when the container is not ours.
+
+        While it is updated it holds those of its successor, too.
+        """
+        if not self.owns_container:
+            return frozenset()
+        successors = self.successor.ports if self.successor is not None else {}
+        return frozenset({*self.ports.values(), *successors.values()})
+
+    @property
+    def neighbourhood(self) -> str | None:
+        """What is the same of all instances that shall not be on one host with this one; None without any.
+
+        While it is updated what its successor wants holds, too.
+        """
+        if self._strictest is None:
+            return None
+        return neighbourhood_of(self.definition.service_id, self.space_guid)
+
+    @property
+    def lonely_place(self) -> str | None:
+        """What no other instance has that must not be on one host with this one, if there is such a thing."""
+        if self._strictest is None or not self._strictest.is_alone:
+            return None
+        host = self.host
+        return _digest(str(self.neighbourhood), host.service_host, host.docker_host, str(host.docker_port))
+
+    @property
+    def _strictest(self) -> PlacementRules | None:
+        if not self.owns_container:
+            return None
+        rules = [one.plan.placement for one in (self, self.successor) if one is not None]
+        apart = [one for one in rules if one.is_apart]
+        return max(apart, key=lambda one: one.is_alone) if apart else None
+
+    @property
+    def reserved(self) -> Reserved:
+        """What it reserves on its host: nothing when the container is not ours.
+
+        While it is updated only one of its containers runs: the larger one counts.
+        """
+        if not self.owns_container:
+            return NOTHING
+        own = reserved_by(self.plan.options)
+        to_be = own if self.successor is None else reserved_by(self.successor.plan.options)
+        return evolve(
+            own,
+            memory=max(own.memory, to_be.memory),
+            cpus=max(own.cpus, to_be.cpus),
+            ports=len(self.leased_ports),
+        )
 
 
 @frozen(kw_only=True)
@@ -213,7 +279,8 @@ class Change:
 
     A given instance or binding is written as it is; the removals delete the instance with all its bindings
     and port leases, or the one binding. `supersedes` is the operation that a new one ends and replaces: the
-    creation that a deletion halts.
+    creation that a deletion halts. `most` is what may be reserved on the instance's host in all, when a new
+    operation makes the instance reserve more.
     """
 
     operation: Operation
@@ -222,3 +289,4 @@ class Change:
     remove_instance: bool = False
     remove_binding: str | None = None
     supersedes: str | None = None
+    most: Most | None = None

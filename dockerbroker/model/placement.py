@@ -1,66 +1,227 @@
-"""Which hosts may take an instance, and which ports it gets there."""
+"""Which hosts may take an instance, why others may not, and which ports it gets there."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import Protocol, TypeVar
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Final, TypeVar
 
-from attrs import frozen
+from attrs import define, field, frozen
 
-from dockerbroker.errors import InvalidConfiguration, NoCapacity
-from dockerbroker.model.hosts import DockerHost, HostReport
+from dockerbroker.errors import NoCapacity, NoPort
+from dockerbroker.model.catalog import ImageDefinition
+from dockerbroker.model.dispatchers import Candidate
+from dockerbroker.model.hosts import DockerHost, HostKey, HostReport, HostState
+from dockerbroker.model.plans import PlacementRules
+from dockerbroker.model.reservations import NOTHING, THOUSANDTHS, UNLIMITED, Most, Reserved, reserved_by
+from dockerbroker.model.vitals import Vitals
 
 T = TypeVar("T")
 
 #: Returns a random selection of that many of the items, in random order (`random.Random.sample`).
 Sample = Callable[[Sequence[T], int], list[T]]
 
+#: Nothing is placed on a host that has less of its disk left, in bytes.
+LEAST_DISK: Final = 256 * 1024**2
+#: How many hosts' own words are told when all have refused.
+_MOST_WORDS: Final = 3
+_MIB: Final = 1024**2
 
-class Dispatcher(Protocol):
-    """Decides in which order hosts are asked to take an instance."""
-
-    def order(self, hosts: Sequence[DockerHost]) -> list[DockerHost]:
-        """Return the hosts, the one to be tried first in front."""
-
-
-@frozen
-class SimpleDispatcher:
-    """Tries the hosts in random order."""
-
-    sample: Sample[DockerHost]
-
-    def order(self, hosts: Sequence[DockerHost]) -> list[DockerHost]:
-        """Return the hosts in random order."""
-        return self.sample(hosts, len(hosts))
-
-
-DISPATCHERS: dict[str, Callable[[Sample[DockerHost]], Dispatcher]] = {"SimpleDispatcher": SimpleDispatcher}
-
-
-def dispatcher_named(name: str, sample: Sample[DockerHost]) -> Dispatcher:
-    """Return the dispatcher that the configuration names; raises `InvalidConfiguration`."""
-    if name not in DISPATCHERS:
-        known = ", ".join(sorted(DISPATCHERS))
-        raise InvalidConfiguration(f"dispatcher: {name!r} is not known; use {known}")
-    return DISPATCHERS[name](sample)
+#: What stands in the way, of one host and of several.
+Hindrance = tuple[str, str]
+_RETURNING: Final = ("is being checked after its return", "are being checked after their return")
+_SILENT: Final = ("sent no ping lately", "sent no ping lately")
+_INACTIVE: Final = ("is set inactive", "are set inactive")
+_CORDONED: Final = ("is cordoned", "are cordoned")
+_CONTENDED: Final = ("is claimed by two agents", "are claimed by two agents")
+_TROUBLE: Final = ("has trouble with its Docker", "have trouble with their Docker")
+_NEIGHBOUR: Final = (
+    "has an instance of the service for this space",
+    "have an instance of the service for this space",
+)
+_NO_DISK: Final = ("has no disk space left", "have no disk space left")
+#: What a host may answer when it is asked.
+NO_PORT: Final = ("has no free port", "have no free port")
+NO_ANSWER: Final = ("does not answer", "do not answer")
+REFUSED: Final = ("refused it", "refused it")
 
 
-def usable_hosts(reports: Iterable[HostReport]) -> list[DockerHost]:
-    """Return the hosts that may take new instances; raises `NoCapacity` that says why there is none."""
-    known = list(reports)
-    usable = [report.host for report in known if report.is_usable]
-    if not usable:
-        raise NoCapacity(_why_none(known))
-    return usable
+@frozen(kw_only=True)
+class Overcommit:
+    """How many times a host's memory and its processors may be reserved."""
+
+    memory: float = 1.0
+    cpus: float = 4.0
+
+    def most(self, vitals: Vitals) -> Most:
+        """Return what may be reserved on a host in all; without limit what its agent does not tell."""
+        return Most(memory=self.most_memory(vitals), cpus=self.most_cpus(vitals))
+
+    def most_memory(self, vitals: Vitals) -> int:
+        """Return how much memory may be reserved, in bytes."""
+        return UNLIMITED if vitals.memory_total is None else int(vitals.memory_total * self.memory)
+
+    def most_cpus(self, vitals: Vitals) -> int:
+        """Return how many processors may be reserved, in thousandths."""
+        return UNLIMITED if vitals.cpus is None else int(vitals.cpus * self.cpus * THOUSANDTHS)
 
 
-def _why_none(reports: Sequence[HostReport]) -> str:
-    if not reports:
-        return "No Docker host is available: no agent has registered with the broker yet."
-    silent = sum(not report.is_alive for report in reports)
-    inactive = sum(report.is_alive and not report.host.is_active for report in reports)
-    return (
-        f"No Docker host is available: of {len(reports)} known, {silent} sent no ping lately "
-        f"and {inactive} are set inactive."
+@define(eq=False)
+class Hindrances:
+    """Why hosts do not take an instance: each is counted once, the first thing that stands in its way."""
+
+    hosts: int
+    _counts: Counter[Hindrance] = field(factory=Counter, init=False)
+    _words: list[str] = field(factory=list, init=False)
+
+    def add(self, hindrance: Hindrance, words: str = "") -> None:
+        """Count one more host, with its own words, if it has any."""
+        self._counts[hindrance] += 1
+        if words and words not in self._words:
+            self._words.append(words)
+
+    def refusal(self) -> NoCapacity:
+        """Return the error that tells how many hosts there are, and what stands in the way of how many."""
+        if not self.hosts:
+            return NoCapacity("No Docker host is available: no agent has registered with the broker yet.")
+        counts = [f"{count} {words[count > 1]}" for words, count in self._counts.items()]
+        hosts = "host" if self.hosts == 1 else "hosts"
+        sentences = [f"No Docker host is available: of {self.hosts} Docker {hosts} {_listed(counts)}."]
+        sentences += self._words[:_MOST_WORDS]
+        if len(self._words) > _MOST_WORDS:
+            sentences.append(f"{len(self._words) - _MOST_WORDS} more say something else.")
+        return NoCapacity(" ".join(sentences))
+
+
+def _listed(parts: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(parts[:-1]), parts[-1]]))
+
+
+@frozen(kw_only=True)
+class Demand:
+    """What an instance wants of its host: what it will reserve but for its ports, labels, and distance."""
+
+    reserved: Reserved = NOTHING
+    labels: Mapping[str, str] = field(factory=dict)
+    rules: PlacementRules = field(factory=PlacementRules)
+
+
+def demand(definition: ImageDefinition) -> Demand:
+    """Return what an instance of the definition's plan wants of its host."""
+    exists = definition.container_name is not None
+    return Demand(
+        reserved=NOTHING if exists else reserved_by(definition.plan.options),
+        labels=definition.wanted_labels,
+        rules=definition.plan.placement,
     )
+
+
+@frozen(kw_only=True)
+class Fleet:
+    """What is known of all hosts: what their agents tell, what is reserved, and who is there.
+
+    Neighbours are the instances from which the one that is to be placed shall be apart.
+    """
+
+    reports: Sequence[HostReport]
+    reserved: Mapping[HostKey, Reserved] = field(factory=dict)
+    neighbours: Mapping[HostKey, int] = field(factory=dict)
+
+
+def candidates(
+    fleet: Fleet, wanted: Demand, overcommit: Overcommit, hindrances: Hindrances
+) -> list[Candidate]:
+    """Return the hosts that may take an instance with that demand; what hinders others is counted."""
+    found, neighbours = [], fleet.neighbours
+    for report in fleet.reports:
+        key, vitals = report.host.key, report.vitals or _UNKNOWN
+        there = fleet.reserved.get(key, NOTHING)
+        hindrance = (
+            _hindrance(report)
+            or _mismatch(report.host, wanted, neighbours.get(key, 0) if neighbours else 0)
+            or _shortage(vitals, there, wanted.reserved, overcommit)
+        )
+        if hindrance is None:
+            found.append(Candidate(host=report.host, vitals=vitals, reserved=there))
+        else:
+            hindrances.add(hindrance)
+    return found
+
+
+_UNKNOWN: Final = Vitals()
+
+
+def in_turn(ordered: Iterable[Candidate], fleet: Fleet) -> list[Candidate]:
+    """Return the candidates in the dispatcher's order, but for those that are tried only for want of others.
+
+    Last are the hosts of which a ping is missing and those without any free port, and before them those with
+    neighbours, the more the later.
+    """
+    late = {report.host.key for report in fleet.reports if report.is_late}
+    neighbours = fleet.neighbours
+
+    def doubts(candidate: Candidate) -> tuple[bool, int]:
+        host = candidate.host
+        is_late = bool(late) and host.key in late
+        is_doubtful = is_late or candidate.reserved.ports >= len(host.ports)
+        return is_doubtful, neighbours.get(host.key, 0) if neighbours else 0
+
+    return sorted(ordered, key=doubts)
+
+
+def misfit(host: DockerHost, wanted: Demand, neighbours: int) -> str | None:
+    """Return a sentence when an instance that is there may not become one with that demand."""
+    hindrance = _mismatch(host, wanted, neighbours)
+    return None if hindrance is None else f"The Docker host {host.key.service_host} {hindrance[0]}."
+
+
+def _mismatch(host: DockerHost, wanted: Demand, neighbours: int) -> Hindrance | None:
+    """Return why the host is no place for such an instance, however much is left of it."""
+    for name, value in wanted.labels.items():
+        if host.labels.get(name) != value:
+            return f"lacks the label {name}={value}", f"lack the label {name}={value}"
+    return _NEIGHBOUR if neighbours and wanted.rules.is_alone else None
+
+
+def _hindrance(report: HostReport) -> Hindrance | None:
+    """Return why nothing at all may be placed on the host."""
+    if report.is_usable:
+        return None
+    if report.state is HostState.RETURNING:
+        return _RETURNING
+    if not report.is_alive:
+        return _SILENT
+    if not report.host.is_active:
+        return _INACTIVE
+    if report.is_cordoned:
+        return _CORDONED
+    return _CONTENDED if report.is_contended else _TROUBLE
+
+
+def _shortage(
+    vitals: Vitals, reserved: Reserved, wanted: Reserved, overcommit: Overcommit
+) -> Hindrance | None:
+    """Return of what the host has not enough left."""
+    if vitals.disk_free is not None and vitals.disk_free < LEAST_DISK:
+        return _NO_DISK
+    if wanted.memory and _memory_left(vitals, reserved, overcommit) < wanted.memory:
+        amount = f"less than {wanted.memory / _MIB:.4g} MB of memory left"
+        return f"has {amount}", f"have {amount}"
+    if wanted.cpus and _cpus_left(vitals, reserved, overcommit) < wanted.cpus:
+        amount = f"less than {wanted.cpus / THOUSANDTHS:g} processors left"
+        return f"has {amount}", f"have {amount}"
+    return None
+
+
+def _memory_left(vitals: Vitals, reserved: Reserved, overcommit: Overcommit) -> float:
+    left: float = overcommit.most_memory(vitals) - reserved.memory
+    if vitals.memory_free is None:
+        return left
+    return min(left, vitals.memory_free * overcommit.memory)
+
+
+def _cpus_left(vitals: Vitals, reserved: Reserved, overcommit: Overcommit) -> float:
+    """Return how many thousandths of a processor one container can have; no more than there are."""
+    left = overcommit.most_cpus(vitals) - reserved.cpus
+    return left if vitals.cpus is None else min(left, vitals.cpus * THOUSANDTHS)
 
 
 def choose_ports(
@@ -69,11 +230,11 @@ def choose_ports(
     """Return a free port of the host for each container port such as `6379/tcp`, at random.
 
     Random, so that a port that was just given back seldom goes to the next instance at once: a stale client
-    of the old one would reach the new. Raises `NoCapacity` when the range has too few free ports.
+    of the old one would reach the new. Raises `NoPort` when the range has too few free ports.
     """
     free = [port for port in host.ports if port not in leased]
     if len(free) < len(wanted):
-        raise NoCapacity(
+        raise NoPort(
             f"The Docker host {host.key.service_host} has no free port: {len(wanted)} wanted, "
             f"{len(free)} of {host.ports.start} to {host.ports.stop - 1} free."
         )

@@ -5,8 +5,16 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+from dockerbroker.model.hosts import is_label
 from dockerbroker.model.members import Members, shown
-from dockerbroker.model.plans import RESTARTS, ContainerOptions, MaintenanceInfo, Plan
+from dockerbroker.model.plans import (
+    RESTARTS,
+    SAME_HOST,
+    ContainerOptions,
+    MaintenanceInfo,
+    PlacementRules,
+    Plan,
+)
 
 #: Docker refuses a smaller limit (6 MiB).
 LEAST_MEMORY: Final = 6 * 1024 * 1024
@@ -23,6 +31,7 @@ _UNITS: Final = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3, "t": 1024**4}
 _VOLUME_NAME: Final = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,63}\Z")
 _KERNEL_FOLDERS: Final = ("/proc", "/sys", "/dev")
 _LONGEST_PATH: Final = 1024
+_NOT_POSSIBLE: Final = "is not possible with containername, whose container exists already"
 _OPTIONS: Final = ("environment", "command", "memory", "cpus", "pids", "restart", "volumes")
 
 
@@ -47,6 +56,7 @@ def read_plan(members: Members, image_name: str, *, exists: bool) -> Plan:
         binding_rotatable=members.truth("bindingrotatable", default=False),
         asynchronous_only=members.truth("asynchronousonly", default=False),
         options=_read_options(members, exists=exists),
+        placement=_read_placement(members, exists=exists),
     )
 
 
@@ -74,7 +84,13 @@ def encode_plan(plan: Plan, image_name: str) -> dict[str, Any]:
         "Asynchronousonly": False,
     }
     changed = {key: value for key, value in document.items() if value != defaults.get(key)}
-    return {"Name": plan.name, **changed, **_encode_maintenance(plan), **_encode_options(plan.options)}
+    return {
+        "Name": plan.name,
+        **changed,
+        **_encode_maintenance(plan),
+        **_encode_options(plan.options),
+        **_encode_placement(plan.placement),
+    }
 
 
 def _truth_or_none(members: Members, key: str) -> bool | None:
@@ -103,7 +119,7 @@ def _read_options(members: Members, *, exists: bool) -> ContainerOptions:
     if exists:
         for key in _OPTIONS:
             if members.has(key):
-                members.complain(key, "is not possible with containername, whose container exists already")
+                members.complain(key, _NOT_POSSIBLE)
         return ContainerOptions()
     return ContainerOptions(
         environment=_read_environment(members),
@@ -128,6 +144,34 @@ def _encode_options(options: ContainerOptions) -> dict[str, Any]:
         "Volumes": dict(options.volumes) or None,
     }
     return {key: value for key, value in document.items() if value is not None}
+
+
+def _read_placement(members: Members, *, exists: bool) -> PlacementRules:
+    same_host = members.text("samehost", SAME_HOST[0])
+    if same_host not in SAME_HOST:
+        members.complain("samehost", f"must be {', '.join(SAME_HOST[:-1])} or {SAME_HOST[-1]}")
+    elif exists and members.has("samehost"):
+        members.complain("samehost", _NOT_POSSIBLE)
+    return PlacementRules(host_labels=read_host_labels(members), same_host=same_host)
+
+
+def _encode_placement(placement: PlacementRules) -> dict[str, Any]:
+    document: dict[str, Any] = {}
+    if placement.host_labels:
+        document["Hostlabels"] = dict(placement.host_labels)
+    if placement.is_apart:
+        document["Samehost"] = placement.same_host
+    return document
+
+
+def read_host_labels(members: Members) -> Mapping[str, str]:
+    """Read the labels that a Docker host must have; complaints are left in the members."""
+    labels = members.text_object("hostlabels")
+    for name, value in labels.items():
+        wrong = next((text for text in (name, value) if not is_label(text)), None)
+        if wrong is not None or not name:
+            members.complain("hostlabels", f"{shown(wrong or name)} cannot be in the labels of a host")
+    return labels
 
 
 def _read_environment(members: Members) -> Mapping[str, str]:

@@ -37,6 +37,32 @@ class ContainerOptions:
     volumes: Mapping[str, str] = field(factory=dict)
 
 
+#: Whether instances of one service in one space may be on one Docker host.
+SAME_HOST = ("allowed", "avoided", "never")
+
+
+@frozen(kw_only=True)
+class PlacementRules:
+    """Where the instances of a plan may be.
+
+    A host must have all `host_labels`. `same_host` is one of `SAME_HOST`; it holds among the instances whose
+    plans do not say `allowed`.
+    """
+
+    host_labels: Mapping[str, str] = field(factory=dict)
+    same_host: str = SAME_HOST[0]
+
+    @property
+    def is_apart(self) -> bool:
+        """Whether instances shall be apart from others of their space."""
+        return self.same_host != SAME_HOST[0]
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether instances are never on a host that has another one of their space."""
+        return self.same_host == SAME_HOST[-1]
+
+
 @frozen(kw_only=True)
 class Plan:
     """One plan of an offering (OSB section Catalog Management, Plan Object).
@@ -59,3 +85,4 @@ class Plan:
     binding_rotatable: bool = False
     asynchronous_only: bool = False
     options: ContainerOptions = field(factory=ContainerOptions)
+    placement: PlacementRules = field(factory=PlacementRules)

@@ -1,7 +1,9 @@
 """The seam for whole databases: all records as rows, so that they can be moved to a database of another kind.
 
 A row is a mapping from column names to values, as `records` has it. The rows of every database are the same:
-those of an operation have no number, since their order tells that; those of a host have no ping.
+those of an operation have no number, since their order tells that; those of a host have
+nothing that a ping tells anew.
+What nothing reserves anything of has no reservation.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,9 +21,11 @@ class Kind(Enum):
 
     IMAGE = "images"
     HOST = "hosts"
+    CERTIFICATE = "certificates"
     INSTANCE = "instances"
     BINDING = "bindings"
     PORT_LEASE = "port leases"
+    RESERVATION = "reservations"
     CONDITION = "conditions"
     OPERATION = "operations"
     TOMBSTONE = "tombstones"
@@ -33,9 +37,11 @@ _HOST: Final = ("service_host", "docker_host", "docker_port")
 KEYS: Final[Mapping[Kind, tuple[str, ...]]] = {
     Kind.IMAGE: ("name",),
     Kind.HOST: _HOST,
+    Kind.CERTIFICATE: ("host",),
     Kind.INSTANCE: ("id",),
     Kind.BINDING: ("instance_id", "id"),
     Kind.PORT_LEASE: (*_HOST, "port"),
+    Kind.RESERVATION: _HOST,
     Kind.CONDITION: ("instance_id",),
     Kind.OPERATION: ("id",),
     Kind.TOMBSTONE: ("instance_id",),

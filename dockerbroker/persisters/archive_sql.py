@@ -25,6 +25,7 @@ from dockerbroker.persisters.databases import CommitUnknown, Database, Query
 from dockerbroker.persisters.grouping import RunInThread
 from dockerbroker.persisters.tables import (
     bindings,
+    certificates,
     conditions,
     deployment,
     hosts,
@@ -33,6 +34,7 @@ from dockerbroker.persisters.tables import (
     metadata,
     operations,
     port_leases,
+    reservations,
     tombstones,
 )
 
@@ -46,16 +48,24 @@ _MOST_LEASES: Final = 100
 _TABLES: Final[Mapping[Kind, Table]] = {
     Kind.IMAGE: images,
     Kind.HOST: hosts,
+    Kind.CERTIFICATE: certificates,
     Kind.INSTANCE: instances,
     Kind.BINDING: bindings,
     Kind.PORT_LEASE: port_leases,
+    Kind.RESERVATION: reservations,
     Kind.CONDITION: conditions,
     Kind.OPERATION: operations,
     Kind.TOMBSTONE: tombstones,
 }
 _FIND_MOVER: Final = select(deployment.c.closed, deployment.c.mover).with_for_update()
 #: What a database knows for itself alone.
-_OWN: Final = (operations.c.number, hosts.c.pinged_at)
+_OWN: Final = (
+    operations.c.number,
+    hosts.c.pinged_at,
+    hosts.c.vitals,
+    hosts.c.sessions,
+    hosts.c.state_at,
+)
 
 
 @implementer(IArchive)
@@ -135,6 +145,8 @@ def _standing(connection: Connection, now: float) -> Standing:
 def _page(connection: Connection, kind: Kind, after: Row | None, limit: int) -> list[Row]:
     table = _TABLES[kind]
     wanted = select(*(column for column in table.c if column not in _OWN)).limit(limit)
+    if kind is Kind.RESERVATION:
+        wanted = wanted.where(reservations.c.instances > 0)
     if kind is Kind.OPERATION:
         wanted = wanted.order_by(operations.c.number)
         if after is not None:

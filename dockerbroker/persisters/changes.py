@@ -25,6 +25,7 @@ from dockerbroker.persisters import records, refusals
 from dockerbroker.persisters.archive import CLOSED
 from dockerbroker.persisters.history import find_operation
 from dockerbroker.persisters.leases import update_held
+from dockerbroker.persisters.reservations import find_reservation, move
 from dockerbroker.persisters.statements import run
 from dockerbroker.persisters.tables import bindings, deployment, instances, operations, port_leases
 
@@ -99,9 +100,11 @@ def begin(
     }
     if operation.binding_id is None and operation.kind is not OperationKind.PROVISION:
         run(connection, _KEEP_NO_MORE, {"instance": operation.instance_id})
+    before = None if operation.kind is OperationKind.PROVISION else _reserved_before(connection, change)
     with _or_raise(refusals.operation_exists(operation.id)):
         _insert_operation(connection, row)
-    _write(connection, rest)
+    _write(connection, rest, before)
+    _reserve(connection, change, before)
     return operation
 
 
@@ -151,7 +154,24 @@ def commit(connection: Connection, change: Change) -> None:
     if change.operation.is_over:
         row |= {"owner": None, "lease_until": None}
     update_held(connection, change.operation, row)
-    _write(connection, change)
+    before = _reserved_before(connection, change)
+    _write(connection, change, before)
+    _reserve(connection, change, before)
+
+
+def _reserved_before(connection: Connection, change: Change) -> str | None:
+    """Return what the stored instance reserves, when the change may change that."""
+    if change.instance is None and not change.remove_instance:
+        return None
+    return find_reservation(connection, change.operation.instance_id)
+
+
+def _reserve(connection: Connection, change: Change, before: str | None) -> None:
+    """Change the sums of the hosts, after everything else; see `reservations`."""
+    if change.remove_instance:
+        move(connection, before, None, None)
+    elif change.instance is not None:
+        move(connection, before, records.reservation(change.instance), change.most)
 
 
 def _take(connection: Connection, change: Change) -> Change:
@@ -181,14 +201,14 @@ def _has_binding(connection: Connection, operation: Operation) -> bool:
     return bool(connection.execute(_HAS_BINDING, wanted).scalar())
 
 
-def _write(connection: Connection, change: Change) -> None:
+def _write(connection: Connection, change: Change, before: str | None) -> None:
     operation = change.operation
     if change.remove_instance:
         # The bindings and the port leases go with it.
         run(connection, _DELETE_INSTANCE, {"instance": operation.instance_id})
         return
     if change.instance is not None:
-        _put_instance(connection, change.instance, operation)
+        _put_instance(connection, change.instance, operation, before)
     if change.binding is not None:
         _put_binding(connection, change.binding)
     if change.remove_binding is not None:
@@ -198,10 +218,17 @@ def _write(connection: Connection, change: Change) -> None:
         run(connection, _LET_GO, {"instance": operation.instance_id, "operation": operation.id})
 
 
-def _put_instance(connection: Connection, instance: ServiceInstance, operation: Operation) -> None:
-    same = {"instance": instance.id}
-    if run(connection, _UPDATE_INSTANCE, same | records.instance_row(instance)).rowcount == 0:
+def _put_instance(
+    connection: Connection, instance: ServiceInstance, operation: Operation, before: str | None
+) -> None:
+    if before is None:
         _insert_instance(connection, instance, operation)
+        return
+    same, row = {"instance": instance.id}, records.instance_row(instance)
+    with _or_raise(refusals.host_full(instance.host.service_host)):
+        run(connection, _UPDATE_INSTANCE, same | row)
+    if row["reserved"] == before:
+        # The ports are those that it has leased.
         return
     stored = connection.execute(_FIND_LEASES, same).all()
     wanted = records.leased_ports_of(instance)
@@ -213,8 +240,13 @@ def _put_instance(connection: Connection, instance: ServiceInstance, operation: 
 def _insert_instance(connection: Connection, instance: ServiceInstance, operation: Operation) -> None:
     held = {"operation_id": operation.id, "last_operation_id": operation.id}
     row = records.instance_row(instance) | held
-    with _or_raise(refusals.instance_exists(instance.id)):
+    try:
         run(connection, _INSERT_INSTANCE, row)
+    except IntegrityError as error:
+        # All databases name the constraint; an instance may bear its name, and whoever asks looks again.
+        if instances.c.lonely_place.name in str(error.orig):
+            raise refusals.host_full(instance.host.service_host) from None
+        raise refusals.instance_exists(instance.id) from None
     _lease_ports(connection, instance, records.leased_ports_of(instance))
 
 

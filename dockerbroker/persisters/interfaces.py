@@ -1,13 +1,17 @@
 """The seam between the broker and its database: records, reservations and leases, not SQL."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from attrs import frozen
 from zope.interface import Interface
 
 from dockerbroker.model.catalog import ImageDefinition
+from dockerbroker.model.certificates import HostCertificate
 from dockerbroker.model.hosts import DockerHost, HostKey, HostReport
 from dockerbroker.model.instances import Change, Operation, ServiceBinding, ServiceInstance
+from dockerbroker.model.liveness import Life, Verdict
+from dockerbroker.model.reservations import Reserved
+from dockerbroker.model.vitals import Ping
 
 
 @frozen(kw_only=True)
@@ -23,7 +27,8 @@ class IPersister(Interface):
 
     Every method is one transaction: it is durable when it returns, and has changed nothing when it raises.
     Any of them raises `Unavailable` when the database does not answer; `begin`, `cancel`, `hasten`, `entomb`
-    and what changes the catalog do so also when its records were moved to another one (`archive.IArchive`).
+    and what changes the catalog or certificates do so also when its records were moved to another one
+    (`archive.IArchive`).
     Identifiers are compared as exact bytes. The clock is the persister's own: it never goes back, and all
     brokers of the deployment see it.
     """
@@ -56,10 +61,23 @@ class IPersister(Interface):
         Raises `NotFound` when there is none, and `Conflict` when instances of it exist.
         """
 
-    async def record_pings(hosts: Iterable[DockerHost]) -> None:
-        """Store the hosts as they describe themselves, and that they are alive now.
+    async def certificates() -> list[HostCertificate]:
+        """Return every certificate, in the order of the hosts' bytes."""
 
-        No two of them have the same key.
+    async def certificate(host: str) -> HostCertificate | None:
+        """Return the certificate of the Docker host, as `folded_host` writes its name, if there is one."""
+
+    async def put_certificate(certificate: HostCertificate) -> bool:
+        """Add or replace, as a whole, the certificate of a Docker host; returns whether it is new."""
+
+    async def delete_certificate(host: str) -> None:
+        """Remove the certificate of a Docker host; raises `NotFound` when there is none."""
+
+    async def record_pings(pings: Iterable[Ping]) -> Mapping[HostKey, str]:
+        """Store the hosts as their agents describe them, and that they were heard now.
+
+        No two of them have the same key. Returns why some are refused (`liveness.heard`): of those nothing is
+        stored but that two agents claim to be one host. A host that was dead returns.
         """
 
     async def observe() -> None:
@@ -70,6 +88,21 @@ class IPersister(Interface):
 
     async def hosts() -> list[HostReport]:
         """Return every known host, the age of its last ping, and for how long it is known to be silent."""
+
+    async def lives() -> list[Life]:
+        """Return what every known host is judged by, in the order of the keys."""
+
+    async def judge(verdicts: Iterable[Verdict]) -> frozenset[HostKey]:
+        """Give hosts other states, but for those that have pinged or were judged since.
+
+        Returns whose states have changed. So of many brokers that judge at once one does.
+        """
+
+    async def cordon(key: HostKey, *, is_cordoned: bool) -> None:
+        """Record whether an administrator wants nothing placed on the host; raises `NotFound`."""
+
+    async def forget_host(key: HostKey) -> None:
+        """Delete what is known of the host, until it pings again; raises `NotFound`."""
 
     async def host(key: HostKey) -> DockerHost | None:
         """Return the host with that key, alive or not, if it is known."""
@@ -117,18 +150,25 @@ class IPersister(Interface):
     async def leased_ports(host: HostKey) -> frozenset[int]:
         """Return the host's ports that are leased to instances."""
 
+    async def reserved() -> dict[HostKey, Reserved]:
+        """Return what is reserved on each host that has instances; others may be absent."""
+
+    async def neighbours(neighbourhood: str) -> Mapping[HostKey, int]:
+        """Return how many instances of a `ServiceInstance.neighbourhood` are on which host."""
+
     async def begin(change: Change, *, owner: str, ttl: float, within: float) -> Operation:
         """Write a new operation with what it needs, and lease it to the owner for `ttl` seconds.
 
         Its deadline is `within` seconds from now.
 
         A provision inserts its instance, which holds the instance's ports by a unique (host, port), and
-        raises `AlreadyExists` or `PortLeased`. A bind inserts its binding. Everything but a provision takes
-        the instance and raises `Busy` when another operation holds it, has held it since the change's
-        instance was read, or it is gone, or the binding of an unbind is gone; for a bind also
-        `AlreadyExists`. The other records of the change are written as they are, but for the ids of
-        operations in the instance, which are the persister's. Returns the operation as stored: epoch 1,
-        with its owner and its deadline.
+        raises `AlreadyExists` or `PortLeased`. When the instance reserves more on its host than before, and
+        there would be more reserved than `change.most`, it raises `HostFull`; also when another one has its
+        `lonely_place`. A bind inserts its binding. Everything but a provision takes the instance and raises
+        `Busy` when another operation holds it, has held it since the change's instance was read, or it is
+        gone, or the binding of an unbind is gone; for a bind also `AlreadyExists`. The other records of the
+        change are written as they are, but for the ids of operations in the instance, which are the
+        persister's. Returns the operation as stored: epoch 1, with its owner and its deadline.
 
         A change that supersedes an operation takes the instance from it, and raises `Busy` when that
         operation does not hold the instance or is over. The superseded operation is over: it has failed,

@@ -1,49 +1,31 @@
-"""The catalog, the hosts and what is looked up: each function is one transaction's work on a connection."""
+"""The catalog and what is looked up: each function is one transaction's work on a connection."""
 
-from collections.abc import Callable, Iterable, Mapping
-from operator import attrgetter
+from collections.abc import Iterable
 from typing import Any, Final
 
-from sqlalchemy import Connection, Insert, bindparam, delete, exists, insert, literal, select, true, update
+from sqlalchemy import Connection, bindparam, delete, exists, insert, literal, select, true, update
 from sqlalchemy.exc import DBAPIError
 
 from dockerbroker.errors import Unavailable
 from dockerbroker.model.catalog import ImageDefinition
-from dockerbroker.model.hosts import DockerHost, HostKey, HostReport, Observation, observed, report
+from dockerbroker.model.hosts import HostKey
 from dockerbroker.model.instances import ServiceBinding, ServiceInstance
 from dockerbroker.persisters import records, refusals
 from dockerbroker.persisters.archive import CLOSED, obstacle
+from dockerbroker.persisters.host_queries import of_host, the_host
 from dockerbroker.persisters.interfaces import DatabaseState
-from dockerbroker.persisters.statements import run
 from dockerbroker.persisters.tables import (
     bindings,
     conditions,
     deployment,
-    hosts,
     images,
     instances,
-    observation,
     port_leases,
     tombstones,
 )
 
-
-def _of_host(table: Any) -> list[Any]:
-    """Return what selects the rows of one host; the names of the parameters do not collide with columns."""
-    return [table.c[column] == bindparam(f"the_{column}") for column in _HOST_COLUMNS]
-
-
-_HOST_COLUMNS: Final = ("service_host", "docker_host", "docker_port")
-
 # Statements are made once: making one costs several times as much as running it.
-_FIND_HOSTS: Final = (
-    select(hosts, observation.c.since, observation.c.at)
-    .outerjoin(observation, true())
-    .order_by(*[hosts.c[column] for column in _HOST_COLUMNS])
-)
-_HOLD_OBSERVATION: Final = select(observation.c.since, observation.c.at).with_for_update()
-_FIND_HOST: Final = select(hosts).where(*_of_host(hosts))
-_FIND_LEASED: Final = select(port_leases.c.port).where(*_of_host(port_leases))
+_FIND_LEASED: Final = select(port_leases.c.port).where(*of_host(port_leases))
 _FIND_INSTANCE: Final = select(instances).where(instances.c.id == bindparam("instance"))
 _FIND_INSTANCES: Final = (
     select(instances)
@@ -142,34 +124,6 @@ def delete_image(connection: Connection, name: str) -> None:
         raise refusals.image_used(name)
 
 
-def record_pings(connection: Connection, pinged: Iterable[DockerHost], now: float, put: Insert) -> None:
-    """Store the hosts, alive now; `put` inserts rows or replaces them."""
-    # In the same order as other brokers do, so that none waits for one that waits for it.
-    rows = [records.host_row(host) | {"pinged_at": now} for host in sorted(pinged, key=attrgetter("key"))]
-    if rows:
-        run(connection, put, rows)
-
-
-def observe(connection: Connection, now: Callable[[Connection], float], put: Insert) -> None:
-    """Record that a broker is there now to hear pings; `put` inserts the row or replaces it."""
-    before = connection.execute(_HOLD_OBSERVATION).mappings().first()
-    # It is only now that no other broker writes: the time must not be one from before.
-    after = observed(None if before is None else Observation(**before), now(connection))
-    connection.execute(put, {"id": 1, "since": after.since, "at": after.at})
-
-
-def find_hosts(connection: Connection, now: float) -> list[HostReport]:
-    """Return every host with the age of its ping, in the order of the keys."""
-    rows = connection.execute(_FIND_HOSTS).mappings()
-    return [report(records.read_host(row), row["pinged_at"], _observation(row), now) for row in rows]
-
-
-def find_host(connection: Connection, key: HostKey) -> DockerHost | None:
-    """Return the host, if it is known."""
-    row = connection.execute(_FIND_HOST, _the_host(key)).mappings().first()
-    return None if row is None else records.read_host(row)
-
-
 def find_instance(connection: Connection, instance_id: str) -> ServiceInstance | None:
     """Return the instance, if it exists."""
     row = connection.execute(_FIND_INSTANCE, {"instance": instance_id}).mappings().first()
@@ -231,12 +185,4 @@ def find_tombstone(connection: Connection, instance_id: str) -> str | None:
 
 def find_leased_ports(connection: Connection, host: HostKey) -> frozenset[int]:
     """Return the host's leased ports."""
-    return frozenset(connection.execute(_FIND_LEASED, _the_host(host)).scalars())
-
-
-def _the_host(key: HostKey) -> dict[str, Any]:
-    return {f"the_{column}": value for column, value in records.host_columns(key).items()}
-
-
-def _observation(row: Mapping[Any, Any]) -> Observation | None:
-    return None if row["at"] is None else Observation(since=row["since"], at=row["at"])
+    return frozenset(connection.execute(_FIND_LEASED, the_host(host)).scalars())

@@ -8,7 +8,8 @@ their defaults, so that brokers of two versions can share a database.
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, TypeVar, get_origin
+from functools import lru_cache
+from typing import Any, Final, TypeVar, get_args, get_origin
 
 from attrs import AttrsInstance
 from cattrs import Converter
@@ -17,12 +18,17 @@ from twisted.logger import Logger
 
 from dockerbroker.errors import Unreadable
 from dockerbroker.model.catalog import ImageDefinition
+from dockerbroker.model.certificates import HostCertificate
 from dockerbroker.model.hosts import DockerHost, HostKey
 from dockerbroker.model.instances import Operation, ServiceBinding, ServiceInstance
+from dockerbroker.model.reservations import Reserved
 from dockerbroker.model.secrets import Secret
 
 Row = Mapping[Any, Any]
 T = TypeVar("T", bound=AttrsInstance)
+
+#: Of so many hosts it is remembered what was read.
+_MANY_HOSTS: Final = 5000
 
 _log: Final = Logger()
 
@@ -43,6 +49,20 @@ def read_image(row: Row) -> ImageDefinition:
     return _read(ImageDefinition, row, ("name",))
 
 
+def certificate_row(certificate: HostCertificate) -> dict[str, Any]:
+    """Return the columns of a certificate."""
+    return {
+        "host": certificate.host,
+        "document": _document(certificate),
+        "secret": _text({"key": certificate.key.reveal()}),
+    }
+
+
+def read_certificate(row: Row) -> HostCertificate:
+    """Return the certificate of a row."""
+    return _read(HostCertificate, row, ("host",))
+
+
 def host_columns(key: HostKey) -> dict[str, Any]:
     """Return the columns that identify a host."""
     return {
@@ -59,8 +79,14 @@ def host_row(host: DockerHost) -> dict[str, Any]:
 
 def read_host(row: Row) -> DockerHost:
     """Return the host of a row."""
-    key = {column: row[column] for column in ("service_host", "docker_host", "docker_port")}
-    return _read(DockerHost, {"document": row["document"], "key": key}, ("key",))
+    return _read_host(row["service_host"], row["docker_host"], row["docker_port"], row.get("document"))
+
+
+# Each placement reads all hosts, and what their agents are configured with seldom changes.
+@lru_cache(_MANY_HOSTS)
+def _read_host(service_host: str, docker_host: str, docker_port: int, document: str | None) -> DockerHost:
+    key = {"service_host": service_host, "docker_host": docker_host, "docker_port": docker_port}
+    return _read(DockerHost, {"document": document, "key": key}, ("key",))
 
 
 def instance_row(instance: ServiceInstance) -> dict[str, Any]:
@@ -77,7 +103,38 @@ def instance_row(instance: ServiceInstance) -> dict[str, Any]:
         "image_name": instance.definition.name,
         "document": _text(document),
         "secret": _text(secret),
+        "reserved": reservation(instance),
+        "neighbourhood": instance.neighbourhood,
+        "lonely_place": instance.lonely_place,
     }
+
+
+def reservation(instance: ServiceInstance) -> str:
+    """Return the column that tells where an instance reserves how much, and which ports it holds there."""
+    ports = {"ports": sorted(instance.leased_ports)}
+    return _text({**host_columns(instance.host), **reserved_columns(instance.reserved), **ports})
+
+
+def reserved_columns(reserved: Reserved) -> dict[str, int]:
+    """Return the columns of what is reserved."""
+    return {
+        "memory": reserved.memory,
+        "cpus": reserved.cpus,
+        "ports": reserved.ports,
+        "instances": reserved.instances,
+    }
+
+
+def read_reserved(row: Row) -> Reserved:
+    """Return what is reserved by the columns of a row."""
+    return Reserved(memory=row["memory"], cpus=row["cpus"], ports=row["ports"], instances=row["instances"])
+
+
+def read_reservation(text: str) -> tuple[HostKey, Reserved]:
+    """Return where an instance reserves how much, by the column `reserved` of its row."""
+    members = json.loads(text)
+    key = HostKey(**{column: members[column] for column in ("service_host", "docker_host", "docker_port")})
+    return key, read_reserved(members | {"ports": len(members["ports"])})
 
 
 def read_instance(row: Row) -> ServiceInstance:
@@ -101,16 +158,9 @@ def read_instances(rows: Iterable[Row]) -> list[ServiceInstance]:
 
 
 def leased_ports_of(instance: ServiceInstance) -> list[dict[str, Any]]:
-    """Return the columns of the port leases that an instance holds: none when the container is not ours.
-
-    While it is updated it holds those of its successor, too.
-    """
-    if not instance.owns_container:
-        return []
+    """Return the columns of the port leases that an instance holds."""
     host = host_columns(instance.host)
-    successors = instance.successor.ports if instance.successor is not None else {}
-    ports = sorted({*instance.ports.values(), *successors.values()})
-    return [{**host, "port": port, "instance_id": instance.id} for port in ports]
+    return [{**host, "port": port, "instance_id": instance.id} for port in sorted(instance.leased_ports)]
 
 
 def binding_row(binding: ServiceBinding) -> dict[str, Any]:
@@ -156,7 +206,8 @@ def _read(kind: type[T], row: Row, columns: tuple[str, ...]) -> T:
         return _CONVERTER.structure(members, kind)
     except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
         # Users are not told which; whoever has to look at it must know.
-        which = " ".join(str(row[name]) for name in ("name", "key", "instance_id", "id") if name in row)
+        names = ("name", "host", "key", "instance_id", "id")
+        which = " ".join(str(row[name]) for name in names if name in row)
         _log.error("the {kind} {which} cannot be read", kind=kind.__name__, which=which)
         raise Unreadable(
             f"A record of the broker's database cannot be read as {kind.__name__} ({type(error).__name__}); "
@@ -197,6 +248,7 @@ def _image_secrets(definition: ImageDefinition) -> dict[str, Any]:
 #: The members of each value that the document leaves out: they stand in columns or in `secret`.
 _ELSEWHERE: Final[Mapping[type[AttrsInstance], tuple[str, ...]]] = {
     ImageDefinition: ("credentials", "dashboard_client"),
+    HostCertificate: ("host", "key"),
     DockerHost: ("key",),
     ServiceInstance: (
         "id",
@@ -230,9 +282,9 @@ def _converter() -> Converter:
     def refuse(_: Any) -> Any:
         raise TypeError("a secret belongs into the secret column")
 
-    def enclose(value: Any, _: Any) -> Secret[Any]:
-        if not isinstance(value, dict):
-            raise TypeError("a secret member is an object")
+    def enclose(value: Any, kind: Any) -> Secret[Any]:
+        if not isinstance(value, str if get_args(kind) == (str,) else dict):
+            raise TypeError("a secret member is an object, or text where that is said")
         return Secret(value)
 
     converter.register_unstructure_hook_func(is_secret, refuse)

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable
 
-from dockerbroker.errors import AlreadyExists, Busy, Conflict, LostLease, NotFound, PortLeased
+from dockerbroker.errors import AlreadyExists, Busy, Conflict, HostFull, LostLease, NotFound, PortLeased
+from dockerbroker.model.hosts import HostKey
 from dockerbroker.model.instances import OperationKind
 
 #: What a platform is told of a creation that it deleted before it was done.
@@ -21,6 +22,11 @@ def binding_exists(binding_id: str) -> AlreadyExists:
     return AlreadyExists(f"The binding {binding_id!r} exists already.")
 
 
+def certificate_unknown(host: str) -> NotFound:
+    """There is no certificate for the host."""
+    return NotFound(f"There is no certificate for the Docker host {host!r}.")
+
+
 def operation_exists(operation_id: str) -> AlreadyExists:
     """There is an operation with that id."""
     return AlreadyExists(f"The operation {operation_id} exists already.")
@@ -30,6 +36,11 @@ def port_leased(ports: Iterable[int], host: str) -> PortLeased:
     """One of the ports is another instance's."""
     numbers = ", ".join(map(str, ports))
     return PortLeased(f"A port of {numbers} on {host} is leased to another service instance.")
+
+
+def host_full(host: str) -> HostFull:
+    """Not enough of the host is left, or others reserve something of it at this moment."""
+    return HostFull(f"Other service instances have just reserved what was left of the Docker host {host}.")
 
 
 def instance_busy(instance_id: str) -> Busy:
@@ -80,3 +91,8 @@ def image_unknown(name: str) -> NotFound:
 def image_used(name: str) -> Conflict:
     """There are instances of the definition."""
     return Conflict(f"The image {name!r} has service instances; deprovision them first.")
+
+
+def host_unknown(key: HostKey) -> NotFound:
+    """There is no such host."""
+    return NotFound(f"The Docker host {key.service_host!r} is not known.")

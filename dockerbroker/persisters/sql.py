@@ -1,6 +1,6 @@
 """A persister on a SQL database: each method is one transaction in a thread."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import ClassVar, TypeVar, cast
 
 from attrs import define, field
@@ -13,19 +13,22 @@ from zope.interface import implementer
 
 from dockerbroker.errors import BrokerError, Unavailable
 from dockerbroker.model.catalog import ImageDefinition
-from dockerbroker.model.hosts import DockerHost, HostKey, HostReport
+from dockerbroker.model.hosts import HostKey
 from dockerbroker.model.instances import Change, Operation, ServiceBinding, ServiceInstance
-from dockerbroker.persisters import changes, history, leases, queries, tables
+from dockerbroker.model.reservations import Reserved
+from dockerbroker.persisters import changes, history, leases, queries, reservations
 from dockerbroker.persisters.databases import PATIENCE, CommitUnknown, Database, Query, Write
 from dockerbroker.persisters.grouping import Groups, RunInThread
 from dockerbroker.persisters.interfaces import DatabaseState, IPersister
+from dockerbroker.persisters.sql_certificates import SqlCertificates
+from dockerbroker.persisters.sql_hosts import SqlHosts
 
 T = TypeVar("T")
 
 
 @implementer(IPersister)
 @define(eq=False)
-class SqlPersister:
+class SqlPersister(SqlCertificates, SqlHosts):
     """Keeps records in a SQL database.
 
     Writes that must wait for their turn wait here, in order, and occupy no thread; a database may do them
@@ -82,34 +85,6 @@ class SqlPersister:
 
         await self._write(delete, done=lambda connection: not queries.has_image(connection, name) or None)
 
-    async def record_pings(self, hosts: Iterable[DockerHost]) -> None:
-        """Store the hosts, alive now."""
-        pinged = list(hosts)
-        await self._write(
-            lambda connection: queries.record_pings(
-                connection, pinged, self.database.now(connection), self.database.upsert(tables.hosts)
-            )
-        )
-
-    async def observe(self) -> None:
-        """Record that a broker is there now."""
-        await self._write(
-            lambda connection: queries.observe(
-                connection, self.database.now, self.database.upsert(tables.observation)
-            ),
-            is_told=False,
-        )
-
-    async def hosts(self) -> list[HostReport]:
-        """Return every host, in the order of the keys."""
-        return await self._read(
-            lambda connection: queries.find_hosts(connection, self.database.now(connection))
-        )
-
-    async def host(self, key: HostKey) -> DockerHost | None:
-        """Return the host."""
-        return await self._read(lambda connection: queries.find_host(connection, key))
-
     async def instance(self, instance_id: str) -> ServiceInstance | None:
         """Return the instance."""
         return await self._read(lambda connection: queries.find_instance(connection, instance_id))
@@ -162,6 +137,14 @@ class SqlPersister:
     async def leased_ports(self, host: HostKey) -> frozenset[int]:
         """Return the host's leased ports."""
         return await self._read(lambda connection: queries.find_leased_ports(connection, host))
+
+    async def reserved(self) -> dict[HostKey, Reserved]:
+        """Return what is reserved on each host."""
+        return await self._read(reservations.find_reserved)
+
+    async def neighbours(self, neighbourhood: str) -> Mapping[HostKey, int]:
+        """Return how many instances of a neighbourhood are on which host."""
+        return await self._read(lambda connection: reservations.find_neighbours(connection, neighbourhood))
 
     async def begin(self, change: Change, *, owner: str, ttl: float, within: float) -> Operation:
         """Write a new operation with what it needs."""

@@ -206,7 +206,8 @@ class SqliteDatabase:
                 leased = operations.c.lease_until.is_not(None)
                 anew = {"lease_until": 0.0, "deadline": self.clock() + AFTER_BOOT}
                 connection.execute(update(operations).where(leased).values(anew))
-                connection.execute(update(hosts).values(pinged_at=null()))
+                unheard = {"pinged_at": null(), "sessions": null(), "state_at": null()}
+                connection.execute(update(hosts).values(unheard))
                 connection.execute(delete(observation))
                 connection.execute(delete(tombstones))
 

@@ -7,6 +7,7 @@ grow with the number of records. Nothing secret stands outside the columns named
 from typing import Final
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     CheckConstraint,
     Column,
@@ -58,7 +59,9 @@ images: Final = Table(
     Column("secret", document(), nullable=False),
 )
 
-#: `pinged_at` is by the clock of the leases; null is infinitely long ago.
+#: `pinged_at` and `state_at` are by the clock of the leases; null is infinitely long ago. `vitals` is what
+#: the agent told last of how the host is, and `sessions` which of its starts have pinged. Brokers agree on
+#: the state; the cordon is an administrator's.
 hosts: Final = Table(
     "hosts",
     metadata,
@@ -67,7 +70,22 @@ hosts: Final = Table(
     Column("docker_port", Integer, nullable=False),
     Column("document", document(), nullable=False),
     Column("pinged_at", Double),
+    Column("vitals", document()),
+    Column("sessions", document()),
+    Column("engine_id", Identifier, nullable=False, server_default=""),
+    Column("state", Identifier, nullable=False, server_default="alive"),
+    Column("state_at", Double),
+    Column("is_cordoned", Boolean, nullable=False, server_default=false()),
     PrimaryKeyConstraint("service_host", "docker_host", "docker_port"),
+)
+
+#: What mutual TLS with the Docker Engines at one address needs; `host` is as `folded_host` writes it.
+certificates: Final = Table(
+    "certificates",
+    metadata,
+    Column("host", Identifier, primary_key=True),
+    Column("document", document(), nullable=False),
+    Column("secret", document(), nullable=False),
 )
 
 #: The one row, if there is one, tells that brokers were there to hear pings, from `since` to `at` without a
@@ -84,7 +102,8 @@ observation: Final = Table(
 
 #: `operation_id` is the operation that holds the instance, `last_operation_id` the last one that held it:
 #: nothing changes an instance but the operation that holds it. `image_name` is no foreign key: the catalog
-#: entry lives on in the document when the catalog changes.
+#: entry lives on in the document when the catalog changes. `reserved` is what it adds to which row of
+#: `reservations`. Instances of one `neighbourhood` shall not be on one host; no two have one `lonely_place`.
 instances: Final = Table(
     "instances",
     metadata,
@@ -94,7 +113,12 @@ instances: Final = Table(
     Column("last_operation_id", Identifier),
     Column("document", document(), nullable=False),
     Column("secret", document(), nullable=False),
+    Column("reserved", document(), nullable=False),
+    Column("neighbourhood", Identifier),
+    Column("lonely_place", Identifier),
+    UniqueConstraint("lonely_place", name="instances_lonely_place"),
     Index("instances_image_name", "image_name"),
+    Index("instances_neighbourhood", "neighbourhood"),
 )
 
 bindings: Final = Table(
@@ -117,6 +141,20 @@ port_leases: Final = Table(
     Column("instance_id", Identifier, ForeignKey("instances.id", ondelete="CASCADE"), nullable=False),
     PrimaryKeyConstraint("service_host", "docker_host", "docker_port", "port"),
     Index("port_leases_instance_id", "instance_id"),
+)
+
+#: What all instances of a host reserve: memory in bytes, processors in thousandths.
+reservations: Final = Table(
+    "reservations",
+    metadata,
+    Column("service_host", Identifier, nullable=False),
+    Column("docker_host", Identifier, nullable=False),
+    Column("docker_port", Integer, nullable=False),
+    Column("memory", BigInteger, nullable=False),
+    Column("cpus", BigInteger, nullable=False),
+    Column("ports", Integer, nullable=False),
+    Column("instances", Integer, nullable=False),
+    PrimaryKeyConstraint("service_host", "docker_host", "docker_port"),
 )
 
 #: What was observed of instances that are not as they should be.

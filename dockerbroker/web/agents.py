@@ -5,18 +5,23 @@ from twisted.web.server import Request
 
 from dockerbroker import wire
 from dockerbroker.broker.pings import Pings
-from dockerbroker.model.hosts import decode_ping
+from dockerbroker.model.docker_addresses import AllowedAddresses
+from dockerbroker.model.pings import decode_ping
 from dockerbroker.persisters.interfaces import IPersister
 from dockerbroker.web.answers import answer, body_of, detached, new_app
 
 
 class Agents:
-    """What agents talk to."""
+    """What agents talk to; with `keep_alive` all of them are asked for that interval between pings."""
 
     app = new_app()
 
-    def __init__(self, persister: IPersister) -> None:
+    def __init__(
+        self, persister: IPersister, addresses: AllowedAddresses, keep_alive: float | None = None
+    ) -> None:
         self._pings = Pings(persister)
+        self._addresses = addresses
+        self._keep_alive = keep_alive
 
     def resource(self) -> KleinResource:
         """Return the resource of this route."""
@@ -24,7 +29,17 @@ class Agents:
 
     @app.route("/ping", methods=["POST"])
     async def ping(self, request: Request) -> bytes:
-        """Store what an agent tells of its host; it is acknowledged when it is stored."""
-        host = decode_ping(wire.decode_object(body_of(request)))
-        await detached(self._pings.record(host))
-        return answer(request, 200, {})
+        """Store what an agent tells of its host; it is acknowledged when it is stored.
+
+        The answer names the interval for which the next ping is asked.
+        """
+        ping = decode_ping(wire.decode_object(body_of(request)))
+        self._addresses.check(ping.host.key, _peer(request))
+        await detached(self._pings.record(ping))
+        own = ping.own_keep_alive or ping.host.keep_alive
+        return answer(request, 200, {"KeepAlive": self._keep_alive or own})
+
+
+def _peer(request: Request) -> str:
+    """Return the address that the request comes from."""
+    return str(getattr(request.getClientAddress(), "host", ""))

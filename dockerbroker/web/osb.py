@@ -12,6 +12,7 @@ from dockerbroker import errors
 STATUS: tuple[tuple[type[errors.BrokerError], int, str | None], ...] = (
     (errors.InvalidRequest, 400, None),
     (errors.Unauthenticated, 401, None),
+    (errors.Forbidden, 403, None),
     (errors.NotFound, 404, None),
     (errors.MethodNotAllowed, 405, None),
     (errors.Conflict, 409, None),

@@ -11,15 +11,18 @@ from twisted.web.resource import IResource, Resource
 from twisted.web.server import Request
 
 from dockerbroker.broker.administration import Administration
+from dockerbroker.broker.certificates import Certificates
+from dockerbroker.broker.host_administration import HostAdministration
 from dockerbroker.broker.service import ServiceBroker
 from dockerbroker.errors import BrokerError, InvalidRequest, Unavailable
-from dockerbroker.persisters.interfaces import IPersister
 from dockerbroker.web.administration import Administrators
 from dockerbroker.web.agents import Agents
 from dockerbroker.web.answers import answer_error
 from dockerbroker.web.auth import Credentials, check_version
+from dockerbroker.web.certificates import CERTIFICATE, CERTIFICATES, CertificateRoutes
 from dockerbroker.web.guard import GuardedSite
 from dockerbroker.web.health import READY, UP, Ask, Health
+from dockerbroker.web.hosts import HOSTS, HostRoutes
 from dockerbroker.web.identity import ORIGINATING_IDENTITY, REQUEST_IDENTITY, originating_identity
 from dockerbroker.web.osb_requests import check_identifier
 from dockerbroker.web.page import CatalogPage
@@ -66,17 +69,20 @@ class Gate:
 
 @frozen(kw_only=True)
 class Gates:
-    """The gates of the three APIs."""
+    """The gates of the APIs."""
 
     platform: Gate
     agents: Gate
+    certificates: Gate
+    hosts: Gate
     administrators: Gate
 
     @classmethod
     def closed(cls, credentials: Credentials) -> "Gates":
         """Return gates behind which nobody answers yet."""
         gate = Gate(_Closed(), credentials)
-        return cls(platform=evolve(gate, is_versioned=True), agents=gate, administrators=gate)
+        platform = evolve(gate, is_versioned=True)
+        return cls(platform=platform, agents=gate, certificates=gate, hosts=gate, administrators=gate)
 
 
 class _Closed(Resource):
@@ -132,6 +138,10 @@ class Root(Resource):
             return self.gates.platform
         if segments in _PROBES:
             return self.health
+        if segments[0] in {CERTIFICATE, CERTIFICATES}:
+            return self.gates.certificates
+        if segments[:2] == HOSTS:
+            return self.gates.hosts
         return self.gates.agents if segments == [b"ping"] else self.gates.administrators
 
 
@@ -180,25 +190,33 @@ class Apis:
 
     platform: Platform
     agents: Agents
+    certificates: CertificateRoutes
+    hosts: HostRoutes
     administrators: Administrators
     ask: Ask
 
 
 def make_apis(
-    reactor: IReactorTime, broker: ServiceBroker, administration: Administration, persister: IPersister
+    reactor: IReactorTime,
+    broker: ServiceBroker,
+    administration: Administration,
+    certificates: Certificates,
+    agents: Agents,
 ) -> Apis:
-    """Return the three APIs of a broker."""
+    """Return the APIs of a broker."""
     page = CatalogPage(broker, reactor)
     return Apis(
         platform=Platform(broker, page),
-        agents=Agents(persister),
+        agents=agents,
+        certificates=CertificateRoutes(certificates),
+        hosts=HostRoutes(HostAdministration(administration.persister)),
         administrators=Administrators(administration, page),
-        ask=persister.cluster_id,
+        ask=administration.persister.cluster_id,
     )
 
 
 class BrokerSite(GuardedSite):
-    """The site of the three APIs, which answer with 503 until it is opened, and of the broker's health."""
+    """The site of the APIs, which answer with 503 until it is opened, and of the broker's health."""
 
     def __init__(self, reactor: IReactorTime, credentials: Credentials) -> None:
         self._credentials = credentials
@@ -212,6 +230,8 @@ class BrokerSite(GuardedSite):
         self._root.gates = Gates(
             platform=Gate(platform.resource(), credentials, is_versioned=True, shortcut=platform.shortcut),
             agents=Gate(apis.agents.resource(), credentials),
+            certificates=Gate(apis.certificates.resource(), credentials),
+            hosts=Gate(apis.hosts.resource(), credentials),
             administrators=Gate(apis.administrators.resource(), credentials),
         )
         self._health.ask = apis.ask

@@ -1,6 +1,8 @@
 """Brokers for pingers: the real web resource in memory, and others that misbehave."""
 
-from collections.abc import Callable
+import json
+import time
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,14 +15,24 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.resource import IResource, Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
-from dockerbroker.agent.pinging import Pinger, Post
+from dockerbroker.agent.brokers import Broker
+from dockerbroker.agent.pinging import Pinger
+from dockerbroker.agent.requests import Requests, Send
+from dockerbroker.agent.telling import Teller
+from dockerbroker.agent.uploading import Uploader
+from dockerbroker.broker.certificates import Certificates
 from dockerbroker.config import BrokerServer
+from dockerbroker.model.certificates import HostCertificate
+from dockerbroker.model.docker_addresses import read_addresses
 from dockerbroker.model.hosts import DockerHost, HostKey
 from dockerbroker.model.secrets import Secret
+from dockerbroker.model.vitals import Vitals
 from dockerbroker.web.agents import Agents
 from dockerbroker.web.auth import Credentials
+from dockerbroker.web.certificates import CertificateRoutes
 from dockerbroker.web.site import Gate, Gates, Root
 from tests.memory_persister import MemoryPersister
+from tests.memory_trials import MemoryTrials
 
 PASSWORD = "correct horse"
 HOST = DockerHost(
@@ -34,25 +46,38 @@ HOST = DockerHost(
 )
 
 
-def broker_resource(persister: MemoryPersister) -> IResource:
-    """The real resource that agents ping."""
-    gate = Gate(Agents(persister).resource(), Credentials(user="admin", password=Secret(PASSWORD)))
-    return Root(Gates(platform=gate, agents=gate, administrators=gate), health=gate)
+def broker_resource(persister: MemoryPersister, keep_alive: float | None = None) -> IResource:
+    """The real resource that agents ping, and give certificates; it may ask for an interval."""
+    credentials = Credentials(user="admin", password=Secret(PASSWORD))
+    gate = Gate(Agents(persister, read_addresses(["10.0.0.0/8"]), keep_alive).resource(), credentials)
+    stored = Certificates(persister, MemoryTrials(), time.time)
+    certificates = Gate(CertificateRoutes(stored).resource(), credentials)
+    return Root(
+        Gates(platform=gate, agents=gate, certificates=certificates, hosts=gate, administrators=gate),
+        health=gate,
+    )
 
 
 @define(eq=False)
 class Answering:
-    """Posts to what is in `resource` at the moment, and writes down when."""
+    """Sends to what is in `resource` at the moment, and writes down when it pings and what it puts."""
 
     clock: Clock
     resource: IResource
     times: list[float] = field(factory=list)
+    pings: list[dict[str, Any]] = field(factory=list)
+    puts: list[dict[str, Any]] = field(factory=list)
 
-    def post(self, *arguments: Any, **options: Any) -> Deferred[Any]:
-        """Post, as treq does."""
-        self.times.append(self.clock.seconds())
+    def send(self, method: str, url: str, **options: Any) -> Deferred[Any]:
+        """Send a request, as treq does."""
+        body = json.loads(options["data"])
+        if method == "POST":
+            self.times.append(self.clock.seconds())
+            self.pings.append(body)
+        else:
+            self.puts.append(body)
         treq: Any = StubTreq(self.resource)
-        answer: Deferred[Any] = treq.post(*arguments, **options)
+        answer: Deferred[Any] = treq.request(method, url, **options)
         return answer
 
 
@@ -91,20 +116,40 @@ class PingingCase(SynchronousTestCase):
         self.clock = Clock()
         self.persister = MemoryPersister(self.clock.seconds)
         self.events = self.enterContext(capturedLogs())
+        self.vitals = Vitals()
+        self.certificate: HostCertificate | None = None
+        self.teller = self.new_teller()
+
+    def new_teller(self, session: str = "s-1") -> Teller:
+        """What an agent says that is started now."""
+        return Teller(
+            host=HOST,
+            session=session,
+            vitals=lambda: self.vitals,
+            now=lambda: datetime(2026, 1, 2, tzinfo=UTC),
+        )
+
+    def broker(self, send: Send, *, password: str = PASSWORD, host: str = "broker") -> Broker:
+        """A broker that is reached so."""
+        server = BrokerServer(host=host, port=9998, user="admin", password=Secret(password))
+        requests = Requests(server=server, send=send, clock=self.clock)
+        uploader = Uploader(
+            requests=requests,
+            current=lambda: self.certificate,
+            docker_host=HOST.key.docker_host,
+            clock=self.clock,
+        )
+        return Broker(requests=requests, teller=self.teller, uploader=uploader)
 
     def pinger(
-        self, post: Post, *, password: str = PASSWORD, chance: float = 0.5, host: str = "broker"
+        self, send: Send, *, password: str = PASSWORD, chance: float = 0.5, host: str = "broker"
     ) -> Pinger:
-        """A pinger that is stopped when the test ends."""
-        server = BrokerServer(host=host, port=9998, user="admin", password=Secret(password))
-        pinger = Pinger(
-            server=server,
-            host=HOST,
-            post=post,
-            clock=self.clock,
-            now=lambda: datetime(2026, 1, 2, tzinfo=UTC),
-            chance=lambda: chance,
-        )
+        """A pinger of one broker, which is stopped when the test ends."""
+        return self.pinger_of([self.broker(send, password=password, host=host)], lambda: chance)
+
+    def pinger_of(self, brokers: Sequence[Broker], chance: Callable[[], float]) -> Pinger:
+        """A pinger of equal brokers, which is stopped when the test ends."""
+        pinger = Pinger(brokers=brokers, teller=self.teller, clock=self.clock, chance=chance)
         self.addCleanup(lambda: self.successResultOf(Deferred.fromCoroutine(pinger.stop())))
         return pinger
 

@@ -11,7 +11,8 @@ from twisted.web.client import ResponseNeverReceived
 from twisted.web.server import NOT_DONE_YET, Request
 from twisted.web.util import Redirect
 
-from dockerbroker.agent.pinging import Post, timeout_of
+from dockerbroker.agent.pinging import timeout_of
+from dockerbroker.agent.requests import Send
 from dockerbroker.errors import Unavailable
 from tests.agent.brokers import HOST, Answering, Leaf, PingingCase, answering, broker_resource, hanging
 
@@ -22,7 +23,7 @@ class FailureTests(PingingCase):
     def test_lost_and_back(self) -> None:
         """A broker that goes away and comes back is one line each time, the first with the reason."""
         broker = Answering(self.clock, broker_resource(self.persister))
-        self.pinger(broker.post).start()
+        self.pinger(broker.send).start()
         broker.resource = answering(503, b'{"description": "The database is gone."}')
         self.pass_time(60)
         broker.resource = broker_resource(self.persister)
@@ -39,7 +40,7 @@ class FailureTests(PingingCase):
     def test_unavailable_persister(self) -> None:
         """A broker whose database does not answer is told with its own description."""
         self.persister.fail_next("record_pings", Unavailable("The database does not answer."))
-        self.pinger(Answering(self.clock, broker_resource(self.persister)).post).start()
+        self.pinger(Answering(self.clock, broker_resource(self.persister)).send).start()
         (line,) = self.lines()
         self.assertIn("The database does not answer.", line)
         self.pass_time(5)
@@ -48,7 +49,7 @@ class FailureTests(PingingCase):
     def test_wrong_password(self) -> None:
         """A wrong password is told once, and never shown."""
         broker = Answering(self.clock, broker_resource(self.persister))
-        self.pinger(broker.post, password="wrong secret").start()
+        self.pinger(broker.send, password="wrong secret").start()
         self.pass_time(60)
         (line,) = self.lines()
         self.assertIn("No way to register with broker:9998: it answered 401: ", line)
@@ -57,7 +58,7 @@ class FailureTests(PingingCase):
     def test_hanging_broker(self) -> None:
         """A ping that is not answered is given up before the interval ends, and the next one is sent."""
         broker = Answering(self.clock, hanging())
-        self.pinger(broker.post).start()
+        self.pinger(broker.send).start()
         self.pass_time(timeout_of(HOST.keep_alive) + 1.0)
         self.assertEqual(self.lines(), ["No way to register with broker:9998: it did not answer in time"])
         self.assertEqual(len(broker.times), 2)
@@ -70,7 +71,7 @@ class FailureTests(PingingCase):
             return NOT_DONE_YET
 
         broker = Answering(self.clock, Leaf(answer))
-        self.pinger(broker.post).start()
+        self.pinger(broker.send).start()
         self.pass_time(timeout_of(HOST.keep_alive) + 1.0)
         self.assertEqual(self.lines(), ["No way to register with broker:9998: it did not answer in time"])
         self.assertEqual(len(broker.times), 2)
@@ -78,8 +79,8 @@ class FailureTests(PingingCase):
     def test_dead_broker_delays_no_other(self) -> None:
         """While one broker hangs, another one gets its pings in time."""
         dead, alive = Answering(self.clock, hanging()), Answering(self.clock, broker_resource(self.persister))
-        self.pinger(dead.post, host="dead").start()
-        self.pinger(alive.post, host="alive").start()
+        self.pinger(dead.send, host="dead").start()
+        self.pinger(alive.send, host="alive").start()
         self.pass_time(40)
         self.assertGreaterEqual(len(alive.times), 10)
 
@@ -114,15 +115,15 @@ class FailureTests(PingingCase):
             self.assertEqual(len(self.flushLoggedErrors(type(error))), 1)
             self.assertGreater(len(attempts), 4)
 
-    def test_post_that_raises(self) -> None:
+    def test_send_that_raises(self) -> None:
         """An error before anything is sent does not end the pings either."""
         attempts: list[float] = []
 
-        def post(*_: Any, **__: Any) -> Deferred[Any]:
+        def send(*_: Any, **__: Any) -> Deferred[Any]:
             attempts.append(self.clock.seconds())
             raise ZeroDivisionError
 
-        self.pinger(post).start()
+        self.pinger(send).start()
         self.pass_time(30)
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
         self.assertGreater(len(attempts), 4)
@@ -130,7 +131,7 @@ class FailureTests(PingingCase):
     def test_each_reason_once(self) -> None:
         """While a broker is away, each new reason is told once, and only so many of them."""
         broker = Answering(self.clock, hanging())
-        self.pinger(broker.post).start()
+        self.pinger(broker.send).start()
         for number in range(20):
             broker.resource = answering(500 + number % 10, b"not JSON")
             self.pass_time(10)
@@ -141,22 +142,22 @@ class FailureTests(PingingCase):
     def test_redirect(self) -> None:
         """A redirect is not followed, since the credentials are for this broker alone."""
         broker = Answering(self.clock, Redirect(b"http://elsewhere/ping"))
-        self.pinger(broker.post).start()
+        self.pinger(broker.send).start()
         (line,) = self.lines()
         self.assertIn("it answered 302", line)
 
     def test_pings_are_levelled(self) -> None:
         """Being registered is information; being lost is a warning."""
         broker = Answering(self.clock, broker_resource(self.persister))
-        self.pinger(broker.post).start()
+        self.pinger(broker.send).start()
         broker.resource = hanging()
         self.pass_time(20)
         levels = [event["log_level"] for event in self.events if "dockerbroker" in event["log_namespace"]]
         self.assertEqual(levels, [LogLevel.info, LogLevel.warn])
 
-    def _failing(self, error: Exception, attempts: list[float]) -> Post:
-        def post(*_: Any, **__: Any) -> Deferred[Any]:
+    def _failing(self, error: Exception, attempts: list[float]) -> Send:
+        def send(*_: Any, **__: Any) -> Deferred[Any]:
             attempts.append(self.clock.seconds())
             return fail(error.with_traceback(None))
 
-        return post
+        return send

@@ -18,14 +18,14 @@ class RegistrationTests(PingingCase):
 
     def test_host_is_stored(self) -> None:
         """The broker stores the host as the agent's file describes it, with the first ping."""
-        self.pinger(Answering(self.clock, broker_resource(self.persister)).post).start()
+        self.pinger(Answering(self.clock, broker_resource(self.persister)).send).start()
         (report,) = self.successResultOf(Deferred.fromCoroutine(self.persister.hosts()))
         self.assertEqual(report.host, HOST)
 
     def test_one_line(self) -> None:
         """However many pings succeed, the log has one line."""
         broker = Answering(self.clock, broker_resource(self.persister))
-        self.pinger(broker.post).start()
+        self.pinger(broker.send).start()
         self.pass_time(60)
         self.assertGreater(len(broker.times), 14)
         self.assertEqual(self.lines(), ["Registered with the broker broker:9998"])
@@ -34,7 +34,7 @@ class RegistrationTests(PingingCase):
         """Pings are never further apart than the interval, and seldom equally far."""
         for chance in (0.0, 0.3, 0.999):
             broker = Answering(self.clock, broker_resource(self.persister))
-            self.pinger(broker.post, chance=chance).start()
+            self.pinger(broker.send, chance=chance).start()
             self.pass_time(40)
             pauses = [later - sooner for sooner, later in zip(broker.times, broker.times[1:], strict=False)]
             self.assertLessEqual(max(pauses), HOST.keep_alive + 0.051)
@@ -50,7 +50,7 @@ class RegistrationTests(PingingCase):
             )
             return b"{}"
 
-        self.pinger(Answering(self.clock, Leaf(answer)).post).start()
+        self.pinger(Answering(self.clock, Leaf(answer)).send).start()
         ((uri, headers, body),) = requests
         self.assertEqual(uri, b"/ping")
         self.assertEqual(headers.getRawHeaders("host"), ["broker:9998"])
@@ -62,8 +62,49 @@ class RegistrationTests(PingingCase):
 
     def test_large_answer(self) -> None:
         """Of a large answer only the beginning is read; it registers the host all the same."""
-        self.pinger(Answering(self.clock, answering(200, b"x" * (LARGEST_ANSWER * 20))).post).start()
+        self.pinger(Answering(self.clock, answering(200, b"x" * (LARGEST_ANSWER * 20))).send).start()
         self.assertEqual(self.lines(), ["Registered with the broker broker:9998"])
+
+
+class HurryTests(PingingCase):
+    """Pings that are sent before they are due."""
+
+    def test_between_pings(self) -> None:
+        """A pinger that is hurried between two pings sends the next one at once, and goes on as ever."""
+        broker = Answering(self.clock, broker_resource(self.persister))
+        pinger = self.pinger(broker.send)
+        pinger.start()
+        self.pass_time(1)
+        pinger.hurry()
+        self.clock.advance(0)
+        self.assertEqual(len(broker.times), 2)
+        self.pass_time(HOST.keep_alive)
+        self.assertEqual(len(broker.times), 3)
+        self.assertEqual(len(self.clock.getDelayedCalls()), 1)
+
+    def test_during_ping(self) -> None:
+        """A ping that is under way is not disturbed; the next one follows it at once."""
+        broker = Answering(self.clock, hanging())
+        pinger = self.pinger(broker.send)
+        pinger.start()
+        self.pass_time(1)
+        pinger.hurry()
+        self.assertEqual(len(broker.times), 1)
+        self.pass_time(timeout_of(HOST.keep_alive) - 0.9)
+        self.assertEqual(len(broker.times), 2)
+        self.pass_time(timeout_of(HOST.keep_alive) + 0.1)
+        self.assertEqual(len(broker.times), 2)
+
+    def test_not_running(self) -> None:
+        """A pinger that is not started, or has ended, is not hurried."""
+        broker = Answering(self.clock, hanging())
+        pinger = self.pinger(broker.send)
+        pinger.hurry()
+        self.assertEqual(broker.times, [])
+        pinger.start()
+        self.successResultOf(Deferred.fromCoroutine(pinger.stop()))
+        pinger.hurry()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
 
 
 class StopTests(PingingCase):
@@ -72,7 +113,7 @@ class StopTests(PingingCase):
     def test_stop_between_pings(self) -> None:
         """A pinger that is stopped between two pings sends none any more and leaves no timer."""
         broker = Answering(self.clock, broker_resource(self.persister))
-        pinger = self.pinger(broker.post)
+        pinger = self.pinger(broker.send)
         pinger.start()
         self.successResultOf(Deferred.fromCoroutine(pinger.stop()))
         self.assertEqual(self.clock.getDelayedCalls(), [])
@@ -91,7 +132,7 @@ class StopTests(PingingCase):
 
     def test_stop_twice(self) -> None:
         """Stopping what does not run does nothing."""
-        pinger = self.pinger(Answering(self.clock, hanging()).post)
+        pinger = self.pinger(Answering(self.clock, hanging()).send)
         self.successResultOf(Deferred.fromCoroutine(pinger.stop()))
         self.successResultOf(Deferred.fromCoroutine(pinger.stop()))
 

@@ -14,6 +14,7 @@ from dockerbroker.broker.heartbeat import PERIOD, Heartbeat
 from dockerbroker.errors import Unavailable
 from dockerbroker.model.hosts import LONGEST_GAP
 from tests.memory_persister import MemoryPersister
+from tests.pinging import pings
 from tests.stack import HOST
 
 _LOST: Final = Unavailable("The database is gone.")
@@ -117,7 +118,7 @@ class HeartbeatTests(SynchronousTestCase):
         """While it beats, a host that sends no ping is dead after three of its own intervals, not before."""
         self.wait(1)
         host = evolve(HOST, keep_alive=2)
-        self.successResultOf(Deferred.fromCoroutine(self.persister.record_pings([host])))
+        self.successResultOf(Deferred.fromCoroutine(self.persister.record_pings(pings([host]))))
         alive = []
         for _ in range(9):
             [report] = self.successResultOf(Deferred.fromCoroutine(self.persister.hosts()))

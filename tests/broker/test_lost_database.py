@@ -16,6 +16,7 @@ from dockerbroker.model.containers import LABEL_INSTANCE
 from tests.broker.test_comparing import ALL, ONE, ComparerCase, orphan, value
 from tests.memory_tables import Tables
 from tests.persisters.files import SqliteFixture
+from tests.pinging import pings
 from tests.stack import HOST, REDIS, Stack
 
 #: How often each way of losing the database is tried.
@@ -96,7 +97,7 @@ class LostDatabaseTests(ComparerCase):
         for one in (fixture, other):
             persister = one.persister()
             value(persister.seed_images([REDIS]))
-            value(persister.record_pings([HOST]))
+            value(persister.record_pings(pings([HOST])))
             one.close()
         self.assertEqual(stack.provision("i-1").status, 201)
         made = orphan(stack, "i-2")
@@ -120,7 +121,7 @@ class LostDatabaseTests(ComparerCase):
         persister = fixture.persister()
         stack = Stack(clock=fixture.clock, persister=cast("Any", persister))
         value(persister.seed_images([REDIS]))
-        value(persister.record_pings([HOST]))
+        value(persister.record_pings(pings([HOST])))
         self.assertEqual(stack.provision("i-1").status, 201)
         made = orphan(stack, "i-2")
         stack.comparer.start()

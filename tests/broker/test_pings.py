@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from attrs import define, field
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
+from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from dockerbroker.broker.pings import MOST, Pings
-from dockerbroker.errors import Unavailable
+from dockerbroker.errors import Conflict, Unavailable
 from dockerbroker.model.hosts import DockerHost, HostKey
+from dockerbroker.model.vitals import Ping
 from tests.persisters import values
+from tests.pinging import ping
 
 
 def host(number: int, **members: Any) -> DockerHost:
@@ -27,17 +30,19 @@ def host(number: int, **members: Any) -> DockerHost:
 class Slow:
     """Stores hosts when the test says so; `writes` are those under way, and what they write."""
 
-    writes: list[tuple[list[DockerHost], Deferred[None]]] = field(factory=list)
+    writes: list[tuple[list[Ping], Deferred[None]]] = field(factory=list)
+    refused: dict[HostKey, str] = field(factory=dict)
     sizes: list[int] = field(factory=list)
     stored: dict[HostKey, DockerHost] = field(factory=dict)
 
-    async def record_pings(self, hosts: Iterable[DockerHost]) -> None:
+    async def record_pings(self, pings: Iterable[Ping]) -> Mapping[HostKey, str]:
         """Store the hosts when `finish` is called."""
-        group, done = list(hosts), Deferred[None]()
+        group, done = list(pings), Deferred[None]()
         self.writes.append((group, done))
         self.sizes.append(len(group))
         await done
-        self.stored.update({host.key: host for host in group})
+        self.stored.update({one.host.key: one.host for one in group})
+        return self.refused
 
     def finish(self, error: Exception | None = None) -> None:
         """Let the write that is under way succeed, or fail."""
@@ -59,14 +64,18 @@ class PingsTests(SynchronousTestCase):
 
     def ping(self, number: int, **members: Any) -> Deferred[None]:
         """Let a host ping."""
-        return Deferred.fromCoroutine(self.pings.record(host(number, **members)))
+        return Deferred.fromCoroutine(self.pings.record(ping(host(number, **members))))
+
+    def session(self, number: int, session: str) -> Deferred[None]:
+        """Let a session of a host's agent ping."""
+        return Deferred.fromCoroutine(self.pings.record(ping(host(number), session=session)))
 
     def test_alone(self) -> None:
         """A ping is written at once, and acknowledged when it is stored."""
-        ping = self.ping(1)
-        self.assertNoResult(ping)
+        one = self.ping(1)
+        self.assertNoResult(one)
         self.database.finish()
-        self.assertIsNone(self.successResultOf(ping))
+        self.assertIsNone(self.successResultOf(one))
         self.assertEqual(self.database.stored, {host(1).key: host(1)})
 
     def test_together(self) -> None:
@@ -74,11 +83,11 @@ class PingsTests(SynchronousTestCase):
         first, *others = [self.ping(number) for number in range(5)]
         self.database.finish()
         self.successResultOf(first)
-        for ping in others:
-            self.assertNoResult(ping)
+        for one in others:
+            self.assertNoResult(one)
         self.database.finish()
-        for ping in others:
-            self.successResultOf(ping)
+        for one in others:
+            self.successResultOf(one)
         self.assertEqual(self.database.sizes, [1, 4])
         self.assertEqual(self.database.writes, [])
 
@@ -87,8 +96,8 @@ class PingsTests(SynchronousTestCase):
         pings = [self.ping(1, perf_factor=factor) for factor in (1.0, 2.0, 3.0)]
         self.database.finish()
         self.database.finish()
-        for ping in pings:
-            self.successResultOf(ping)
+        for one in pings:
+            self.successResultOf(one)
         self.assertEqual(self.database.stored, {host(1).key: host(1, perf_factor=3.0)})
         self.assertEqual(self.database.sizes, [1, 1])
 
@@ -97,17 +106,52 @@ class PingsTests(SynchronousTestCase):
         pings = [self.ping(number) for number in range(2 * MOST + 2)]
         while self.database.writes:
             self.database.finish()
-        for ping in pings:
-            self.successResultOf(ping)
+        for one in pings:
+            self.successResultOf(one)
         self.assertEqual(self.database.sizes, [1, MOST, MOST, 1])
         self.assertEqual(len(self.database.stored), 2 * MOST + 2)
+
+    def test_sessions(self) -> None:
+        """Of two sessions of one host that ping at once each is stored, one after the other."""
+        first = self.ping(2)
+        pings = [self.session(1, session) for session in ("a", "b", "a")]
+        self.database.finish()
+        self.successResultOf(first)
+        self.database.finish()
+        self.assertEqual([one.called for one in pings], [True, False, True])
+        self.database.finish()
+        self.successResultOf(pings[1])
+        self.assertEqual(self.database.sizes, [1, 1, 1])
+
+    def test_refused(self) -> None:
+        """A ping that is refused says why, in words for whoever runs the agent; the others are stored."""
+        for refusal, word in (("session", "another agent"), ("engine", "forget the host")):
+            self.database.refused = {host(1).key: refusal}
+            first, *pings = [self.ping(0), self.ping(1), self.ping(2)]
+            with capturedLogs() as events:
+                self.database.finish()
+                self.database.finish()
+            self.successResultOf(first)
+            self.assertIn(word, self.failureResultOf(pings[0], Conflict).value.description)
+            self.successResultOf(pings[1])
+            self.assertEqual([event["host"] for event in events], ["host1"])
+
+    def test_refused_again(self) -> None:
+        """The log is told once of an agent that goes on pinging."""
+        self.database.refused = {host(1).key: "session"}
+        with capturedLogs() as events:
+            for _ in range(5):
+                again = self.session(1, "a")
+                self.database.finish()
+                self.failureResultOf(again, Conflict)
+        self.assertEqual(len(events), 1)
 
     def test_failure(self) -> None:
         """When a write fails nobody is acknowledged who waits; the next ping is written."""
         pings = [self.ping(number) for number in range(3)]
         self.database.finish(Unavailable("Down."))
-        for ping in pings:
-            self.assertEqual(self.failureResultOf(ping, Unavailable).value.args, ("Down.",))
+        for one in pings:
+            self.assertEqual(self.failureResultOf(one, Unavailable).value.args, ("Down.",))
         self.assertEqual((self.database.stored, self.database.writes), ({}, []))
         again = self.ping(1)
         self.database.finish()
@@ -134,8 +178,8 @@ class PingsTests(SynchronousTestCase):
             self.assertLessEqual(len(self.database.writes), 1)
         while self.database.writes:
             self.database.finish()
-        for ping in pings:
-            self.successResultOf(ping.addErrback(lambda failure: failure.trap(Unavailable)))
+        for one in pings:
+            self.successResultOf(one.addErrback(lambda failure: failure.trap(Unavailable)))
 
     def check(self, _: None, number: int, version: int) -> None:
         """Check that this version of a host is stored, or a later one."""

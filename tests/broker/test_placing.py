@@ -85,11 +85,22 @@ class HostTests(SynchronousTestCase):
         self.assertEqual(self.made_on(), "10.0.0.9")
 
     def test_last_moment(self) -> None:
-        """A host is still used when its last ping is exactly three of its intervals old."""
+        """A host is still used when its last ping is exactly three intervals old, and there is no other."""
         self.listen()
+        self.stack.add_host(evolve(OTHER, is_active=False))
         self.stack.add_host(evolve(HOST, keep_alive=2))
         self.stack.advance(6)
         self.assertEqual(self.made_on(), "10.0.0.1")
+
+    def test_late(self) -> None:
+        """A host of which a ping is missing is used only when there is no other."""
+        self.listen()
+        self.stack.add_host(evolve(HOST, keep_alive=2))
+        self.stack.advance(3)
+        self.assertEqual(self.made_on(), "10.0.0.1")
+        self.stack.advance(0.5)
+        self.stack.provision("i-2")
+        self.assertEqual(stack_instance(self.stack, "i-2").host, OTHER.key)
 
     def test_brokers_away(self) -> None:
         """After the brokers were away for long a host is used at once, whether it has pinged again or not."""
@@ -131,7 +142,7 @@ class HostTests(SynchronousTestCase):
         self.stack.advance(10)
         answer = self.stack.provision("i-1")
         self.assertEqual(answer.status, 503)
-        self.assertIn("of 2 known, 1 sent no ping lately and 1 are set inactive", answer.description)
+        self.assertIn("of 2 Docker hosts 1 is set inactive and 1 sent no ping lately.", answer.description)
 
     def test_all_refuse(self) -> None:
         """When every host refuses, each refusal is told."""
@@ -151,13 +162,12 @@ class HostTests(SynchronousTestCase):
         self.assertEqual(self.stack.deprovision("i-1").status, 200)
 
     def test_unknown_host_of_an_instance(self) -> None:
-        """An instance whose host is not known any more is told with what to do about it."""
+        """An instance whose host was forgotten can be removed; what else is asked is told what to do."""
         self.made_on()
         self.stack.persister.tables.hosts.clear()
-        for answer in (self.stack.bind("i-1", "b-1"), self.stack.deprovision("i-1")):
-            self.assertEqual(answer.status, 500)
-            self.assertIn("start its agent", answer.description)
-        self.stack.add_host(HOST)
+        answer = self.stack.bind("i-1", "b-1")
+        self.assertEqual(answer.status, 500)
+        self.assertIn("start its agent", answer.description)
         self.assertEqual(self.stack.deprovision("i-1").status, 200)
 
 

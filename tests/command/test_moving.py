@@ -16,6 +16,7 @@ from tests.command.moving import SOURCE_TIME, TARGET_TIME, MoveCase
 from tests.persisters import values
 from tests.persisters.archives import memory
 from tests.persisters.lives import WITHIN
+from tests.pinging import pings
 from tests.stack import bind_body, binding_path
 
 
@@ -68,7 +69,7 @@ class MoveTests(MoveCase):
     def test_pinged_target(self) -> None:
         """Hosts that have pinged a broker on the target are no obstacle, and are not kept."""
         key = evolve(values.HERE, service_host="10.0.0.3")
-        self.done(self.target.persister.record_pings([values.host(key)]))
+        self.done(self.target.persister.record_pings(pings([values.host(key)])))
         self.assertEqual(self.move(), 0)
         self.assert_moved()
 

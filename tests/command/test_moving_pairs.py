@@ -31,8 +31,11 @@ class PairCase(MoveCase):
             self.assertEqual(self.done(other.leased_ports(instance.host)), ports)
         self.assertEqual(self.done(other.images()), self.done(one.images()))
         self.assertEqual(self.done(other.conditions()), self.done(one.conditions()))
-        hosts = [report.host for report in self.done(one.hosts())]
-        self.assertEqual([report.host for report in self.done(other.hosts())], hosts)
+        hosts, moved = (
+            [(report.host, report.state, report.is_cordoned) for report in self.done(each.hosts())]
+            for each in (one, other)
+        )
+        self.assertEqual(moved, hosts)
         for unfinished in (False, True):
             found = [
                 [operation.id for operation in self.done(each.operations(unfinished=unfinished, limit=1000))]

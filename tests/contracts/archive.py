@@ -23,6 +23,7 @@ from tests.contracts.archive_case import ArchiveTestCase
 from tests.persisters import values
 from tests.persisters.archives import Make, everything
 from tests.persisters.lives import OWNER, TTL, WITHIN
+from tests.pinging import pings
 
 #: The operations of a life that are not over, in the order in which they were begun.
 _UNFINISHED = ["making", "changing", "waiting", "halting", "cancelled"]
@@ -47,7 +48,7 @@ class StandingContract(ArchiveTestCase):
 
     def test_filled(self) -> None:
         """An image alone is a trace; hosts ping by themselves."""
-        self.done(self.persister.record_pings([values.host()]))
+        self.done(self.persister.record_pings(pings([values.host()])))
         self.assertTrue(self.done(self.archive.standing()).is_untouched)
         self.done(self.persister.seed_images([values.REDIS]))
         standing = self.done(self.archive.standing())
@@ -134,6 +135,8 @@ class ClosedContract(ArchiveTestCase):
         self.refused(Unavailable, self.persister.put_image(values.EXISTING))
         self.refused(Unavailable, self.persister.put_image(values.REDIS))
         self.refused(Unavailable, self.persister.delete_image("redis"))
+        self.refused(Unavailable, self.persister.put_certificate(values.certificate("new")))
+        self.refused(Unavailable, self.persister.delete_certificate("10.0.0.2"))
         self.assertEqual(self.everything(), after)
         self.assertEqual(self.lengths(before), self.lengths(after))
 

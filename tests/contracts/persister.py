@@ -8,16 +8,19 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.contracts.persister_case import Fixture, PersisterTestCase
 from tests.contracts.persister_catalog import CatalogContract, HostsContract
+from tests.contracts.persister_certificates import CertificatesContract
 from tests.contracts.persister_clocks import ClocksContract
 from tests.contracts.persister_deadlines import DeadlinesContract
 from tests.contracts.persister_defects import DefectsContract
 from tests.contracts.persister_history import ForgetContract, HistoryContract
 from tests.contracts.persister_instances import ConditionsContract, InstancesContract
 from tests.contracts.persister_leases import LeasesContract
+from tests.contracts.persister_liveness import LivenessContract
 from tests.contracts.persister_operations import BeginContract
 from tests.contracts.persister_outcomes import CommitContract
 from tests.contracts.persister_races import RaceContract
 from tests.contracts.persister_requests import CancelContract, HastenContract
+from tests.contracts.persister_reservations import NeighboursContract, ReservationsContract
 from tests.contracts.persister_seam import SeamContract
 from tests.contracts.persister_silence import SilenceContract
 from tests.contracts.persister_superseding import SupersedeContract
@@ -28,7 +31,9 @@ CONTRACTS: tuple[type[PersisterTestCase], ...] = (
     SeamContract,
     CatalogContract,
     HostsContract,
+    CertificatesContract,
     SilenceContract,
+    LivenessContract,
     InstancesContract,
     ConditionsContract,
     BeginContract,
@@ -36,6 +41,8 @@ CONTRACTS: tuple[type[PersisterTestCase], ...] = (
     SupersedeContract,
     DeadlinesContract,
     RaceContract,
+    ReservationsContract,
+    NeighboursContract,
     DefectsContract,
     CommitContract,
     LeasesContract,

@@ -15,6 +15,7 @@ from tests.contracts.persister_case import PersisterTestCase
 from tests.model.values import definition, renamed
 from tests.persisters import values
 from tests.persisters.values import EXISTING, HERE, REDIS, STATIC, THERE
+from tests.pinging import pings
 
 
 class CatalogContract(PersisterTestCase):
@@ -136,9 +137,9 @@ class HostsContract(PersisterTestCase):
 
     def test_age(self) -> None:
         """The age is the time since the host's last ping, as every broker sees it."""
-        self.done(self.persister.record_pings([values.host(HERE)]))
+        self.done(self.persister.record_pings(pings([values.host(HERE)])))
         self.fixture.clock.advance(2.5)
-        self.done(self.fixture.persister().record_pings([values.host(THERE)]))
+        self.done(self.fixture.persister().record_pings(pings([values.host(THERE)])))
         self.fixture.clock.advance(1.25)
         for persister in (self.persister, self.fixture.persister()):
             ages = {report.host.key: report.age for report in self.done(persister.hosts())}
@@ -146,10 +147,12 @@ class HostsContract(PersisterTestCase):
 
     def test_ping_again(self) -> None:
         """Another ping makes the host young again and replaces what is known of it."""
-        self.done(self.persister.record_pings([values.host(is_active=False, portbind_min=1, portbind_max=2)]))
+        self.done(
+            self.persister.record_pings(pings([values.host(is_active=False, portbind_min=1, portbind_max=2)]))
+        )
         self.fixture.clock.advance(60)
         again = values.host(keep_alive=0.5, exec_command="DockerCommandExec", exec_arguments=("sudo", ""))
-        self.done(self.persister.record_pings([again]))
+        self.done(self.persister.record_pings(pings([again])))
         [report] = self.done(self.persister.hosts())
         self.assertEqual((report.host, report.age), (again, 0))
 
@@ -162,24 +165,24 @@ class HostsContract(PersisterTestCase):
             HostKey(service_host="a", docker_host="b", docker_port=2),
         }
         for key in keys:
-            self.done(self.persister.record_pings([values.host(key)]))
+            self.done(self.persister.record_pings(pings([values.host(key)])))
         self.assertEqual({report.host.key for report in self.done(self.persister.hosts())}, keys)
 
     def test_one_host(self) -> None:
         """A host is found by its key, as it described itself last; others are not known."""
         described = values.host(perf_factor=2.5)
-        self.done(self.persister.record_pings([values.host()]))
-        self.done(self.persister.record_pings([described]))
+        self.done(self.persister.record_pings(pings([values.host()])))
+        self.done(self.persister.record_pings(pings([described])))
         self.assertEqual(self.done(self.fixture.persister().host(values.HERE)), described)
         self.assertIsNone(self.done(self.persister.host(values.THERE)))
 
     def test_together(self) -> None:
         """Hosts that are stored together are equally young, whether they were known or not."""
         known, *new = [values.host(key) for key in self.keys(3)]
-        self.done(self.persister.record_pings([known]))
+        self.done(self.persister.record_pings(pings([known])))
         self.fixture.clock.advance(5)
         changed = evolve(known, perf_factor=2.5)
-        self.done(self.persister.record_pings([*new, changed]))
+        self.done(self.persister.record_pings(pings([*new, changed])))
         self.fixture.clock.advance(1)
         reports = self.done(self.persister.hosts())
         self.assertEqual({report.host.key: report.host for report in reports}, by_key([changed, *new]))
@@ -194,8 +197,8 @@ class HostsContract(PersisterTestCase):
         """So many are stored together as ever are, once and again; none is as well."""
         for factor in (1.0, 2.0):
             pinged = [values.host(key, perf_factor=factor) for key in self.keys(MOST)]
-            self.done(self.persister.record_pings(pinged))
-            self.done(self.persister.record_pings([]))
+            self.done(self.persister.record_pings(pings(pinged)))
+            self.done(self.persister.record_pings(pings([])))
             found = [report.host for report in self.done(self.persister.hosts())]
             self.assertEqual(by_key(found), by_key(pinged))
 
@@ -205,11 +208,11 @@ class HostsContract(PersisterTestCase):
         pinged = [values.host(key) for key in self.keys(20)]
         groups = [pinged[number:] + pinged[:number] for number in range(8)]
         calls = [
-            partial(persister.record_pings, group)
+            partial(persister.record_pings, pings(group))
             for persister, group in zip(persisters, groups, strict=True)
         ]
         for _ in range(2):
-            self.assertEqual(self.fixture.race(calls), [None] * 8)
+            self.assertEqual(self.fixture.race(calls), [{}] * 8)
         found = [report.host for report in self.done(self.persister.hosts())]
         self.assertEqual(by_key(found), by_key(pinged))
 
@@ -217,9 +220,9 @@ class HostsContract(PersisterTestCase):
         """Of eight first pings at once none fails, and the host is stored once."""
         persisters = [self.fixture.persister() for _ in range(8)]
         outcomes = self.fixture.race(
-            [partial(persister.record_pings, [values.host()]) for persister in persisters]
+            [partial(persister.record_pings, pings([values.host()])) for persister in persisters]
         )
-        self.assertEqual(outcomes, [None] * 8)
+        self.assertEqual(outcomes, [{}] * 8)
         self.assertEqual([report.host for report in self.done(self.persister.hosts())], [values.host()])
 
 

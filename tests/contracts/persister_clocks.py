@@ -8,6 +8,7 @@ from dockerbroker.errors import LostLease
 from dockerbroker.model.instances import Change, Phase, Step
 from tests.contracts.persister_case import PersisterTestCase
 from tests.persisters import values
+from tests.pinging import pings
 
 DAY = 86400.0
 TTL = 15.0
@@ -42,16 +43,16 @@ class ClocksContract(PersisterTestCase):
 
     def test_pings(self) -> None:
         """No ping is younger than new, and the next one counts."""
-        self.done(self.persister.record_pings([values.host()]))
+        self.done(self.persister.record_pings(pings([values.host()])))
         self.fixture.clock.advance(-DAY)
         self.assertEqual([report.age for report in self.done(self.persister.hosts())], [0])
-        self.done(self.persister.record_pings([values.host()]))
+        self.done(self.persister.record_pings(pings([values.host()])))
         self.fixture.clock.advance(5)
         self.assertEqual([report.age for report in self.done(self.persister.hosts())], [5])
 
     def test_silence_forward(self) -> None:
         """A clock that goes forward makes no host silent."""
-        self.done(self.persister.record_pings([values.host()]))
+        self.done(self.persister.record_pings(pings([values.host()])))
         self.beat(3)
         self.fixture.clock.advance(DAY)
         self.assertEqual(self.silences(), [0])
@@ -61,10 +62,10 @@ class ClocksContract(PersisterTestCase):
     def test_silence_backward(self) -> None:
         """Nor does one that goes back; from then on the time counts."""
         self.beat(3)
-        self.done(self.persister.record_pings([values.host()]))
+        self.done(self.persister.record_pings(pings([values.host()])))
         self.fixture.clock.advance(-DAY)
         self.assertEqual(self.silences(), [0])
-        self.done(self.persister.record_pings([values.host()]))
+        self.done(self.persister.record_pings(pings([values.host()])))
         self.beat(3)
         self.assertEqual(self.silences(), [2])
 

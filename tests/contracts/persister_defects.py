@@ -11,6 +11,7 @@ from dockerbroker.model.secrets import Secret
 from tests.contracts.persister_case import PersisterTestCase
 from tests.model.values import renamed
 from tests.persisters import values
+from tests.pinging import pings
 
 #: What means something to SQL, to drivers, to Redis or to Lua.
 HOSTILE = (
@@ -36,7 +37,7 @@ class DefectsContract(PersisterTestCase):
     def test_lengths(self) -> None:
         """8: identifiers of 255 characters and documents of a megabyte are kept to the last character."""
         host = HostKey(service_host="s" * 255, docker_host="d" * 255, docker_port=65535)
-        self.done(self.persister.record_pings([values.host(host)]))
+        self.done(self.persister.record_pings(pings([values.host(host)])))
         secret = Secret({"certificate": "\u00fc\u20ac\U0001f40b" * 300_000})
         made = values.instance(
             LONGEST,

@@ -8,6 +8,7 @@ from zope.interface.verify import verifyObject
 from dockerbroker.persisters.interfaces import IPersister
 from tests.contracts.persister_case import PersisterTestCase
 from tests.persisters import values
+from tests.pinging import pings
 
 
 class SeamContract(PersisterTestCase):
@@ -27,7 +28,7 @@ class SeamContract(PersisterTestCase):
     def test_survives(self) -> None:
         """A persister that is opened later finds all that an earlier one wrote."""
         self.done(self.persister.seed_images([values.REDIS, values.STATIC]))
-        self.done(self.persister.record_pings([values.host(exec_arguments=("a", "b"))]))
+        self.done(self.persister.record_pings(pings([values.host(exec_arguments=("a", "b"))])))
         made = self.provisioned(values.instance("i1", 20001, definition=values.STATIC))
         kept = self.bound(values.binding())
         begun = self.begin(values.deprovision("o"))

@@ -10,6 +10,7 @@ from dockerbroker.persisters.interfaces import IPersister
 from tests.contracts.persister_case import PersisterTestCase
 from tests.persisters import values
 from tests.persisters.values import HERE, THERE
+from tests.pinging import pings
 
 
 class SilenceContract(PersisterTestCase):
@@ -19,7 +20,7 @@ class SilenceContract(PersisterTestCase):
         """Hear a host."""
         super().setUp()
         self.fixture.clock.advance(1000)
-        self.done(self.persister.record_pings([values.host(HERE)]))
+        self.done(self.persister.record_pings(pings([values.host(HERE)])))
 
     def wait(self, seconds: float, *watching: IPersister) -> None:
         """Let time pass, in steps of half a second; each time all of these brokers are there."""
@@ -49,7 +50,7 @@ class SilenceContract(PersisterTestCase):
         self.done(self.persister.observe())
         self.wait(4, self.persister)
         self.assertEqual(self.silence(), 4)
-        self.done(self.persister.record_pings([values.host(HERE)]))
+        self.done(self.persister.record_pings(pings([values.host(HERE)])))
         self.assertEqual(self.silence(), 0)
 
     def test_came(self) -> None:
@@ -98,7 +99,7 @@ class SilenceContract(PersisterTestCase):
         """Each host is silent since its own ping."""
         self.done(self.persister.observe())
         self.wait(1, self.persister)
-        self.done(self.persister.record_pings([values.host(THERE)]))
+        self.done(self.persister.record_pings(pings([values.host(THERE)])))
         self.wait(1, self.persister)
         found = {report.host.key: report.silence for report in self.done(self.persister.hosts())}
         self.assertEqual(found, {HERE: 2, THERE: 1})

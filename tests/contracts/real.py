@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-from collections.abc import Callable
 from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,15 +13,16 @@ from twisted.internet import reactor
 from twisted.internet.defer import ensureDeferred
 from twisted.trial.unittest import TestCase
 
-from dockerbroker.engines.address import TlsMaterial
 from dockerbroker.engines.docker import DockerEngines
 from dockerbroker.engines.interfaces import IEngine
+from dockerbroker.model.certificates import HostCertificate
 from dockerbroker.model.containers import LABEL_CLUSTER
 from dockerbroker.model.hosts import DockerHost, HostKey
 from dockerbroker.model.secrets import Secret
 from dockerbroker.threads import DaemonThreadPool
 from tests.contracts import engine
 from tests.contracts.images import fill_real
+from tests.engine_transport import TlsMaterial
 from tests.real_engine import RealEngine, require_engine
 
 
@@ -46,6 +46,16 @@ def _remove_containers(real: RealEngine) -> None:
     client.close()
 
 
+def certificate_of(material: TlsMaterial, host: str = "127.0.0.1") -> HostCertificate:
+    """Return the material as it is stored for that host."""
+    return HostCertificate(
+        host=host,
+        certificate=material.certificate.decode(),
+        key=Secret(material.key.decode()),
+        ca=material.ca.decode(),
+    )
+
+
 def host_at(url: str) -> DockerHost:
     """Return the host whose Docker is reached at the URL."""
     if url.startswith("unix://"):
@@ -57,15 +67,19 @@ def host_at(url: str) -> DockerHost:
 
 def engines_for(
     test: TestCase,
-    material: Callable[[DockerHost], TlsMaterial | None] = lambda _host: None,
+    certificate: HostCertificate | None = None,
     *,
     per_host: int = 4,
     clock: Any = reactor,
 ) -> DockerEngines:
-    """Return engines whose connections and threads end with the test."""
+    """Return engines whose connections and threads end with the test; all have that certificate, or none."""
+
+    async def trust(_host: DockerHost) -> HostCertificate | None:
+        return certificate
+
     threads = DaemonThreadPool("real", 4, leaves_busy=True)
     threads.start()
-    engines = DockerEngines(clock, threads, per_host, material)
+    engines = DockerEngines(clock, threads, per_host, trust)
     test.addCleanup(threads.stop)
     test.addCleanup(lambda: ensureDeferred(engines.close()))
     return engines
@@ -91,8 +105,7 @@ class RealWorld(engine.World):
 def world(test: TestCase, transport: str) -> engine.World:
     """Return the real engine, reached over `unix`, `tcp` or `tls`."""
     real = filled_engine()
-    material = TlsMaterial(ca=real.tls.ca, certificate=real.tls.certificate, key=Secret(real.tls.key))
-    engines = engines_for(test, lambda _host: material if transport == "tls" else None)
+    engines = engines_for(test, certificate_of(real.tls) if transport == "tls" else None)
     url = {"unix": real.unix_url, "tcp": real.tcp_url, "tls": real.tls_url}[transport]
     clock: Any = reactor
     return RealWorld(engines(host_at(url)), clock, real=real, test=test)

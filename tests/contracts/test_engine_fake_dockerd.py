@@ -6,6 +6,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, ensureDeferred, gatherResults
 
+from dockerbroker.engines.versions import NEWEST
 from dockerbroker.errors import (
     EngineError,
     EngineUnreachable,
@@ -91,19 +92,36 @@ class AnswerTests(FakeCase):
 
     async def test_too_old(self) -> None:
         """An engine that is too old is unreachable, with the reason (D12)."""
-        self.dockerd.on("GET /version", answer(200, {"ApiVersion": "1.20"}))
-        self.assertIn("too old", await self.assert_raises(EngineUnreachable, self.engine.inspect("c")))
+        for version in ("1.9", "1.20", "1.40"):
+            self.dockerd.on("GET /version", answer(200, {"ApiVersion": version}))
+            sentence = await self.assert_raises(EngineUnreachable, self.engine.inspect("c"))
+            self.assertIn(f"too old: it speaks version {version}", sentence)
+
+    async def test_newer(self) -> None:
+        """With an engine that is newer than the broker a version is spoken that both know."""
+        self.dockerd.on("GET .*/containers/c/json", answer(404, {"message": "No such container"}))
+        self.dockerd.on("GET /version", answer(200, {"ApiVersion": "1.99", "MinAPIVersion": "1.24"}))
+        self.assertIsNone(await self.engine.inspect("c"))
+        self.assertEqual(self.dockerd.requests[-1], f"GET /v{NEWEST}/containers/c/json")
+
+    async def test_no_version(self) -> None:
+        """An engine that names no version is unreachable, with a sentence."""
+        wrong: list[Any] = [{}, {"ApiVersion": "new"}, {"ApiVersion": 1.41}, {"ApiVersion": None}, []]
+        for body in wrong:
+            self.dockerd.on("GET /version", answer(200, body))
+            await self.assert_raises(EngineUnreachable, self.engine.inspect("c"))
 
     async def test_other_version(self) -> None:
         """When the engine was replaced by an older one, the version is negotiated anew."""
+        self.dockerd.on("GET /version", answer(200, {"ApiVersion": "1.42"}))
         self.dockerd.on("GET .*/containers/c/json", answer(404, {"message": "No such container"}))
         self.assertIsNone(await self.engine.inspect("c"))
-        sentence = "client version 1.41 is too new. Maximum supported API version is 1.40"
-        self.dockerd.on("v1.41/containers", answer(400, {"message": sentence}))
-        self.dockerd.on("GET /version", answer(200, {"ApiVersion": "1.40"}))
+        sentence = "client version 1.42 is too new. Maximum supported API version is 1.41"
+        self.dockerd.on("v1.42/containers", answer(400, {"message": sentence}))
+        self.dockerd.on("GET /version", answer(200, {"ApiVersion": "1.41"}))
         await self.assert_raises(EngineUnreachable, self.engine.inspect("c"))
         self.assertIsNone(await self.engine.inspect("c"))
-        self.assertEqual(self.dockerd.requests[-1], "GET /v1.40/containers/c/json")
+        self.assertEqual(self.dockerd.requests[-1], "GET /v1.41/containers/c/json")
 
     async def test_removal_in_progress(self) -> None:
         """A removal that another has begun is waited for (D13)."""

@@ -15,6 +15,7 @@ from tests.contracts import persister
 from tests.contracts.persister_case import Call
 from tests.memory_persister import MemoryPersister, Tables
 from tests.persisters import values
+from tests.pinging import pings
 
 
 @define(eq=False)
@@ -93,7 +94,7 @@ class FaultsTests(SynchronousTestCase):
 
     def test_forget_pings(self) -> None:
         """Pings can be made infinitely old."""
-        self.done(self.persister.record_pings([values.host()]))
+        self.done(self.persister.record_pings(pings([values.host()])))
         self.persister.forget_pings()
         [report] = self.done(self.persister.hosts())
         self.assertFalse(report.is_alive or report.is_heard)

@@ -17,6 +17,7 @@ from tests.crash.databases import Database
 from tests.crash.scenarios import SERVICE
 from tests.crash.service import Service
 from tests.memory_engine import MemoryEngine, MemoryEngines
+from tests.pinging import pings
 from tests.stack import HOST, Stack, add_service
 
 #: What it costs to stand still: no trial makes so many steps.
@@ -117,7 +118,7 @@ class World:
         self.service = Service(self.clock)
         self.service.install(add_service(self.engine, SERVICE, volumes=("/data",)))
         self.reader = self.database.persister()
-        for coroutine in (self.reader.seed_images([SERVICE]), self.reader.record_pings([HOST])):
+        for coroutine in (self.reader.seed_images([SERVICE]), self.reader.record_pings(pings([HOST]))):
             result(coroutine)
         self.begin()
 

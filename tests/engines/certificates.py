@@ -29,14 +29,15 @@ def _name(text: str) -> x509.Name:
 
 @define(eq=False)
 class Authority:
-    """A certificate authority of a test."""
+    """A certificate authority of a test, which `lasts` from now."""
 
     name: str = "authority"
+    lasts: dt.timedelta = _DAY
     key: ec.EllipticCurvePrivateKey = field(factory=lambda: ec.generate_private_key(ec.SECP256R1()))
 
     def pem(self) -> bytes:
         """Return the authority's own certificate."""
-        builder = self._builder(_name(self.name), self.key.public_key(), _DAY)
+        builder = self._builder(_name(self.name), self.key.public_key(), self.lasts)
         builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         return builder.sign(self.key, hashes.SHA256()).public_bytes(_PEM)
 
@@ -77,7 +78,7 @@ def _general(name: str) -> x509.GeneralName:
 def self_signed(*names: str) -> tuple[bytes, bytes]:
     """Return a certificate that is its own authority, and its key."""
     key = ec.generate_private_key(ec.SECP256R1())
-    own = Authority("subject", key)
+    own = Authority("subject", key=key)
     builder = own._builder(_name("subject"), key.public_key(), _DAY)
     alternatives = x509.SubjectAlternativeName([_general(name) for name in names])
     certificate = builder.add_extension(alternatives, critical=False).sign(key, hashes.SHA256())

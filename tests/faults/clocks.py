@@ -16,6 +16,7 @@ from twisted.internet.threads import deferToThread
 from dockerbroker.config.persister import ServerConfiguration
 from tests.faults.case import LONG, FaultTestCase, begin
 from tests.persisters import values
+from tests.pinging import pings
 
 _ROOT = Path(__file__).resolve().parents[2]
 _YEAR = 365 * 86400.0
@@ -46,7 +47,7 @@ class ClockFaults(FaultTestCase):
         """A broker that is a year ahead takes no lease too early; one that is a year behind none too late."""
         configuration = self.shared(pool_size=2)
         persister = await self.open(configuration)
-        await self.call(persister.record_pings([values.host()]))
+        await self.call(persister.record_pings(pings([values.host()])))
         held = await self.call(begin(persister, "held"))
         change = values.provision("lapsed", values.instance("i2"))
         await self.call(persister.begin(change, owner="one", ttl=0, within=LONG))

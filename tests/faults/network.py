@@ -13,6 +13,7 @@ from dockerbroker.errors import AlreadyExists, LostLease
 from dockerbroker.model.instances import Change, Phase, Step
 from tests.faults.case import LONG, FaultTestCase, begin
 from tests.persisters import values
+from tests.pinging import pings
 from tests.servers.proxy import Proxy
 
 #: What makes a change durable, as the server is told; not the "autocommit" of a session's settings.
@@ -175,7 +176,7 @@ class LostReplyFaults(NetworkTestCase):
         for done in (True, False):
             for call in (
                 persister.put_image(values.REDIS),
-                persister.record_pings([values.host()]),
+                persister.record_pings(pings([values.host()])),
                 persister.set_condition(operation.instance_id, f"{done}"),
                 persister.cancel("o1"),
                 persister.renew("one", ttl=LONG),

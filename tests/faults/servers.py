@@ -14,6 +14,7 @@ from dockerbroker.config.persister import ServerConfiguration
 from dockerbroker.errors import AlreadyExists, Unavailable
 from tests.faults.case import FaultTestCase, begin
 from tests.persisters import values
+from tests.pinging import pings
 from tests.polling import free_port
 from tests.servers import server as the_server
 
@@ -109,7 +110,7 @@ class RefusalFaults(FaultTestCase):
         found = await self.unavailable(
             begin(persister, "late"),
             persister.put_image(values.REDIS),
-            persister.record_pings([values.host()]),
+            persister.record_pings(pings([values.host()])),
         )
         self.assertRegex(found.pop(), "read-only|replica")
         self.assertEqual(found, set())

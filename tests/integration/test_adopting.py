@@ -153,7 +153,7 @@ class AdoptingTests(SynchronousTestCase):
         there = self.ids(*names)
         self.broker.end_broker()
         with closing(sqlite3.connect(self.database)) as connection, connection:
-            for table in ("bindings", "port_leases", "operations", "instances"):
+            for table in ("bindings", "port_leases", "reservations", "operations", "instances"):
                 connection.execute(f"DELETE FROM {table}")  # noqa: S608
         self.assert_untouched(4)
         lost = leftovers.cluster_id(self.database)

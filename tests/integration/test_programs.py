@@ -62,7 +62,8 @@ class ProgramCase(SynchronousTestCase):
         """Write the configuration of an agent of brokers at these ports."""
         server = {"host": "127.0.0.1", "user": "admin", "password": "correct horse"}
         document = agent_document() | {"brokerservers": [server | {"port": port} for port in ports]}
-        document["serviceagent"]["keepalive"] = 1
+        # No Docker is there, which is nothing to these tests.
+        document["serviceagent"] |= {"keepalive": 1, "dockerhost": "127.0.0.1", "dockerport": 1}
         return written(self.folder, document, name="agent.config")
 
     def connect(self, port: int) -> http.client.HTTPConnection:

@@ -38,7 +38,7 @@ def world(*rows: ServiceInstance, containers: Any = None, **members: Any) -> Sna
     found = [container_of(row) for row in rows if row.owns_container] if containers is None else containers
     ports = frozenset(port for row in rows if row.owns_container for port in row.ports.values())
     view = HostView(host=HOST, containers=tuple(found), leased_ports=ports)
-    of_view = {"volumes", "complaint", "is_alive", "leased_ports"}
+    of_view = {"volumes", "complaint", "is_alive", "leased_ports", "reserved"}
     view = evolve(view, **{key: members.pop(key) for key in of_view & set(members)})
     return Snapshot(cluster_id=CLUSTER, instances=rows, hosts=(view,), **members)
 

@@ -23,6 +23,7 @@ from tests.invariants.sabotage import PERSISTERS, TABLES, Sabotage, Watching, sa
 from tests.memory_engine import MemoryEngines
 from tests.memory_tables import Tables
 from tests.memory_world import Printed
+from tests.pinging import pings
 from tests.platform import exchange
 from tests.platform.beliefs import Belief
 from tests.platform.cloud_controller import CloudController
@@ -102,7 +103,7 @@ class Deployment:
         # Without ports, so that two containers of one instance could run.
         image = add_service(self.engines(HOST), SERVICE, volumes=("/data",), ports=())
         image.scripts.update({f"/{action}": self._script for action in ACTIONS})
-        for coroutine in (self.persister.seed_images([SERVICE]), self.persister.record_pings([HOST])):
+        for coroutine in (self.persister.seed_images([SERVICE]), self.persister.record_pings(pings([HOST]))):
             Deferred.fromCoroutine(coroutine)
         self._observer = self._observe
         globalLogPublisher.addObserver(self._observer)

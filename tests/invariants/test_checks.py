@@ -12,6 +12,7 @@ from dockerbroker.model.instances import (
     OperationKind,
     Phase,
 )
+from dockerbroker.model.reservations import NOTHING
 from tests.invariants.case import OTHER, ROW, CheckCase, container_of, event, world
 from tests.model.values import EXISTING, instance, operation
 
@@ -85,6 +86,8 @@ class BelongingTests(CheckCase):
         self.assert_breach(world(ROW, twin), "I4", "port 20001 is reserved for i-1, i-2")
         self.assert_breach(world(ROW, leased_ports=frozenset({20001, 7})), "I4", "port 7 of 10.0.0.1")
         self.assert_breach(world(ROW, leased_ports=frozenset()), "I4", "and not reserved")
+        self.assert_sound(world(ROW, reserved=ROW.reserved))
+        self.assert_breach(world(ROW, reserved=NOTHING), "I4", "the instances of 10.0.0.1 reserve")
         moved = container_of(ROW, ports={"6379/tcp": 9})
         self.assert_breach(world(ROW, containers=[moved]), "I4", "i-1 publishes")
         self.assert_sound(world(ROW, containers=[container_of(ROW, running=False, ports={})]))

@@ -9,7 +9,14 @@ from twisted.trial.unittest import SynchronousTestCase
 from dockerbroker.errors import InvalidRequest
 from dockerbroker.model.catalog import ImageDefinition
 from dockerbroker.model.definitions import decode_image, encode_image
-from dockerbroker.model.plans import RESTARTS, ContainerOptions, MaintenanceInfo, Plan
+from dockerbroker.model.plans import (
+    RESTARTS,
+    SAME_HOST,
+    ContainerOptions,
+    MaintenanceInfo,
+    PlacementRules,
+    Plan,
+)
 from dockerbroker.model.schema_rules import DRAFT_4
 from dockerbroker.model.secrets import Secret
 from tests.model.values import definition as definition_of
@@ -44,6 +51,7 @@ options = st.builds(
     restart=st.sampled_from(RESTARTS),
     volumes=st.sampled_from([{}, {"data": "/data"}, {"Data.1": "/var/lib/x", "b": "/devices"}]),
 )
+labels = st.dictionaries(words, words, max_size=2)
 
 
 @st.composite
@@ -67,6 +75,10 @@ def plans(draw: st.DrawFn, exists: bool) -> tuple[Plan, ...]:
             binding_rotatable=draw(st.booleans()),
             asynchronous_only=draw(st.booleans()),
             options=ContainerOptions() if exists else draw(options),
+            placement=PlacementRules(
+                host_labels=draw(labels),
+                same_host=SAME_HOST[0] if exists else draw(st.sampled_from(SAME_HOST)),
+            ),
         )
         for name in names
     )
@@ -100,6 +112,7 @@ def definitions(draw: st.DrawFn) -> ImageDefinition:
         numinstances=0 if exists else 1,
         container_name="mine" if exists else None,
         legacy_arguments=draw(st.booleans()),
+        host_labels=draw(labels),
     )
 
 
@@ -136,6 +149,12 @@ class ReadmeTests(SynchronousTestCase):
         for key in ("DashBoardUrl", "Credentials"):
             self.assertTrue(decode_image({**PLAIN, key: STATIC[key]}, "mysql").is_static)
         self.assertFalse(decode_image(PLAIN, "mysql").is_static)
+
+    def test_labels_of_an_image(self) -> None:
+        """An image says so of all its plans, and is read as it was written."""
+        image = decode_image({"plan": "a", "HostLabels": {"disk": "ssd"}}, "redis")
+        self.assertEqual(image.host_labels, {"disk": "ssd"})
+        self.assertEqual(decode_image(encode_image(image), "redis"), image)
 
     def test_existing_container(self) -> None:
         """No instances and a container's name mean that this container is used."""
@@ -386,10 +405,30 @@ class PlansTests(SynchronousTestCase):
 
     def test_existing_container(self) -> None:
         """Nothing can be asked of a container that exists already."""
-        existing = {"containername": "mine", "plans": [{"name": "a", "memory": "1g", "pids": 5}]}
+        plan = {"name": "a", "memory": "1g", "pids": 5, "samehost": "never"}
+        existing = {"containername": "mine", "plans": [plan]}
         error = self.assertRaises(InvalidRequest, decode_image, existing, "redis")
         self.assertIn("plans[0].memory: is not possible with containername", error.description)
         self.assertIn("plans[0].pids: ", error.description)
+        self.assertIn("plans[0].samehost: is not possible", error.description)
+
+    def test_placement(self) -> None:
+        """A plan says which labels its hosts have, and whether instances of a space may share one."""
+        plan = self.one(hostlabels={"disk": "ssd", "Zone": "a"}, samehost="never")
+        self.assertEqual(plan.placement.host_labels, {"disk": "ssd", "Zone": "a"})
+        self.assertTrue(plan.placement.is_alone)
+        self.assertFalse(self.one(samehost="allowed").placement.is_apart)
+        wrongs: tuple[tuple[str, Any], ...] = (
+            ("hostlabels", ["disk"]),
+            ("hostlabels", {"disk": 1}),
+            ("hostlabels", {"": "ssd"}),
+            ("hostlabels", {"disk": "a\nb"}),
+            ("hostlabels", {"d" * 1000: "ssd"}),
+            ("samehost", "sometimes"),
+            ("samehost", 1),
+        )
+        for key, wrong in wrongs:
+            self.assertIn(f"{key}: ", self.refused(**{key: wrong}))
 
     def test_rules_are_told_with_keys(self) -> None:
         """What Cloud Controller would refuse is told with its key, beside what cannot be read."""

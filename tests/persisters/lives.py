@@ -7,6 +7,7 @@ from typing import Final
 from attrs import evolve, frozen
 from twisted.internet.task import Clock
 
+from dockerbroker.model.hosts import HostState
 from dockerbroker.model.instances import (
     BindingState,
     Change,
@@ -15,10 +16,12 @@ from dockerbroker.model.instances import (
     Phase,
     ServiceInstance,
 )
+from dockerbroker.model.liveness import Verdict
 from dockerbroker.model.secrets import Secret
 from dockerbroker.persisters.interfaces import IPersister
 from tests.persisters import values
 from tests.persisters.values import LOOK_ALIKES, REDIS, STATIC
+from tests.pinging import ping, pings
 
 #: Who carries what is not over.
 OWNER: Final = "broker-1/7"
@@ -67,8 +70,14 @@ class Life:
         """Write something of everything, of which five operations are not over."""
         await self.persister.seed_images([REDIS, STATIC])
         await self.persister.record_pings(
-            [values.host(exec_arguments=("a", "\u00fc")), values.host(values.THERE)]
+            pings([values.host(exec_arguments=("a", "\u00fc")), values.host(values.THERE)])
         )
+        await self.persister.record_pings([ping(values.host(values.THERE), engine_id="\u00fc", session="s")])
+        await self.persister.cordon(values.THERE, is_cordoned=True)
+        [dead] = [life for life in await self.persister.lives() if life.key == values.HERE]
+        await self.persister.judge([Verdict(life=dead, state=HostState.DEAD)])
+        for name in ("10.0.0.2", "fd00::1", "Z"):
+            await self.persister.put_certificate(values.certificate(name, self.text))
         await self._lead_steady()
         await self._lead_busy()
 

@@ -12,13 +12,16 @@ from hypothesis.stateful import RuleBasedStateMachine, rule
 from twisted.internet.defer import Deferred
 
 from dockerbroker.errors import BrokerError
+from dockerbroker.model.hosts import HostState
 from dockerbroker.model.instances import Change, Operation, Phase, Step
+from dockerbroker.model.liveness import Verdict
 from dockerbroker.model.secrets import Secret
 from dockerbroker.persisters.interfaces import IPersister
 from tests.contracts.persister_case import Fixture
 from tests.memory_persister import MemoryPersister
 from tests.model.values import definition
 from tests.persisters import values
+from tests.pinging import ping, pings
 
 IDS = st.sampled_from(["i", "I", "i "])
 BINDINGS = st.sampled_from(["b", "B"])
@@ -98,7 +101,38 @@ class TwoPersisters(RuleBasedStateMachine):
     @rule(key=HOSTS, is_active=st.booleans())
     def ping(self, key: Any, is_active: bool) -> None:
         """Hear of a host."""
-        self.both(lambda persister: persister.record_pings([values.host(key, is_active=is_active)]))
+        self.both(lambda persister: persister.record_pings(pings([values.host(key, is_active=is_active)])))
+
+    @rule(
+        key=HOSTS,
+        session=st.sampled_from(["", "one", "two", "three"]),
+        sequence=st.integers(0, 3),
+        engine_id=st.sampled_from(["", "", "mine", "other"]),
+    )
+    def ping_of_session(self, key: Any, session: str, sequence: int, engine_id: str) -> None:
+        """Hear of a host by one of several agents."""
+        told = ping(values.host(key), session=session, sequence=sequence, engine_id=engine_id)
+        self.both(lambda persister: persister.record_pings([told]))
+
+    @rule(state=st.sampled_from(HostState))
+    def judge(self, state: HostState) -> None:
+        """Give all hosts a state."""
+
+        async def judged(persister: IPersister) -> object:
+            found = await persister.lives()
+            return await persister.judge([Verdict(life=life, state=state) for life in found])
+
+        self.both(judged)
+
+    @rule(key=HOSTS, is_cordoned=st.booleans())
+    def cordon(self, key: Any, is_cordoned: bool) -> None:
+        """Put a cordon around a host, or take it away."""
+        self.both(lambda persister: persister.cordon(key, is_cordoned=is_cordoned))
+
+    @rule(key=HOSTS)
+    def forget_host(self, key: Any) -> None:
+        """Forget a host."""
+        self.both(lambda persister: persister.forget_host(key))
 
     @rule()
     def beat(self) -> None:
@@ -247,6 +281,16 @@ class TwoPersisters(RuleBasedStateMachine):
         """Record a condition."""
         self.both(lambda persister: persister.set_condition(instance_id, condition))
 
+    @rule(host=IDS, text=BINDINGS)
+    def put_certificate(self, host: str, text: str) -> None:
+        """Add or replace a certificate."""
+        self.both(lambda persister: persister.put_certificate(values.certificate(host, text)))
+
+    @rule(host=IDS)
+    def delete_certificate(self, host: str) -> None:
+        """Remove a certificate, or none."""
+        self.both(lambda persister: persister.delete_certificate(host))
+
     @rule(after=st.sampled_from(["", "I", "i"]), limit=st.integers(1, 3), unfinished=st.booleans())
     def look(self, after: str, limit: int, unfinished: bool) -> None:
         """Look through what there is."""
@@ -257,6 +301,7 @@ class TwoPersisters(RuleBasedStateMachine):
     def same(self) -> None:
         """Both hold the same."""
         self.both(lambda persister: persister.images())
+        self.both(lambda persister: persister.certificates())
         self.both(lambda persister: persister.hosts())
         for instance_id in ("i", "I", "i "):
             self.both(lambda persister, i=instance_id: persister.instance(i))  # type: ignore[misc]

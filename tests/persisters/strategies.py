@@ -17,7 +17,7 @@ from dockerbroker.model.instances import (
     ServiceInstance,
     Step,
 )
-from dockerbroker.model.plans import ContainerOptions, MaintenanceInfo, Plan
+from dockerbroker.model.plans import SAME_HOST, ContainerOptions, MaintenanceInfo, PlacementRules, Plan
 from dockerbroker.model.secrets import Secret
 
 TEXT = st.text(max_size=20)
@@ -31,12 +31,14 @@ OBJECTS = st.dictionaries(TEXT, JSON, max_size=4)
 SECRETS = OBJECTS.map(Secret)
 PORTS = st.integers(0, 65535)
 
+LABELS = st.sampled_from([{}, {"disk": "ssd"}, {"": "\u00fc", "Zone": ""}])
+
 OPTIONS = st.builds(
     ContainerOptions,
     environment=st.dictionaries(TEXT, TEXT, max_size=2),
     command=st.lists(TEXT, max_size=2).map(tuple),
     memory=st.none() | st.integers(0, 2**40),
-    cpus=st.none() | NUMBERS,
+    cpus=st.none() | st.floats(0, 1024),
     pids=st.none() | st.integers(0, 9),
     restart=TEXT,
     volumes=st.dictionaries(TEXT, TEXT, max_size=2),
@@ -56,6 +58,7 @@ PLANS = st.builds(
     binding_rotatable=st.booleans(),
     asynchronous_only=st.booleans(),
     options=OPTIONS,
+    placement=st.builds(PlacementRules, host_labels=LABELS, same_host=st.sampled_from(SAME_HOST)),
 )
 IMAGES = st.builds(
     ImageDefinition,
@@ -73,6 +76,7 @@ IMAGES = st.builds(
     instances_retrievable=st.booleans(),
     bindings_retrievable=st.booleans(),
     allow_context_updates=st.booleans(),
+    host_labels=LABELS,
     dashboard_url=st.none() | TEXT,
     credentials=st.none() | SECRETS,
     numinstances=st.integers(0, 1),
@@ -90,11 +94,14 @@ HOSTS = st.builds(
     exec_arguments=st.lists(TEXT, max_size=3).map(tuple),
     portbind_min=PORTS,
     portbind_max=PORTS,
+    labels=LABELS,
 )
+#: Those of instances have one plan.
+NARROWED = IMAGES.map(lambda one: evolve(one, plans=one.plans[:1]))
 PLAIN_INSTANCES = st.builds(
     ServiceInstance,
     id=TEXT,
-    definition=IMAGES,
+    definition=NARROWED,
     organization_guid=TEXT,
     space_guid=TEXT,
     host=KEYS,

@@ -10,6 +10,7 @@ from dockerbroker.model.instances import Change
 from dockerbroker.persisters.sqlite import AFTER_BOOT, SqliteDatabase, boot_id, boot_time, sqlite_engine
 from tests.persisters import values
 from tests.persisters.test_sqlite import SqliteTestCase
+from tests.pinging import pings
 
 
 class BootTests(SqliteTestCase):
@@ -29,7 +30,7 @@ class BootTests(SqliteTestCase):
             self.persister.begin(values.provision("o2", values.instance("i2")), owner="one", ttl=9, within=60)
         )
         self.done(self.persister.commit(Change(operation=over.over(over.phase.SUCCEEDED, 1.0))))
-        self.done(self.persister.record_pings([values.host()]))
+        self.done(self.persister.record_pings(pings([values.host()])))
         self.done(self.persister.observe())
 
     def age(self) -> float:
@@ -46,7 +47,7 @@ class BootTests(SqliteTestCase):
         self.another_boot()
         self.assertEqual(self.age(), math.inf)
         self.assertEqual(self.claimed(), ["o1"])
-        self.done(self.persister.record_pings([values.host()]))
+        self.done(self.persister.record_pings(pings([values.host()])))
         self.assertEqual(self.age(), 0)
 
     def test_silence(self) -> None:

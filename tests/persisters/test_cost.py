@@ -10,14 +10,16 @@ from sqlalchemy import Connection, Engine, event
 from twisted.internet.defer import Deferred, execute
 from twisted.trial.unittest import SynchronousTestCase
 
-from dockerbroker.model.hosts import HostKey
+from dockerbroker.model.hosts import HostKey, HostState
 from dockerbroker.model.instances import Change, Phase
+from dockerbroker.model.liveness import Verdict
 from dockerbroker.persisters.interfaces import IPersister
 from dockerbroker.persisters.sql import SqlPersister
 from dockerbroker.persisters.sqlite import SqliteDatabase, sqlite_engine
 from tests.persisters import values
 from tests.persisters.files import SqliteFixture
 from tests.persisters.redis_fixture import BlockingRedisFixture
+from tests.pinging import pings
 from tests.servers import server
 
 #: How many instances there are, with a binding and a port each, on hosts of their own.
@@ -26,7 +28,7 @@ MANY = 300
 FEW = 5
 
 #: These tables are small and read as a whole.
-SMALL = ("images", "hosts", "observation", "deployment", "conditions")
+SMALL = ("images", "hosts", "certificates", "observation", "deployment", "conditions")
 
 #: SQLite's machine may take this many more steps than in a database that is nearly empty.
 MARGIN = 40
@@ -70,9 +72,16 @@ class CostTestCase(SynchronousTestCase):
         call("seed_images", [values.REDIS])
         call("put_image", values.STATIC)
         call("delete_image", "mysqlstatic")
-        call("record_pings", [values.host(host)])
+        call("put_certificate", values.certificate("h"))
+        call("certificate", "h")
+        call("certificates")
+        call("delete_certificate", "h")
+        call("record_pings", pings([values.host(host)]))
         call("observe")
         call("hosts")
+        call("cordon", host, is_cordoned=True)
+        [life] = call("lives")
+        call("judge", [Verdict(life=life, state=HostState.DEAD)])
         call("host", host)
         call("instance", "i0")
         call("binding", "i0", "b1")
@@ -92,6 +101,7 @@ class CostTestCase(SynchronousTestCase):
         call("entomb", "gone", "t1")
         call("tombstone", "gone")
         self.operate(call)
+        call("forget_host", host)
 
     def operate(self, call: Callable[..., Any]) -> None:
         """Call the methods that change operations."""

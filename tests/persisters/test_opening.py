@@ -22,6 +22,7 @@ from dockerbroker.persisters.sql import SqlPersister
 from dockerbroker.persisters.sqlite_opening import check_file, open_file
 from tests.persisters import values
 from tests.persisters.files import mount_memory, open_here, temporary_folder
+from tests.pinging import pings
 
 
 class CheckTests(SynchronousTestCase):
@@ -216,7 +217,7 @@ class OpenTests(TestCase):
     async def test_clock(self) -> None:
         """Ages are those of a clock that all processes of the machine share."""
         persister, other = await self.open(), await self.open()
-        await persister.record_pings([values.host()])
+        await persister.record_pings(pings([values.host()]))
         [report] = await other.hosts()
         self.assertTrue(report.is_heard, report.age)
 

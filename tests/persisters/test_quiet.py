@@ -15,6 +15,7 @@ from dockerbroker.persisters.redis.persister import RedisPersister
 from dockerbroker.persisters.redis.scripts import Script, load
 from tests.persisters import values
 from tests.persisters.files import SqliteFixture
+from tests.pinging import pings
 
 
 class NoCommands:
@@ -39,7 +40,7 @@ class QuietTests(SynchronousTestCase):
 
     def assert_quiet(self, persister: IPersister) -> None:
         """Check that the log is told when something else fails, but not of a beat."""
-        self.assertEqual(self.lines(persister.record_pings([values.host()])), 1)
+        self.assertEqual(self.lines(persister.record_pings(pings([values.host()]))), 1)
         self.assertEqual(self.lines(persister.observe()), 0)
 
     def test_sql(self) -> None:

@@ -48,6 +48,13 @@ class RoundTripTests(SynchronousTestCase):
         """A definition comes back."""
         self.assertEqual(records.read_image(records.image_row(image)), image)
 
+    def test_certificates(self) -> None:
+        """A certificate comes back, and its key stands in the secret column alone."""
+        row = records.certificate_row(values.certificate("h", "t3xt"))
+        self.assertEqual(records.read_certificate(row), values.certificate("h", "t3xt"))
+        self.assertIn("k3y", row["secret"])
+        self.assertNotIn("k3y", row["document"])
+
     @many
     @given(host=HOSTS)
     def test_hosts(self, host: DockerHost) -> None:

@@ -25,13 +25,19 @@ UNBOUNDED = {
     # Those of an hour, and only while records are moved.
     "tombstones": "ZRANGE",
     "bindings": "ZRANGE",
+    "certificates": "ZRANGE",
     "close": "ZRANGE",
     "erase": "SMEMBERS",
     "hosts": "SMEMBERS",
     "images": "ZRANGE",
     "lessors": "ZRANGE",
+    # One for each host.
+    "lives": "SMEMBERS",
     "prelude": "HGETALL",
     "renew": "SMEMBERS",
+    # One field for each host; the instances of a service in one space.
+    "reserved": "HGETALL",
+    "neighbours": "HGETALL",
     "writing": "ZRANGE",
 }
 

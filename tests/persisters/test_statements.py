@@ -67,6 +67,7 @@ class RunTests(SynchronousTestCase):
     def test_constants(self) -> None:
         """What the statement itself compares with and writes needs not be given."""
         made = {"last_operation_id": "o", "operation_id": "o", "document": "{}", "secret": "{}"}
+        made["reserved"] = "{}"
         for instance_id, name in (("i1", "redis"), ("i2", "static")):
             run(self.connection, insert(instances).inline(), {"id": instance_id, "image_name": name, **made})
         changed = [run(self.connection, LET_GO, {"instance": one}).rowcount for one in ("i1", "i2", "i3")]

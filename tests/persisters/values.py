@@ -6,6 +6,7 @@ from typing import Any
 
 from attrs import evolve
 
+from dockerbroker.model.certificates import HostCertificate
 from dockerbroker.model.hosts import DockerHost, HostKey
 from dockerbroker.model.instances import (
     Change,
@@ -55,6 +56,11 @@ LOOK_ALIKES = (
 def host(key: HostKey = HERE, **members: Any) -> DockerHost:
     """Return a host."""
     return DockerHost(key=key, **members)
+
+
+def certificate(name: str = "10.0.0.2", text: str = "") -> HostCertificate:
+    """Return a certificate that no engine would accept."""
+    return HostCertificate(host=name, certificate=f"PEM {text}", key=Secret(f"k3y {text}"), ca="\u00fc\n")
 
 
 def instance(instance_id: str = "i1", *ports: int, **members: Any) -> ServiceInstance:

@@ -8,7 +8,11 @@ from typing import Any
 import hypothesis.strategies as st
 from attrs import evolve
 
+from dockerbroker.model.certificates import HostCertificate
+from dockerbroker.model.hosts import DockerHost, HostKey, HostState
 from dockerbroker.model.instances import Operation, ServiceBinding, ServiceInstance
+from dockerbroker.model.reservations import NOTHING, Reserved
+from dockerbroker.model.secrets import Secret
 from dockerbroker.persisters import records
 from dockerbroker.persisters.archive import KEYS, Kind, Row
 from tests.persisters import strategies
@@ -39,7 +43,7 @@ _INSTANCES = st.lists(
         strategies.INSTANCES,
         id=IDS,
         host=_KEYS,
-        definition=_named(strategies.IMAGES, name=IDS),
+        definition=_named(strategies.NARROWED, name=IDS),
         operation_id=st.none() | IDS,
         last_operation_id=st.none() | IDS,
     ),
@@ -71,10 +75,19 @@ def wholes(draw: st.DrawFn) -> dict[Kind, list[Row]]:
     )
     rows: dict[Kind, list[Row]] = {
         Kind.IMAGE: [records.image_row(one) for one in draw(_IMAGES)],
-        Kind.HOST: [records.host_row(one) for one in draw(_HOSTS)],
+        Kind.HOST: [_host_row(draw, one) for one in draw(_HOSTS)],
+        Kind.CERTIFICATE: [
+            records.certificate_row(
+                HostCertificate(
+                    host=one, certificate=draw(st.text()), key=Secret(draw(st.text())), ca=draw(st.text())
+                )
+            )
+            for one in draw(st.lists(IDS, max_size=4, unique=True))
+        ],
         Kind.INSTANCE: [_instance_row(one) for one in instances],
         Kind.BINDING: [records.binding_row(one) for one in draw(_bindings(ids))],
         Kind.PORT_LEASE: [lease for one in instances for lease in records.leased_ports_of(one)],
+        Kind.RESERVATION: _reservations(instances),
         Kind.CONDITION: [
             {"instance_id": one, "condition": draw(st.text(st.characters(exclude_categories=("Cs", "Cc"))))}
             for one in ids
@@ -87,6 +100,27 @@ def wholes(draw: st.DrawFn) -> dict[Kind, list[Row]]:
     return ordered | {Kind.OPERATION: _operation_rows(draw, operations, ids), Kind.TOMBSTONE: []}
 
 
+def _reservations(instances: Iterable[ServiceInstance]) -> list[Row]:
+    """Return what the instances reserve on each host."""
+    sums: dict[HostKey, Reserved] = {}
+    for one in instances:
+        sums[one.host] = sums.get(one.host, NOTHING) + one.reserved
+    return [
+        {**records.host_columns(key), **records.reserved_columns(reserved)}
+        for key, reserved in sums.items()
+        if reserved
+    ]
+
+
+def _host_row(draw: st.DrawFn, host: DockerHost) -> Row:
+    return {
+        **records.host_row(host),
+        "engine_id": draw(st.just("") | IDS),
+        "state": draw(st.sampled_from([state.value for state in HostState])),
+        "is_cordoned": draw(st.booleans()),
+    }
+
+
 def _bindings(ids: Sequence[str]) -> st.SearchStrategy[list[ServiceBinding]]:
     if not ids:
         return st.just([])
@@ -95,11 +129,13 @@ def _bindings(ids: Sequence[str]) -> st.SearchStrategy[list[ServiceBinding]]:
 
 
 def _apart(instances: Iterable[ServiceInstance]) -> list[ServiceInstance]:
-    """Return those of the instances of which none has a port of another one."""
+    """Return those of the instances of which none has a port, or the place, of another one."""
     leased: set[tuple[Any, ...]] = set()
     found = []
     for one in instances:
         ports = {_key(Kind.PORT_LEASE, lease) for lease in records.leased_ports_of(one)}
+        if one.lonely_place is not None:
+            ports.add((one.lonely_place,))
         if not ports & leased:
             leased |= ports
             found.append(one)

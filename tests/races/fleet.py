@@ -23,6 +23,7 @@ from dockerbroker.model.instances import Operation, ServiceInstance
 from tests.contracts.persister_case import Fixture
 from tests.crash.service import Service
 from tests.memory_engine import MemoryEngine, MemoryEngines
+from tests.pinging import pings
 from tests.stack import HOST, REDIS, Answer, Asked, Stack, add_service
 
 #: How many turns and timers a round takes at most.
@@ -79,7 +80,7 @@ class Fleet:
         self.service.install(add_service(self.engine, volumes=("/data",)))
         self._reader = self.database.persister()
         self._result(self._reader.seed_images([REDIS]))
-        self._result(self._reader.record_pings([HOST]))
+        self._result(self._reader.record_pings(pings([HOST])))
         self.brokers = [self._broker(f"broker-{number}") for number in (1, 2, 3)]
 
     @property

@@ -8,11 +8,19 @@ from attrs import frozen
 
 from dockerbroker.web.administration import Administrators
 from dockerbroker.web.agents import Agents
+from dockerbroker.web.certificates import CertificateRoutes
+from dockerbroker.web.hosts import HostRoutes
 from dockerbroker.web.platform import Platform
 
-APIS: Final = (Platform, Agents, Administrators)
+APIS: Final = (Platform, Agents, HostRoutes, CertificateRoutes, Administrators)
 _PLACEHOLDER: Final = re.compile(r"<(?:\w+:)?(\w+)>")
-_FILLED: Final = {"catalog": "docker", "name": "redis", "instance_id": "i-1", "binding_id": "b-1"}
+_FILLED: Final = {
+    "host": "10.0.0.2",
+    "catalog": "docker",
+    "name": "redis",
+    "instance_id": "i-1",
+    "binding_id": "b-1",
+}
 
 
 @frozen

@@ -7,7 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from dockerbroker.errors import Unavailable
 from dockerbroker.model.hosts import HostKey
-from tests.model.test_hosts import PING, README_PING
+from tests.model.test_pings import PING, README_PING
 from tests.stack import HOST, Stack
 
 
@@ -26,7 +26,7 @@ class PingTests(SynchronousTestCase):
         """The README's ping, as an old agent sends it, makes its host known."""
         headers = {"X-Broker-API-Version": "1.1"}
         answer = self.stack.request("POST", "/ping", README_PING.encode(), headers=headers)
-        self.assertEqual((answer.status, answer.json), (200, {}))
+        self.assertEqual((answer.status, answer.json), (200, {"KeepAlive": 1}))
         expected = HostKey(service_host="localhost", docker_host="localhost", docker_port=1234)
         self.assertIn(expected, self.known())
 
@@ -49,6 +49,47 @@ class PingTests(SynchronousTestCase):
             self.assertEqual(answer.status, 400, body)
             self.assertTrue(answer.description)
         self.assertEqual(self.stack.persister.tables.hosts, before)
+
+    def test_absurd_body(self) -> None:
+        """A ping of 10 MB is refused with 413, one that is no JSON object with 400, and nothing is stored."""
+        before = dict(self.stack.persister.tables.hosts)
+        huge = {**PING, "DockerTrouble": "x" * 10_000_000}
+        self.assertEqual(self.stack.request("POST", "/ping", huge).status, 413)
+        for raw in (b"", b"[]", b"null", b'{"ServiceHost": NaN}', b"{", b"[" * 100_000):
+            answer = self.stack.request("POST", "/ping", raw)
+            self.assertEqual(answer.status, 400, raw[:20])
+            self.assertNotIn("\n", answer.description)
+        self.assertEqual(self.stack.persister.tables.hosts, before)
+
+    def test_whatever_time_it_says(self) -> None:
+        """The time of the agent's clock changes nothing, be it in the future."""
+        self.stack.request("POST", "/ping", {**PING, "LastPing": "2999-01-01T00:00:00Z"})
+        first = dict(self.stack.persister.tables.hosts)
+        self.stack.request("POST", "/ping", {**PING, "LastPing": "1999-01-01T00:00:00Z"})
+        self.assertEqual(self.stack.persister.tables.hosts, first)
+
+    def test_old_session(self) -> None:
+        """A ping that was stored already, or one of a session that was replaced, is refused with 409."""
+        for session, sequence, status in (("a", 2, 200), ("a", 1, 409), ("b", 1, 200), ("a", 3, 409)):
+            ping = {**PING, "Session": session, "Sequence": sequence}
+            answer = self.stack.request("POST", "/ping", ping)
+            self.assertEqual(answer.status, status, (session, sequence))
+
+    def test_other_engine(self) -> None:
+        """A ping of another Docker Engine under the same address is refused with 409, and says why."""
+        self.stack.request("POST", "/ping", {**PING, "EngineID": "e-1"})
+        answer = self.stack.request("POST", "/ping", {**PING, "EngineID": "e-2"})
+        self.assertEqual(answer.status, 409)
+        self.assertIn("another Docker Engine", answer.description)
+        self.assertEqual(self.stack.request("POST", "/ping", {**PING, "EngineID": "e-1"}).status, 200)
+
+    def test_trouble(self) -> None:
+        """Nothing is placed on a host whose Docker is not well, until its agent says that it is."""
+        place = {"ServiceHost": "10.0.0.1", "DockerHost": "10.0.0.2", "DockerPort": 2375, "KeepAlive": 1000}
+        self.stack.request("POST", "/ping", {**place, "DockerTrouble": "Docker did not answer within 5 s."})
+        self.assertEqual(self.stack.provision("i-1").status, 503)
+        self.stack.request("POST", "/ping", place)
+        self.assertEqual(self.stack.provision("i-1").status, 201)
 
     def test_identity(self) -> None:
         """A host is told apart by its service host, its Docker host and its Docker port."""

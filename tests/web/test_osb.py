@@ -16,6 +16,7 @@ class StatusTests(SynchronousTestCase):
         expected: dict[type[errors.BrokerError], int] = {
             errors.InvalidRequest: 400,
             errors.Unauthenticated: 401,
+            errors.Forbidden: 403,
             errors.NotFound: 404,
             errors.MethodNotAllowed: 405,
             errors.Conflict: 409,
@@ -27,6 +28,7 @@ class StatusTests(SynchronousTestCase):
             errors.MaintenanceInfoConflict: 422,
             errors.UpdateRefused: 422,
             errors.NoCapacity: 503,
+            errors.NoPort: 503,
             errors.Unavailable: 503,
             errors.Unreadable: 503,
         }

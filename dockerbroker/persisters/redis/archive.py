@@ -1,6 +1,5 @@
 """Whole Redis databases, read and written record by record."""
 
-import json
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
@@ -24,7 +23,7 @@ from dockerbroker.persisters.archive import (
     Standing,
 )
 from dockerbroker.persisters.redis.persister import Commands
-from dockerbroker.persisters.redis.rows import host_id, instance_row, unpacked
+from dockerbroker.persisters.redis.rows import host_id, host_key, instance_row, reserved, unpacked
 from dockerbroker.persisters.redis.scripts import Scripts
 
 #: How many leases are told, and how many records are deleted by one script: it holds up all others.
@@ -33,8 +32,27 @@ _ERASED: Final = 1000
 
 _COLUMNS: Final[Mapping[Kind, tuple[str, ...]]] = {
     Kind.IMAGE: ("name", "document", "secret"),
-    Kind.HOST: ("service_host", "docker_host", "docker_port", "document"),
-    Kind.INSTANCE: ("id", "image_name", "operation_id", "last_operation_id", "document", "secret"),
+    Kind.HOST: (
+        "service_host",
+        "docker_host",
+        "docker_port",
+        "document",
+        "engine_id",
+        "state",
+        "is_cordoned",
+    ),
+    Kind.CERTIFICATE: ("host", "document", "secret"),
+    Kind.INSTANCE: (
+        "id",
+        "image_name",
+        "operation_id",
+        "last_operation_id",
+        "document",
+        "secret",
+        "reserved",
+        "neighbourhood",
+        "lonely_place",
+    ),
     Kind.BINDING: ("instance_id", "id", "document", "secret"),
     Kind.CONDITION: ("instance_id", "condition"),
     Kind.OPERATION: (
@@ -99,6 +117,13 @@ class RedisArchive:
             if after is None:
                 self._leases = await self._leased_ports()
             return _page(kind, self._leases, after, limit)
+        if kind is Kind.RESERVATION:
+            _, found = await self._call("reserved")
+            sums = [
+                {**records.host_columns(host_key(host)), **records.reserved_columns(reserved(text))}
+                for host, text in found
+            ]
+            return _page(kind, _sorted(kind, sums), after, limit)
         if kind is Kind.TOMBSTONE:
             # There are only those of an hour.
             _, found = await self._call("tombstones")
@@ -143,10 +168,8 @@ class RedisArchive:
         found: list[Row] = []
         _, hosts = await self._call("lessors")
         for host in hosts:
-            service_host, docker_host, docker_port = json.loads(host)
-            key = HostKey(service_host=service_host, docker_host=docker_host, docker_port=docker_port)
             _, ports = await self._call("leased", id=host)
-            columns = records.host_columns(key)
+            columns = records.host_columns(host_key(host))
             found += [{**columns, "port": int(port), "instance_id": holder} for port, holder in ports.items()]
         return _sorted(Kind.PORT_LEASE, found)
 

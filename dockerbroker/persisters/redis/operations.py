@@ -18,6 +18,7 @@ _REFUSALS: Final[Mapping[str, Callable[[Change], BrokerError]]] = {
     "binding": lambda change: refusals.binding_exists(change.operation.binding_id or ""),
     "busy": lambda change: refusals.instance_busy(change.operation.instance_id),
     "ended": lambda change: refusals.superseded_ended(change.supersedes or ""),
+    "full": lambda change: _host_full(change.instance),
     "instance": lambda change: refusals.instance_exists(change.operation.instance_id),
     "lost": lambda change: refusals.lease_lost(change.operation.id),
     "operation": lambda change: refusals.operation_exists(change.operation.id),
@@ -41,6 +42,7 @@ def beginning(
         },
         "ttl": ttl,
         "within": within,
+        "most": change.most and {"memory": change.most.memory, "cpus": change.most.cpus},
     }
     if change.instance is not None:
         asked["last_operation_id"] = change.instance.last_operation_id
@@ -93,6 +95,11 @@ def _ended(operation: Operation, now: float) -> dict[str, Any]:
     """Return the row of an operation that another one replaces; `now` is in seconds since 1970."""
     ended = evolve(operation.over(Phase.FAILED, now), description=refusals.SUPERSEDED)
     return records.operation_row(ended) | {"epoch": ended.epoch + 1}
+
+
+def _host_full(instance: ServiceInstance | None) -> BrokerError:
+    assert instance is not None, "only an instance reserves something"
+    return refusals.host_full(instance.host.service_host)
 
 
 def _port_leased(instance: ServiceInstance | None) -> BrokerError:

@@ -1,6 +1,7 @@
 """A persister on Redis: each method is one script; a few look first, and theirs sees what has changed."""
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Protocol
 
 from attrs import define, field
@@ -9,20 +10,15 @@ from zope.interface import implementer
 
 from dockerbroker.errors import Unavailable
 from dockerbroker.model.catalog import ImageDefinition
-from dockerbroker.model.hosts import (
-    LONGEST_GAP,
-    ROUNDING,
-    DockerHost,
-    HostKey,
-    HostReport,
-    Observation,
-    report,
-)
+from dockerbroker.model.hosts import HostKey
 from dockerbroker.model.instances import Change, Operation, ServiceBinding, ServiceInstance
+from dockerbroker.model.reservations import Reserved
 from dockerbroker.persisters import records, refusals
 from dockerbroker.persisters.archive import CLOSED, obstacle
 from dockerbroker.persisters.interfaces import DatabaseState, IPersister
 from dockerbroker.persisters.redis import operations, rows
+from dockerbroker.persisters.redis.certificates import RedisCertificates
+from dockerbroker.persisters.redis.hosts import RedisHosts
 from dockerbroker.persisters.redis.rows import texts, unpacked
 from dockerbroker.persisters.redis.scripts import Script, Scripts
 
@@ -45,7 +41,7 @@ class Commands(Protocol):
 
 @implementer(IPersister)
 @define(eq=False)
-class RedisPersister:
+class RedisPersister(RedisCertificates, RedisHosts):
     """Keeps records in a Redis database."""
 
     _log: ClassVar[Logger] = Logger()
@@ -85,29 +81,6 @@ class RedisPersister:
                 raise refusals.image_unknown(name)
             case ["used"]:
                 raise refusals.image_used(name)
-
-    async def record_pings(self, hosts: Iterable[DockerHost]) -> None:
-        """Store the hosts, alive now."""
-        await self._call("ping", hosts=[rows.host(host) for host in hosts])
-
-    async def observe(self) -> None:
-        """Record that a broker is there now."""
-        await self._answer("observe", {"gap": LONGEST_GAP, "rounding": ROUNDING})
-
-    async def hosts(self) -> list[HostReport]:
-        """Return every host, in the order of the keys."""
-        found, now, since, at = await self._ask("hosts")
-        observation = Observation(since=float(since), at=float(at)) if at else None
-        reports = [
-            report(records.read_host(row), row["pinged_at"], observation, float(now))
-            for row in map(unpacked, found)
-        ]
-        return sorted(reports, key=lambda one: one.host.key)
-
-    async def host(self, key: HostKey) -> DockerHost | None:
-        """Return the host."""
-        row = await self._record("host", rows.host_id(key))
-        return None if row is None else records.read_host(row)
 
     async def instance(self, instance_id: str) -> ServiceInstance | None:
         """Return the instance."""
@@ -172,6 +145,16 @@ class RedisPersister:
         """Return the host's leased ports."""
         [found] = await self._ask("ports", id=rows.host_id(host))
         return frozenset(map(int, found))
+
+    async def reserved(self) -> dict[HostKey, Reserved]:
+        """Return what is reserved on each host."""
+        [found] = await self._ask("reserved")
+        return {rows.host_key(host): rows.reserved(sums) for host, sums in found}
+
+    async def neighbours(self, neighbourhood: str) -> Mapping[HostKey, int]:
+        """Return how many instances of a neighbourhood are on which host."""
+        [found] = await self._ask("neighbours", id=neighbourhood)
+        return Counter(map(rows.host_key, texts(found)))
 
     async def begin(self, change: Change, *, owner: str, ttl: float, within: float) -> Operation:
         """Write a new operation with what it needs."""

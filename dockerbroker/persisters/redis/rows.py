@@ -11,9 +11,12 @@ from typing import Any, Final
 from twisted.logger import Logger
 
 from dockerbroker.errors import Unreadable
-from dockerbroker.model.hosts import DockerHost, HostKey
+from dockerbroker.model.hosts import HostKey
 from dockerbroker.model.instances import ServiceInstance
-from dockerbroker.persisters import records
+from dockerbroker.model.liveness import Verdict, patience
+from dockerbroker.model.reservations import Reserved
+from dockerbroker.model.vitals import Ping
+from dockerbroker.persisters import host_records, records
 
 _log: Final = Logger()
 
@@ -23,9 +26,14 @@ _NULLABLE: Final = (
     "finished_at",
     "last_operation_id",
     "lease_until",
+    "lonely_place",
+    "neighbourhood",
     "operation_id",
     "owner",
     "pinged_at",
+    "sessions",
+    "state_at",
+    "vitals",
 )
 
 
@@ -41,10 +49,12 @@ _READERS: Final[Mapping[str, Callable[[str], Any]]] = {
     "epoch": int,
     "finished_at": float,
     "is_cancelled": _is_true,
+    "is_cordoned": _is_true,
     "is_over": _is_true,
     "lease_until": float,
     "number": int,
     "pinged_at": float,
+    "state_at": float,
 }
 
 
@@ -85,9 +95,42 @@ def host_id(key: HostKey) -> str:
     return json.dumps([key.service_host, key.docker_host, key.docker_port], separators=(",", ":"))
 
 
-def host(described: DockerHost) -> dict[str, Any]:
-    """Return what a script is given of a host."""
-    return {"id": host_id(described.key), "row": records.host_row(described)}
+def ping(told: Ping) -> dict[str, Any]:
+    """Return what a script is given of a ping."""
+    row = host_records.new_row(told)
+    known = ("pinged_at", "engine_id", "sessions", "state", "state_at", "is_cordoned")
+    return {
+        "id": host_id(told.host.key),
+        "row": {column: value for column, value in row.items() if column not in known},
+        "session": told.vitals.session or "",
+        "sequence": told.vitals.sequence or 0,
+        "engine_id": told.vitals.engine_id or "",
+        "patience": patience(told.host.keep_alive),
+    }
+
+
+def verdict(judged: Verdict) -> dict[str, Any]:
+    """Return what a script is given of a verdict."""
+    life = judged.life
+    return {
+        "id": host_id(life.key),
+        "before": life.state.value,
+        "state": judged.state.value,
+        "pinged_at": life.pinged_at,
+        "state_at": life.state_at,
+    }
+
+
+def host_key(text: str) -> HostKey:
+    """Return the key of the host that the text identifies."""
+    service_host, docker_host, docker_port = json.loads(text)
+    return HostKey(service_host=service_host, docker_host=docker_host, docker_port=docker_port)
+
+
+def reserved(text: str) -> Reserved:
+    """Return the sums of what is reserved on a host."""
+    memory, cpus, ports, instances = map(int, text.split())
+    return Reserved(memory=memory, cpus=cpus, ports=ports, instances=instances)
 
 
 def instance_row(instance: ServiceInstance) -> dict[str, Any]:

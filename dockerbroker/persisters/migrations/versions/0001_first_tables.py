@@ -22,10 +22,12 @@ def upgrade() -> None:
     """Make the tables and the one row of `deployment`."""
     _create_deployment()
     _create_images_and_hosts()
+    _create_certificates()
     _create_observation()
     _create_instances()
     _create_bindings()
     _create_port_leases()
+    _create_reservations()
     _create_conditions()
     _create_tombstones()
     _create_operations()
@@ -75,7 +77,23 @@ def _create_images_and_hosts() -> None:
         sa.Column("docker_port", sa.Integer, nullable=False),
         sa.Column("document", document(), nullable=False),
         sa.Column("pinged_at", sa.Double),
+        sa.Column("vitals", document()),
+        sa.Column("sessions", document()),
+        sa.Column("engine_id", Identifier, nullable=False, server_default=""),
+        sa.Column("state", Identifier, nullable=False, server_default="alive"),
+        sa.Column("state_at", sa.Double),
+        sa.Column("is_cordoned", sa.Boolean, nullable=False, server_default=sa.false()),
         sa.PrimaryKeyConstraint("service_host", "docker_host", "docker_port", name="hosts_pk"),
+    )
+
+
+def _create_certificates() -> None:
+    _create_table(
+        "certificates",
+        sa.Column("host", Identifier, nullable=False),
+        sa.Column("document", document(), nullable=False),
+        sa.Column("secret", document(), nullable=False),
+        sa.PrimaryKeyConstraint("host", name="certificates_pk"),
     )
 
 
@@ -99,9 +117,14 @@ def _create_instances() -> None:
         sa.Column("last_operation_id", Identifier),
         sa.Column("document", document(), nullable=False),
         sa.Column("secret", document(), nullable=False),
+        sa.Column("reserved", document(), nullable=False),
+        sa.Column("neighbourhood", Identifier),
+        sa.Column("lonely_place", Identifier),
         sa.PrimaryKeyConstraint("id", name="instances_pk"),
+        sa.UniqueConstraint("lonely_place", name="instances_lonely_place"),
     )
     op.create_index("instances_image_name", "instances", ["image_name"])
+    op.create_index("instances_neighbourhood", "instances", ["neighbourhood"])
 
 
 def _create_bindings() -> None:
@@ -128,6 +151,20 @@ def _create_port_leases() -> None:
         _belongs_to_instance("port_leases_instance_id_fk"),
     )
     op.create_index("port_leases_instance_id", "port_leases", ["instance_id"])
+
+
+def _create_reservations() -> None:
+    _create_table(
+        "reservations",
+        sa.Column("service_host", Identifier, nullable=False),
+        sa.Column("docker_host", Identifier, nullable=False),
+        sa.Column("docker_port", sa.Integer, nullable=False),
+        sa.Column("memory", sa.BigInteger, nullable=False),
+        sa.Column("cpus", sa.BigInteger, nullable=False),
+        sa.Column("ports", sa.Integer, nullable=False),
+        sa.Column("instances", sa.Integer, nullable=False),
+        sa.PrimaryKeyConstraint("service_host", "docker_host", "docker_port", name="reservations_pk"),
+    )
 
 
 def _create_conditions() -> None:

@@ -39,6 +39,8 @@ local refusal = (is_closed() and 'closed')
   or taken()
   or (redis.call('EXISTS', name) == 1 and 'operation')
   or (instance and not given.remove_instance and is_port_leased(instance) and 'port')
+  or (instance and not given.remove_instance and has_neighbour(instance) and 'full')
+  or (instance and not given.remove_instance and given.most and is_full(instance, given.most) and 'full')
 if refusal then
   return { refusal }
 end

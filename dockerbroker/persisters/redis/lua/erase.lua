@@ -30,6 +30,10 @@ local function erase_image(name)
   redis.call('HINCRBY', deployment, 'catalog', 1)
 end
 
+local function erase_certificate(host)
+  redis.call('DEL', key('certificate', host))
+end
+
 local function erase_tombstone(id)
   redis.call('DEL', key('tombstone', id))
 end
@@ -37,6 +41,7 @@ end
 local is_more = each('operations', erase_operation)
   or each('instances', remove_instance)
   or each('images', erase_image)
+  or each('certificates', erase_certificate)
   or each('tombstones', erase_tombstone)
 if not is_more then
   for _, id in ipairs(redis.call('SMEMBERS', base .. 'hosts')) do

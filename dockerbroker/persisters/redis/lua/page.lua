@@ -42,8 +42,8 @@ local function is_kept(row)
     and redis.call('EXISTS', key('instance', row.instance_id)) == 1
 end
 
-if given.kind == 'image' or given.kind == 'instance' then
-  local id = after and (after.name or after.id)
+if given.kind == 'image' or given.kind == 'certificate' or given.kind == 'instance' then
+  local id = after and (after.name or after.host or after.id)
   rows = records(given.kind, ids_after(base .. given.kind .. 's', id, limit))
 elseif given.kind == 'binding' then
   if after then

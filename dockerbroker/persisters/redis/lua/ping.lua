@@ -1,9 +1,83 @@
--- Stores hosts, alive now.
+-- Stores what pings tell; `model.liveness.heard` says the same in Python.
 
-local now = time(now())
-for _, host in ipairs(given.hosts) do
-  host.row.pinged_at = now
-  put(key('host', host.id), host.row)
-  redis.call('SADD', base .. 'hosts', host.id)
+local now, refused = now(), {}
+local most, rounding = tonumber(given.most), tonumber(given.rounding)
+
+local function is_recent(at, within)
+  at = tonumber(at or nil)
+  return at ~= nil and now - at >= -rounding and now - at <= tonumber(within)
 end
-return { 'stored' }
+
+-- The sessions that were replaced, without one.
+local function without(former, session)
+  local others = {}
+  for _, one in ipairs(former) do
+    if one ~= session then
+      others[#others + 1] = one
+    end
+  end
+  return others
+end
+
+-- Changes the sessions by a ping, and returns whether it is refused.
+local function is_refused(sessions, ping, is_live)
+  local session = ping.session
+  if session == '' then
+    return false
+  end
+  if session == sessions.session then
+    if tonumber(ping.sequence) < tonumber(sessions.sequence) then
+      return true
+    end
+  elseif sessions.session ~= '' then
+    local former = without(sessions.former, session)
+    if is_live and #former < #sessions.former then
+      sessions.contended_at = time(now)
+      return true
+    end
+    if is_live and is_recent(sessions.replaced_at, ping.patience) then
+      sessions.contended_at = time(now)
+    end
+    table.insert(former, 1, sessions.session)
+    former[most + 1] = nil
+    sessions.former, sessions.replaced_at = former, time(now)
+  end
+  sessions.session, sessions.sequence = session, ping.sequence
+  return false
+end
+
+local function hear(ping)
+  local name, row = key('host', ping.id), ping.row
+  local stored = redis.call('HMGET', name, 'pinged_at', 'engine_id', 'sessions', 'state')
+  local is_other = ping.engine_id ~= '' and stored[2] and stored[2] ~= '' and stored[2] ~= ping.engine_id
+  if is_other then
+    return 'engine'
+  end
+  local sessions = stored[3] and cjson.decode(stored[3]) or { session = '', sequence = '0', former = {} }
+  local refused = is_refused(sessions, ping, is_recent(stored[1], ping.patience))
+  if stored[3] or sessions.session ~= '' then
+    redis.call('HSET', name, 'sessions', cjson.encode(sessions))
+  end
+  if refused then
+    return 'session'
+  end
+  if ping.engine_id ~= '' then
+    row.engine_id = ping.engine_id
+  end
+  if stored[4] == 'dead' then
+    row.state, row.state_at = 'returning', time(now)
+  elseif not stored[4] then
+    row.state, row.is_cordoned, row.engine_id = 'alive', '0', ping.engine_id
+  end
+  row.pinged_at = time(now)
+  put(name, row)
+  redis.call('SADD', base .. 'hosts', ping.id)
+end
+
+for _, ping in ipairs(given.pings) do
+  local refusal = hear(ping)
+  if refusal then
+    refused[#refused + 1] = { ping.id, refusal }
+  end
+end
+return { 'stored', refused }

@@ -20,11 +20,18 @@ function store.host(row)
   redis.call('SADD', base .. 'hosts', row.id)
 end
 
+function store.certificate(row)
+  put(key('certificate', row.host), row)
+  redis.call('ZADD', base .. 'certificates', 0, row.host)
+end
+
 function store.instance(row)
   if redis.call('EXISTS', key('instance', row.id)) == 0 then
     put(key('instance', row.id), row)
     redis.call('ZADD', base .. 'instances', 0, row.id)
     count(row.image_name, 1)
+    reserve(row.host, row.reserved, 1)
+    settle(row.id, row.host, row.neighbourhood, row.lonely_place)
   end
 end
 
@@ -33,6 +40,9 @@ store.binding = put_binding
 function store.port_lease(row)
   redis.call('HSET', key('ports', row.host), row.port, row.instance_id)
 end
+
+-- The sums are those of the instances.
+function store.reservation() end
 
 function store.condition(row)
   redis.call('HSET', base .. 'conditions', row.instance_id, row.condition)

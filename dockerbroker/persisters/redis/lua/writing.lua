@@ -73,6 +73,76 @@ local function give_up_ports(host, ports)
   end
 end
 
+-- What an instance reserves by its record, in the order in which the sums of a host stand in their text.
+local function reserved_by(text)
+  local one = cjson.decode(text)
+  return { one.memory, one.cpus, #one.ports, one.instances }
+end
+
+-- What all instances of a host reserve.
+local function reserved_on(host)
+  local sums = { 0, 0, 0, 0 }
+  local i = 0
+  for number in string.gmatch(field(base .. 'reserved', host) or '', '%d+') do
+    i = i + 1
+    sums[i] = tonumber(number)
+  end
+  return sums
+end
+
+-- Changes the sums of a host by what an instance reserves.
+local function reserve(host, text, sign)
+  local sums, more, is_empty = reserved_on(host), reserved_by(text), true
+  for i = 1, 4 do
+    local sum = sums[i] + sign * more[i]
+    is_empty = is_empty and sum == 0
+    sums[i] = string.format('%.0f', sum)
+  end
+  if is_empty then
+    redis.call('HDEL', base .. 'reserved', host)
+  else
+    redis.call('HSET', base .. 'reserved', host, table.concat(sums, ' '))
+  end
+end
+
+-- Whether more would be reserved on the instance's host than may be; nothing more of a thing is never too much.
+local function is_full(instance, most)
+  local stored = redis.call('HMGET', key('instance', instance.id), 'host', 'reserved')
+  local sums, wanted = reserved_on(instance.host), reserved_by(instance.reserved)
+  local had = stored[1] == instance.host and reserved_by(stored[2]) or { 0, 0 }
+  for i, name in ipairs({ 'memory', 'cpus' }) do
+    local more = wanted[i] - had[i]
+    if more > 0 and sums[i] + more > tonumber(most[name]) then
+      return true
+    end
+  end
+  return false
+end
+
+-- Whether another instance has the place that this one must have for itself.
+local function has_neighbour(instance)
+  local holder = instance.lonely_place and field(base .. 'lonely_places', instance.lonely_place)
+  return holder and holder ~= instance.id
+end
+
+local function settle(id, host, neighbourhood, lonely_place)
+  if neighbourhood then
+    redis.call('HSET', key('neighbourhood', neighbourhood), id, host)
+  end
+  if lonely_place then
+    redis.call('HSET', base .. 'lonely_places', lonely_place, id)
+  end
+end
+
+local function leave(id, neighbourhood, lonely_place)
+  if neighbourhood then
+    redis.call('HDEL', key('neighbourhood', neighbourhood), id)
+  end
+  if lonely_place then
+    redis.call('HDEL', base .. 'lonely_places', lonely_place)
+  end
+end
+
 -- Counts the instances of each image.
 local function count(image_name, difference)
   if redis.call('HINCRBY', base .. 'uses', image_name, difference) == 0 then
@@ -99,6 +169,8 @@ local function remove_instance(id)
     remove_binding(id, binding_id)
   end
   give_up_ports(stored.host, stored.ports)
+  reserve(stored.host, stored.reserved, -1)
+  leave(id, stored.neighbourhood, stored.lonely_place)
   count(stored.image_name, -1)
   redis.call('DEL', key('instance', id))
   redis.call('ZREM', base .. 'instances', id)
@@ -109,7 +181,7 @@ end
 -- A new one is held by the operation.
 local function put_instance(instance, operation_id)
   local name = key('instance', instance.id)
-  local stored = redis.call('HMGET', name, 'image_name', 'host', 'ports')
+  local stored = redis.call('HMGET', name, 'image_name', 'host', 'ports', 'reserved', 'neighbourhood', 'lonely_place')
   local is_new = not stored[1]
   if is_new then
     redis.call('ZADD', base .. 'instances', 0, instance.id)
@@ -122,6 +194,14 @@ local function put_instance(instance, operation_id)
     end
     lease_ports(instance)
   end
+  if stored[4] ~= instance.reserved then
+    if not is_new then
+      reserve(stored[2], stored[4], -1)
+    end
+    reserve(instance.host, instance.reserved, 1)
+  end
+  leave(instance.id, stored[5], stored[6])
+  settle(instance.id, instance.host, instance.neighbourhood, instance.lonely_place)
   if stored[1] ~= instance.image_name then
     if not is_new then
       count(stored[1], -1)

@@ -1,0 +1,102 @@
+"""Administers the certificates of Docker hosts."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import ClassVar
+
+from attrs import define, frozen
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from dockerbroker.engines.interfaces import ITrials
+from dockerbroker.errors import BrokerError, NotFound
+from dockerbroker.model.certificates import HostCertificate, check_dates, encode_certificate
+from dockerbroker.model.docker_addresses import UNIX, folded_host
+from dockerbroker.model.hosts import DockerHost
+from dockerbroker.persisters.interfaces import IPersister
+
+#: How many engines at one address are tried.
+_MOST_TRIALS = 8
+
+
+@frozen(kw_only=True)
+class Trial:
+    """Whether the engine there could be used with a certificate: `trouble` says why not, or nothing."""
+
+    address: str
+    trouble: str
+
+
+@frozen(kw_only=True)
+class Stored:
+    """That a certificate was stored, whether it is new, and what has come of trying it."""
+
+    is_new: bool
+    trials: tuple[Trial, ...]
+
+
+@define(eq=False)
+class Certificates:
+    """Reads and changes the certificates by which Docker hosts are reached; `wall` is seconds since 1970."""
+
+    _log: ClassVar[Logger] = Logger()
+
+    persister: IPersister
+    trials: ITrials
+    wall: Callable[[], float]
+
+    async def all(self) -> list[HostCertificate]:
+        """Return every certificate, in the order of the hosts."""
+        return await self.persister.certificates()
+
+    async def find(self, name: str) -> HostCertificate:
+        """Return the certificate of the Docker host of that name; raises `NotFound`."""
+        found = await self.persister.certificate(folded_host(name))
+        if found is None:
+            raise NotFound(f"There is no certificate for the Docker host {name!r}.")
+        return found
+
+    async def put(self, certificate: HostCertificate) -> Stored:
+        """Store a certificate, and try it on the engines that are known at its address.
+
+        It is stored also when no engine can be used with it: an engine may be down, or get its own new
+        certificate afterwards. Raises `InvalidRequest` for one that can never be used.
+        """
+        check_dates(certificate, datetime.fromtimestamp(self.wall(), UTC))
+        self.trials.check(certificate)
+        is_new = await self.persister.put_certificate(certificate)
+        fingerprint = encode_certificate(certificate)["Fingerprint"]
+        self._log.info(
+            "The Docker host {host} has a new certificate, {fingerprint}",
+            host=certificate.host,
+            fingerprint=fingerprint,
+        )
+        hosts = await self._hosts(certificate)
+        trials = [Deferred.fromCoroutine(self._try(host, certificate)) for host in hosts]
+        return Stored(is_new=is_new, trials=tuple([await trial for trial in trials]))
+
+    async def delete(self, name: str) -> None:
+        """Remove the certificate of a Docker host; raises `NotFound`."""
+        await self.persister.delete_certificate(folded_host(name))
+        self._log.info("The Docker host {host} has no certificate any more", host=folded_host(name))
+
+    async def _hosts(self, certificate: HostCertificate) -> list[DockerHost]:
+        reports = await self.persister.hosts()
+        there = {
+            report.host.key.docker_port: report.host
+            for report in reports
+            if not report.host.key.docker_host.startswith(UNIX)
+            and folded_host(report.host.key.docker_host) == certificate.host
+        }
+        return list(there.values())[:_MOST_TRIALS]
+
+    async def _try(self, host: DockerHost, certificate: HostCertificate) -> Trial:
+        address = f"{host.key.docker_host}:{host.key.docker_port}"
+        try:
+            await self.trials.attempt(host, certificate)
+        except BrokerError as error:
+            self._log.warn(
+                "The certificate of {host} does not work: {why}", host=certificate.host, why=error.description
+            )
+            return Trial(address=address, trouble=error.description)
+        return Trial(address=address, trouble="")

@@ -1,0 +1,163 @@
+"""Decides which Docker hosts are dead, and when those that ping again may be used again."""
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import ClassVar, Final
+
+from attrs import define, field
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+
+from dockerbroker.errors import BrokerError
+from dockerbroker.model.hosts import HostKey, HostState
+from dockerbroker.model.liveness import INTERVALS_UNTIL_ALIVE, Guard, Life, Verdict, silenced
+from dockerbroker.persisters.interfaces import IPersister
+
+#: Seconds between two looks: so a host is called dead less than a second after it may be.
+PERIOD: Final = 0.5
+#: A broker that is so much too late may not have heard what was said meanwhile; seconds.
+LONGEST_LAG: Final = 1.0
+#: How long to wait until a host is compared again with which that has failed, in seconds.
+AGAIN: Final = 5.0
+
+
+@define(eq=False)
+class Return:
+    """A host that returns: since when it pings in time, by the broker's clock; and if it was compared."""
+
+    state_at: float | None
+    since: float
+    is_compared: bool = False
+    not_before: float = 0.0
+    is_under_way: bool = False
+
+
+@define(eq=False)
+class Judge:
+    """Judges hosts twice a second; which of many brokers does it decides the database.
+
+    `welcome` compares a host that has returned with the database, and raises a `BrokerError` when it cannot.
+    Without `is_guarded` nothing is held back when most hosts fall silent at once.
+    """
+
+    _log: ClassVar[Logger] = Logger()
+
+    persister: IPersister
+    clock: IReactorTime
+    welcome: Callable[[HostKey], Awaitable[None]]
+    is_guarded: bool = True
+    is_paused: bool = field(default=False, init=False)
+    _loop: LoopingCall = field(init=False)
+    _last: float = field(default=0.0, init=False)
+    _guard: Guard = field(factory=Guard, init=False)
+    _returns: dict[HostKey, Return] = field(factory=dict, init=False)
+    _is_away: bool = field(default=False, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Prepare the loop on the broker's own clock."""
+        self._loop = LoopingCall(lambda: Deferred.fromCoroutine(self._turn()))
+        self._loop.clock = self.clock
+
+    def start(self) -> None:
+        """Begin; the first look comes after a period."""
+        self._last = self.clock.seconds()
+        self._loop.start(PERIOD, now=False)
+
+    def stop(self) -> None:
+        """End; a look that is under way comes to its end by itself."""
+        if self._loop.running:
+            self._loop.stop()
+
+    async def _turn(self) -> None:
+        now = self.clock.seconds()
+        lag, self._last = now - self._last - PERIOD, now
+        if self.is_paused or lag > LONGEST_LAG:
+            return
+        # One uncaught error would end the loop for ever.
+        try:
+            await self._judge(now)
+        except BrokerError as error:
+            if not self._is_away:
+                self._log.warn("no Docker host is judged: {why}", why=error.description)
+            self._is_away = True
+        except Exception:  # noqa: BLE001
+            if not self._is_away:
+                self._log.failure("judging the Docker hosts")
+            self._is_away = True
+        else:
+            self._is_away = False
+
+    async def _judge(self, now: float) -> None:
+        lives = await self.persister.lives()
+        if self.clock.seconds() - now > LONGEST_LAG:
+            # What was read is old by now.
+            return
+        verdicts = [*self._dead(lives, now), *self._alive(lives, now)]
+        if not verdicts:
+            return
+        changed = await self.persister.judge(verdicts)
+        for verdict in verdicts:
+            if verdict.life.key in changed:
+                self._tell(verdict)
+
+    def _dead(self, lives: Sequence[Life], now: float) -> list[Verdict]:
+        before = self._guard if self.is_guarded else Guard(until=now)
+        verdicts, after = silenced(lives, before, now)
+        if self.is_guarded and after.until is not None and after != before:
+            self._log.error(
+                "more than half of {count} Docker hosts have fallen silent at once: none is called dead for "
+                "{seconds:g} s more, since it may be the broker that is cut off",
+                count=len(lives),
+                seconds=after.until - now,
+            )
+        self._guard = after
+        return verdicts
+
+    def _alive(self, lives: Iterable[Life], now: float) -> list[Verdict]:
+        """Return which hosts have returned, and see to those that are about to."""
+        returning = {life.key: life for life in lives if life.state is HostState.RETURNING}
+        self._returns = {key: one for key, one in self._returns.items() if key in returning}
+        verdicts = []
+        for key, life in returning.items():
+            known = self._returns.get(key)
+            if known is None or known.state_at != life.state_at:
+                known = self._returns[key] = Return(state_at=life.state_at, since=now)
+            if life.is_late:
+                known.since = now
+            if not known.is_compared and not known.is_under_way and now >= known.not_before:
+                known.is_under_way = True
+                Deferred.fromCoroutine(self._compare(key, known))
+            if known.is_compared and now - known.since >= INTERVALS_UNTIL_ALIVE * life.keep_alive:
+                verdicts.append(Verdict(life=life, state=HostState.ALIVE))
+        return verdicts
+
+    async def _compare(self, key: HostKey, known: Return) -> None:
+        try:
+            await self.welcome(key)
+            known.is_compared = True
+        except BrokerError as error:
+            self._log.warn(
+                "the Docker host {host} pings again, but is not used yet: {why}",
+                host=key.service_host,
+                why=error.description,
+            )
+        except Exception:  # noqa: BLE001
+            self._log.failure("comparing {host}, which has returned", host=key.service_host)
+        finally:
+            known.is_under_way = False
+            known.not_before = self.clock.seconds() + AGAIN
+
+    def _tell(self, verdict: Verdict) -> None:
+        life = verdict.life
+        if verdict.state is HostState.DEAD:
+            self._log.error(
+                "the Docker host {host} is dead: it has sent no ping for {seconds:.1f} s; nothing is placed "
+                "on it, and what it has is left as it is",
+                host=life.key.service_host,
+                seconds=life.silence,
+            )
+        else:
+            self._log.info(
+                "the Docker host {host} has returned, and is used again", host=life.key.service_host
+            )

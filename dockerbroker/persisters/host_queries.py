@@ -1,0 +1,145 @@
+"""Hosts, their pings and their states: each function is one transaction's work on a connection."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import attrgetter
+from typing import Any, Final
+
+from sqlalchemy import Connection, Insert, bindparam, delete, or_, select, true, update
+
+from dockerbroker.model.hosts import DockerHost, HostKey, HostReport, Observation, observed
+from dockerbroker.model.liveness import Life, Verdict
+from dockerbroker.model.vitals import Ping
+from dockerbroker.persisters import host_records, records, refusals
+from dockerbroker.persisters.statements import run
+from dockerbroker.persisters.tables import hosts, observation
+
+HOST_COLUMNS: Final = ("service_host", "docker_host", "docker_port")
+#: By so much two readings of one time may differ, in seconds.
+_SAME: Final = 0.0005
+
+
+def of_host(table: Any) -> list[Any]:
+    """Return what selects the rows of one host; the names of the parameters do not collide with columns."""
+    return [table.c[column] == bindparam(f"the_{column}") for column in HOST_COLUMNS]
+
+
+def the_host(key: HostKey) -> dict[str, Any]:
+    """Return the parameters of what `of_host` selects."""
+    return {f"the_{column}": value for column, value in records.host_columns(key).items()}
+
+
+# Statements are made once: making one costs several times as much as running it.
+_IN_ORDER: Final = [hosts.c[column] for column in HOST_COLUMNS]
+_FIND_HOSTS: Final = (
+    select(hosts, observation.c.since, observation.c.at).outerjoin(observation, true()).order_by(*_IN_ORDER)
+)
+_HOLD_OBSERVATION: Final = select(observation.c.since, observation.c.at).with_for_update()
+_FIND_HOST: Final = select(hosts).where(*of_host(hosts))
+_FIND_LIVES: Final = (
+    select(
+        *_IN_ORDER,
+        *(hosts.c[column] for column in ("document", "pinged_at", "state", "state_at")),
+        observation.c.since,
+        observation.c.at,
+    )
+    .outerjoin(observation, true())
+    .order_by(*_IN_ORDER)
+)
+# In the order of the keys, as all who hold several of them do, so that none waits for one that waits for it.
+_HOLD_PINGED: Final = (
+    select(hosts)
+    .where(hosts.c.service_host.in_(bindparam("names", expanding=True)))
+    .order_by(*_IN_ORDER)
+    .with_for_update()
+)
+
+
+def record_pings(
+    connection: Connection, pinged: Iterable[Ping], now: Callable[[Connection], float], put: Insert
+) -> dict[HostKey, str]:
+    """Store what the pings tell, and return why some are refused; `put` inserts rows or replaces them."""
+    pings = sorted(pinged, key=attrgetter("host.key"))
+    if not pings:
+        return {}
+    names = sorted({ping.host.key.service_host for ping in pings})
+    before = {_key(row): dict(row) for row in connection.execute(_HOLD_PINGED, {"names": names}).mappings()}
+    # It is only now that no other broker writes: the time must not be one from before.
+    at = now(connection)
+    refused: dict[HostKey, str] = {}
+    rows = []
+    for ping in pings:
+        row, refusal = host_records.pinged_row(before.get(host_records.host_id(ping.host.key)), ping, at)
+        rows.append(row)
+        if refusal is not None:
+            refused[ping.host.key] = refusal
+    run(connection, put, rows)
+    return refused
+
+
+def observe(connection: Connection, now: Callable[[Connection], float], put: Insert) -> None:
+    """Record that a broker is there now to hear pings; `put` inserts the row or replaces it."""
+    before = connection.execute(_HOLD_OBSERVATION).mappings().first()
+    # It is only now that no other broker writes: the time must not be one from before.
+    after = observed(None if before is None else Observation(**before), now(connection))
+    connection.execute(put, {"id": 1, "since": after.since, "at": after.at})
+
+
+def find_hosts(connection: Connection, now: float) -> list[HostReport]:
+    """Return every host and how it is, in the order of the keys."""
+    rows = connection.execute(_FIND_HOSTS).mappings().all()
+    return [host_records.read_report(row, _observation(row), now) for row in rows]
+
+
+def find_host(connection: Connection, key: HostKey) -> DockerHost | None:
+    """Return the host, if it is known."""
+    row = connection.execute(_FIND_HOST, the_host(key)).mappings().first()
+    return None if row is None else records.read_host(row)
+
+
+def find_lives(connection: Connection, now: float) -> list[Life]:
+    """Return what every host is judged by, in the order of the keys."""
+    rows: Sequence[Mapping[Any, Any]] = connection.execute(_FIND_LIVES).mappings().all()
+    return host_records.read_lives(rows, _observation(rows[0]) if rows else None, now)
+
+
+def judge(
+    connection: Connection, verdicts: Iterable[Verdict], now: Callable[[Connection], float]
+) -> frozenset[HostKey]:
+    """Change the states of hosts that are as they were when judged; returns which those are."""
+    changed = []
+    for verdict in sorted(verdicts, key=attrgetter("life.key")):
+        life = verdict.life
+        same = [hosts.c[name] == value for name, value in records.host_columns(life.key).items()]
+        same.append(hosts.c.state == life.state.value)
+        for column, known in ((hosts.c.pinged_at, life.pinged_at), (hosts.c.state_at, life.state_at)):
+            same.append(column.is_(None) if known is None else or_(column.is_(None), column <= known + _SAME))
+        changing = update(hosts).where(*same).values(state=verdict.state.value, state_at=now(connection))
+        if connection.execute(changing).rowcount:
+            changed.append(life.key)
+    return frozenset(changed)
+
+
+def cordon(connection: Connection, key: HostKey, *, is_cordoned: bool) -> None:
+    """Let nothing be placed on a host, or let it again; raises `NotFound`."""
+    if connection.execute(_FIND_HOST.with_for_update(), the_host(key)).first() is None:
+        raise refusals.host_unknown(key)
+    connection.execute(update(hosts).where(*of_host(hosts)).values(is_cordoned=is_cordoned), the_host(key))
+
+
+def forget_host(connection: Connection, key: HostKey) -> None:
+    """Delete what is known of a host; raises `NotFound`."""
+    if connection.execute(delete(hosts).where(*of_host(hosts)), the_host(key)).rowcount == 0:
+        raise refusals.host_unknown(key)
+
+
+def has_host(connection: Connection, key: HostKey) -> bool:
+    """Return whether the host is known."""
+    return connection.execute(_FIND_HOST, the_host(key)).first() is not None
+
+
+def _key(row: Mapping[Any, Any]) -> tuple[str, str, int]:
+    return row["service_host"], row["docker_host"], row["docker_port"]
+
+
+def _observation(row: Mapping[Any, Any]) -> Observation | None:
+    return None if row["at"] is None else Observation(since=row["since"], at=row["at"])

@@ -1,0 +1,165 @@
+"""How it is kept what the database knows of hosts beside what their agents tell of themselves.
+
+Members that this version does not know are ignored; those that are absent, and columns that are null, get
+their defaults.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Any, Final
+
+from attrs import fields
+
+from dockerbroker.errors import Unreadable
+from dockerbroker.model.hosts import HostKey, HostReport, HostState, Observation, silence
+from dockerbroker.model.liveness import HostRecord, Life, Sessions, heard, is_contended
+from dockerbroker.model.vitals import Ping, Vitals
+from dockerbroker.persisters import records
+
+Row = Mapping[Any, Any]
+
+_VITALS: Final = tuple(one.name for one in fields(Vitals))
+_SESSIONS: Final = tuple(one.name for one in fields(Sessions))
+#: Of so many hosts it is remembered what was read.
+_MANY_HOSTS: Final = 5000
+_NO_VITALS: Final = Vitals()
+_NO_SESSIONS: Final = Sessions()
+_ENCODER: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
+
+
+def host_id(key: HostKey) -> tuple[str, str, int]:
+    """Return what tells the row of a host from others."""
+    return key.service_host, key.docker_host, key.docker_port
+
+
+def new_row(ping: Ping) -> dict[str, Any]:
+    """Return the columns of a host of which nothing is known but this ping, and that is not heard yet."""
+    vitals = None if ping.vitals == _NO_VITALS else _document(ping.vitals, _VITALS)
+    return {**records.host_row(ping.host), "vitals": vitals, **_columns(HostRecord())}
+
+
+def pinged_row(before: Row | None, ping: Ping, now: float) -> tuple[dict[str, Any], str | None]:
+    """Return the row of a host after a ping, and why that is refused, None if it is not."""
+    known, refusal = heard(None if before is None else read_record(before), ping, now)
+    if refusal is not None and before is not None:
+        return {**before, **_columns(known)}, refusal
+    return {**new_row(ping), **_columns(known)}, refusal
+
+
+def read_record(row: Row) -> HostRecord:
+    """Return what the database knows of the host of a row."""
+    return HostRecord(
+        pinged_at=row["pinged_at"],
+        engine_id=row["engine_id"] or "",
+        sessions=read_sessions(row["sessions"]),
+        state=HostState(row["state"] or HostState.ALIVE),
+        state_at=row["state_at"],
+        is_cordoned=bool(row["is_cordoned"]),
+    )
+
+
+def is_as_judged(row: Row, life: Life) -> bool:
+    """Whether the host of a row has neither pinged nor been judged since that was known of it."""
+    known = (row["state"], row["pinged_at"], row["state_at"])
+    return known == (life.state.value, life.pinged_at, life.state_at)
+
+
+def read_report(row: Row, observation: Observation | None, now: float) -> HostReport:
+    """Return the host of a row, and how it is."""
+    host = records.read_host(row)
+    try:
+        age, silent = silence(row["pinged_at"], observation, now)
+        return HostReport(
+            host=host,
+            age=age,
+            silence=silent,
+            vitals=read_vitals(row["vitals"]),
+            state=HostState(row["state"] or HostState.ALIVE),
+            is_cordoned=bool(row["is_cordoned"]),
+            is_contended=_is_contended(row["sessions"], host.keep_alive, now),
+        )
+    except (AttributeError, TypeError, ValueError) as error:
+        raise _unreadable(row) from error
+
+
+def _is_contended(text: str | None, keep_alive: float, now: float) -> bool:
+    # Hardly ever there is anything to be read; a member that is None is not written.
+    return text is not None and "contended_at" in text and is_contended(read_sessions(text), keep_alive, now)
+
+
+def read_lives(rows: Iterable[Row], observation: Observation | None, now: float) -> list[Life]:
+    """Return what hosts are judged by; of each no more is read than that takes, since it is done often."""
+    return [_read_life(row, observation, now) for row in rows]
+
+
+def _read_life(row: Row, observation: Observation | None, now: float) -> Life:
+    try:
+        age, silent = silence(row["pinged_at"], observation, now)
+        return Life(
+            key=HostKey(
+                service_host=row["service_host"],
+                docker_host=row["docker_host"],
+                docker_port=row["docker_port"],
+            ),
+            keep_alive=json.loads(row["document"])["keep_alive"],
+            silence=silent,
+            age=age,
+            state=HostState(row["state"] or HostState.ALIVE),
+            state_at=row["state_at"],
+            pinged_at=row["pinged_at"],
+        )
+    except (KeyError, RecursionError, TypeError, ValueError) as error:
+        raise _unreadable(row) from error
+
+
+# Each placement reads all hosts, of which few have pinged since the last one.
+@lru_cache(_MANY_HOSTS)
+def read_vitals(text: str | None) -> Vitals | None:
+    """Return what an agent has told, if it has."""
+    if text is None:
+        return None
+    stored = json.loads(text)
+    return Vitals(**{name: stored[name] for name in _VITALS if name in stored})
+
+
+def read_sessions(text: str | None) -> Sessions:
+    """Return which sessions have pinged; numbers may stand in quotes, where Lua would shorten them."""
+    if text is None:
+        return _NO_SESSIONS
+    stored = json.loads(text)
+    return Sessions(
+        session=stored.get("session", ""),
+        sequence=int(stored.get("sequence", 0)),
+        # In Lua an empty array is an empty object.
+        former=tuple(stored.get("former", ())),
+        replaced_at=_number(stored.get("replaced_at")),
+        contended_at=_number(stored.get("contended_at")),
+    )
+
+
+def _columns(known: HostRecord) -> dict[str, Any]:
+    is_empty = known.sessions == _NO_SESSIONS
+    return {
+        "pinged_at": known.pinged_at,
+        "engine_id": known.engine_id,
+        "sessions": None if is_empty else _document(known.sessions, _SESSIONS),
+        "state": known.state.value,
+        "state_at": known.state_at,
+        "is_cordoned": known.is_cordoned,
+    }
+
+
+def _document(value: Any, names: Iterable[str]) -> str:
+    members = {name: getattr(value, name) for name in names}
+    return _ENCODER.encode({name: member for name, member in members.items() if member is not None})
+
+
+def _number(stored: Any) -> float | None:
+    return None if stored is None else float(stored)
+
+
+def _unreadable(row: Row) -> Unreadable:
+    return Unreadable(
+        f"The record of the Docker host {row['service_host']} cannot be read; the operator must look at it."
+    )

@@ -1,0 +1,75 @@
+"""The part of the persister on Redis that keeps hosts."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from dockerbroker.model.hosts import LONGEST_GAP, ROUNDING, DockerHost, HostKey, HostReport, Observation
+from dockerbroker.model.liveness import MOST_FORMER, Life, Verdict
+from dockerbroker.model.vitals import Ping
+from dockerbroker.persisters import host_records, records, refusals
+from dockerbroker.persisters.redis import rows
+from dockerbroker.persisters.redis.rows import texts, unpacked
+
+
+class RedisHosts:
+    """Keeps hosts, their pings and their states."""
+
+    __slots__ = ()
+
+    async def record_pings(self, pings: Iterable[Ping]) -> Mapping[HostKey, str]:
+        """Store what the pings tell."""
+        told = [rows.ping(ping) for ping in pings]
+        [refused] = await self._ask("ping", pings=told, most=MOST_FORMER, rounding=ROUNDING)
+        return {rows.host_key(identifier): why for identifier, why in refused}
+
+    async def observe(self) -> None:
+        """Record that a broker is there now."""
+        await self._answer("observe", {"gap": LONGEST_GAP, "rounding": ROUNDING})
+
+    async def hosts(self) -> list[HostReport]:
+        """Return every host, in the order of the keys."""
+        found, observation, now = await self._seen("hosts")
+        reports = [host_records.read_report(row, observation, now) for row in found]
+        return sorted(reports, key=lambda one: one.host.key)
+
+    async def host(self, key: HostKey) -> DockerHost | None:
+        """Return the host."""
+        row = await self._record("host", rows.host_id(key))
+        return None if row is None else records.read_host(row)
+
+    async def lives(self) -> list[Life]:
+        """Return what every host is judged by."""
+        found, observation, now = await self._seen("lives")
+        return sorted(host_records.read_lives(found, observation, now), key=lambda one: one.key)
+
+    async def judge(self, verdicts: Iterable[Verdict]) -> frozenset[HostKey]:
+        """Change the states of hosts that are as they were when judged."""
+        _, changed = await self._call("judge", verdicts=[rows.verdict(one) for one in verdicts])
+        return frozenset(map(rows.host_key, texts(changed)))
+
+    async def cordon(self, key: HostKey, *, is_cordoned: bool) -> None:
+        """Let nothing be placed on the host, or let it again."""
+        if await self._call("cordon", id=rows.host_id(key), is_cordoned=is_cordoned) == ["unknown"]:
+            raise refusals.host_unknown(key)
+
+    async def forget_host(self, key: HostKey) -> None:
+        """Delete what is known of the host."""
+        if await self._call("forget_host", id=rows.host_id(key)) == ["unknown"]:
+            raise refusals.host_unknown(key)
+
+    async def _seen(self, script: str) -> tuple[list[dict[str, Any]], Observation | None, float]:
+        found, now, since, at = await self._ask(script)
+        observation = Observation(since=float(since), at=float(at)) if at else None
+        return [unpacked(row) for row in found], observation, float(now)
+
+    async def _record(self, kind: str, first: str, second: str | None = None) -> dict[str, Any] | None:
+        raise NotImplementedError
+
+    async def _ask(self, name: str, /, **request: Any) -> list[Any]:
+        raise NotImplementedError
+
+    async def _call(self, name: str, /, **request: Any) -> list[Any]:
+        raise NotImplementedError
+
+    async def _answer(self, name: str, request: Any) -> list[Any]:
+        raise NotImplementedError

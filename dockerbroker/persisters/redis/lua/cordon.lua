@@ -1,0 +1,8 @@
+-- Lets nothing be placed on a host, or lets it again.
+
+local name = key('host', given.id)
+if redis.call('EXISTS', name) == 0 then
+  return { 'unknown' }
+end
+redis.call('HSET', name, 'is_cordoned', given.is_cordoned)
+return { 'done' }

@@ -1,0 +1,10 @@
+-- Removes the certificate of a host.
+
+if is_closed() then
+  return { 'closed' }
+end
+if redis.call('ZREM', base .. 'certificates', given.host) == 0 then
+  return { 'unknown' }
+end
+redis.call('DEL', key('certificate', given.host))
+return { 'done' }

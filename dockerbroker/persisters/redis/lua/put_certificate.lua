@@ -1,0 +1,7 @@
+-- Adds or replaces the certificate of a host.
+
+if is_closed() then
+  return { 'closed' }
+end
+put(key('certificate', given.row.host), given.row)
+return { 'done', tostring(redis.call('ZADD', base .. 'certificates', 0, given.row.host)) }

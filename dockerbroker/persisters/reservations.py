@@ -1,0 +1,110 @@
+"""What is reserved on each host: sums that change with the instances, in the same transactions.
+
+They are never added up from the instances, of which there may be very many. The row of a host is changed last
+in a transaction, so that whoever waits for it holds nothing that its holder may still want.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any, Final
+
+from sqlalchemy import BigInteger, Connection, Insert, bindparam, or_, select, update
+from sqlalchemy.dialects import mysql, postgresql, sqlite
+
+from dockerbroker.model.hosts import HostKey
+from dockerbroker.model.reservations import NOTHING, Most, Reserved
+from dockerbroker.persisters import records, refusals
+from dockerbroker.persisters.host_queries import of_host, the_host
+from dockerbroker.persisters.statements import run
+from dockerbroker.persisters.tables import instances, reservations
+
+_SUMS: Final = ("memory", "cpus", "ports", "instances")
+
+# Statements are made once: making one costs several times as much as running it.
+_FIND_ALL: Final = select(reservations)
+_FIND_RESERVED: Final = select(instances.c.reserved).where(instances.c.id == bindparam("instance"))
+_FIND_NEIGHBOURS: Final = select(instances.c.reserved).where(
+    instances.c.neighbourhood == bindparam("neighbourhood")
+)
+#: What inserts the row of a host unless it is there.
+_INSERTS: Final[Mapping[str, Insert]] = {
+    "sqlite": sqlite.insert(reservations).inline().on_conflict_do_nothing(),
+    "postgresql": postgresql.insert(reservations).inline().on_conflict_do_nothing(),
+    "mysql": mysql.insert(reservations).inline().on_duplicate_key_update(instances=reservations.c.instances),
+}
+_ADD: Final = (
+    update(reservations)
+    .where(*of_host(reservations))
+    .values({name: reservations.c[name] + bindparam(f"more_{name}") for name in _SUMS})
+)
+#: Nothing more of a thing is never too much.
+_ADD_IF_ROOM: Final = _ADD.where(
+    *(
+        or_(
+            bindparam(f"asked_{name}", type_=BigInteger) <= 0,
+            reservations.c[name] + bindparam(f"wanted_{name}") <= bindparam(f"most_{name}"),
+        )
+        for name in ("memory", "cpus")
+    )
+)
+
+
+def find_reserved(connection: Connection) -> dict[HostKey, Reserved]:
+    """Return what is reserved on each host that has instances."""
+    rows = connection.execute(_FIND_ALL)
+    return {
+        HostKey(service_host=service_host, docker_host=docker_host, docker_port=docker_port): Reserved(
+            memory=memory, cpus=cpus, ports=ports, instances=count
+        )
+        for service_host, docker_host, docker_port, memory, cpus, ports, count in rows
+    }
+
+
+def find_neighbours(connection: Connection, neighbourhood: str) -> Counter[HostKey]:
+    """Return how many instances of a neighbourhood are on which host."""
+    found = connection.execute(_FIND_NEIGHBOURS, {"neighbourhood": neighbourhood}).scalars()
+    return Counter(records.read_reservation(text)[0] for text in found)
+
+
+def find_reservation(connection: Connection, instance_id: str) -> str | None:
+    """Return what the stored instance reserves, as its row has it, if there is such an instance."""
+    return connection.execute(_FIND_RESERVED, {"instance": instance_id}).scalar()
+
+
+def move(connection: Connection, before: str | None, after: str | None, most: Most | None) -> None:
+    """Change the sums by what an instance has reserved before and reserves from now on.
+
+    Raises `HostFull` when that is more on its host than the most.
+    """
+    if before == after:
+        return
+    changes: dict[HostKey, Reserved] = {}
+    if before is not None:
+        key, reserved = records.read_reservation(before)
+        changes[key] = NOTHING - reserved
+    if after is not None:
+        key, reserved = records.read_reservation(after)
+        changes[key] = changes.get(key, NOTHING) + reserved
+    # In the order of the keys, so that none who changes several waits for one that waits for it.
+    for key in sorted(changes):
+        _reserve(connection, key, changes[key], most)
+
+
+def _reserve(connection: Connection, key: HostKey, more: Reserved, most: Most | None) -> None:
+    if not more:
+        return
+    columns = records.reserved_columns(more)
+    where, added = the_host(key), {f"more_{name}": value for name, value in columns.items()}
+    limits: dict[str, Any] = {}
+    if most is not None:
+        limits = {"most_memory": most.memory, "most_cpus": most.cpus}
+        for name in ("memory", "cpus"):
+            limits |= {f"asked_{name}": columns[name], f"wanted_{name}": columns[name]}
+    adding, parameters = _ADD if most is None else _ADD_IF_ROOM, where | added | limits
+    if run(connection, adding, parameters).rowcount:
+        return
+    # Either there is no room, or nothing was ever reserved on the host.
+    empty = records.host_columns(key) | records.reserved_columns(NOTHING)
+    run(connection, _INSERTS[connection.dialect.name], empty)
+    if run(connection, adding, parameters).rowcount == 0:
+        raise refusals.host_full(key.service_host)

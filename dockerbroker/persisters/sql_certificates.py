@@ -1,0 +1,76 @@
+"""The part of the persister on a SQL database that keeps the certificates of Docker hosts."""
+
+from typing import Final, TypeVar
+
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
+
+from dockerbroker.model.certificates import HostCertificate
+from dockerbroker.persisters import queries, records, refusals
+from dockerbroker.persisters.databases import Query
+from dockerbroker.persisters.tables import certificates
+
+T = TypeVar("T")
+
+_FIND_ALL: Final = select(certificates).order_by(certificates.c.host)
+_FIND: Final = select(certificates).where(certificates.c.host == bindparam("wanted"))
+
+
+class SqlCertificates:
+    """Keeps certificates."""
+
+    __slots__ = ()
+
+    async def certificates(self) -> list[HostCertificate]:
+        """Return every certificate, in the order of the hosts."""
+        return await self._read(_find_all)
+
+    async def certificate(self, host: str) -> HostCertificate | None:
+        """Return the certificate of the host."""
+        return await self._read(lambda connection: _find(connection, host))
+
+    async def put_certificate(self, certificate: HostCertificate) -> bool:
+        """Add or replace a certificate."""
+        return await self._write(lambda connection: _put(connection, certificate))
+
+    async def delete_certificate(self, host: str) -> None:
+        """Remove a certificate."""
+        await self._write(
+            lambda connection: _delete(connection, host),
+            done=lambda connection: _find(connection, host) is None or None,
+        )
+
+    async def _read(self, query: Query[T]) -> T:
+        raise NotImplementedError
+
+    async def _write(
+        self, query: Query[T], *, done: Query[T | None] | None = None, is_told: bool = True
+    ) -> T:
+        raise NotImplementedError
+
+
+def _find_all(connection: Connection) -> list[HostCertificate]:
+    return [records.read_certificate(row) for row in connection.execute(_FIND_ALL).mappings()]
+
+
+def _find(connection: Connection, host: str) -> HostCertificate | None:
+    row = connection.execute(_FIND, {"wanted": host}).mappings().first()
+    return None if row is None else records.read_certificate(row)
+
+
+def _put(connection: Connection, certificate: HostCertificate) -> bool:
+    # Whoever adds another one at this moment waits, and sees this one.
+    queries.require_open(connection, alone=True)
+    row = records.certificate_row(certificate)
+    same = certificates.c.host == certificate.host
+    if connection.execute(_FIND, {"wanted": certificate.host}).first() is not None:
+        connection.execute(update(certificates).where(same).values(row))
+        return False
+    connection.execute(insert(certificates).values(row))
+    return True
+
+
+def _delete(connection: Connection, host: str) -> bool:
+    queries.require_open(connection, alone=True)
+    if connection.execute(delete(certificates).where(certificates.c.host == host)).rowcount == 0:
+        raise refusals.certificate_unknown(host)
+    return True

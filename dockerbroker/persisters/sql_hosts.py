@@ -1,0 +1,82 @@
+"""The part of the persister on a SQL database that keeps hosts."""
+
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
+
+from sqlalchemy import Connection
+
+from dockerbroker.model.hosts import DockerHost, HostKey, HostReport
+from dockerbroker.model.liveness import Life, Verdict
+from dockerbroker.model.vitals import Ping
+from dockerbroker.persisters import host_queries, tables
+from dockerbroker.persisters.databases import Database, Query
+
+T = TypeVar("T")
+
+
+class SqlHosts:
+    """Keeps hosts, their pings and their states."""
+
+    __slots__ = ()
+
+    database: Database
+
+    async def record_pings(self, pings: Iterable[Ping]) -> Mapping[HostKey, str]:
+        """Store what the pings tell."""
+        pinged = list(pings)
+        return await self._write(
+            lambda connection: host_queries.record_pings(
+                connection, pinged, self.database.now, self.database.upsert(tables.hosts)
+            )
+        )
+
+    async def observe(self) -> None:
+        """Record that a broker is there now."""
+        await self._write(
+            lambda connection: host_queries.observe(
+                connection, self.database.now, self.database.upsert(tables.observation)
+            ),
+            is_told=False,
+        )
+
+    async def hosts(self) -> list[HostReport]:
+        """Return every host, in the order of the keys."""
+        return await self._read(
+            lambda connection: host_queries.find_hosts(connection, self.database.now(connection))
+        )
+
+    async def host(self, key: HostKey) -> DockerHost | None:
+        """Return the host."""
+        return await self._read(lambda connection: host_queries.find_host(connection, key))
+
+    async def lives(self) -> list[Life]:
+        """Return what every host is judged by."""
+        return await self._read(
+            lambda connection: host_queries.find_lives(connection, self.database.now(connection))
+        )
+
+    async def judge(self, verdicts: Iterable[Verdict]) -> frozenset[HostKey]:
+        """Change the states of hosts that are as they were when judged."""
+        judged = list(verdicts)
+        return await self._write(lambda connection: host_queries.judge(connection, judged, self.database.now))
+
+    async def cordon(self, key: HostKey, *, is_cordoned: bool) -> None:
+        """Let nothing be placed on the host, or let it again."""
+        await self._write(lambda connection: host_queries.cordon(connection, key, is_cordoned=is_cordoned))
+
+    async def forget_host(self, key: HostKey) -> None:
+        """Delete what is known of the host."""
+
+        def forget(connection: Connection) -> bool:
+            host_queries.forget_host(connection, key)
+            return True
+
+        await self._write(forget, done=lambda connection: not host_queries.has_host(connection, key) or None)
+
+    async def _read(self, query: Query[T]) -> T:
+        raise NotImplementedError
+
+    async def _write(
+        self, query: Query[T], *, done: Query[T | None] | None = None, is_told: bool = True
+    ) -> T:
+        raise NotImplementedError

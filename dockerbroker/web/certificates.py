@@ -1,0 +1,53 @@
+"""The routes of the certificates by which Docker hosts are reached."""
+
+from klein.resource import KleinResource
+from twisted.web.server import Request
+
+from dockerbroker.broker.certificates import Certificates
+from dockerbroker.model.certificates import decode_certificate, encode_certificate
+from dockerbroker.web.answers import answer, body_of, detached, new_app
+
+#: The first segments of these paths.
+CERTIFICATE, CERTIFICATES = b"certificate", b"certificates"
+
+
+class CertificateRoutes:
+    """What agents and administrators talk to about certificates; keys are never told."""
+
+    app = new_app()
+
+    def __init__(self, certificates: Certificates) -> None:
+        self._certificates = certificates
+
+    def resource(self) -> KleinResource:
+        """Return the resource of these routes."""
+        return self.app.resource()
+
+    @app.route("/certificates", methods=["GET"])
+    async def certificates(self, request: Request) -> bytes:
+        """List the certificates."""
+        found = await self._certificates.all()
+        return answer(request, 200, [encode_certificate(certificate) for certificate in found])
+
+    @app.route("/certificate/<path:host>", methods=["GET"])
+    async def certificate(self, request: Request, host: str) -> bytes:
+        """Return what may be told of one certificate."""
+        return answer(request, 200, encode_certificate(await self._certificates.find(host)))
+
+    @app.route("/certificate/<path:host>", methods=["PUT"])
+    async def put_certificate(self, request: Request, host: str) -> bytes:
+        """Add or replace a certificate, and tell whether it works."""
+        certificate = decode_certificate(host, body_of(request))
+        stored = await detached(self._certificates.put(certificate))
+        trials = [
+            {"Docker": trial.address, "Succeeded": not trial.trouble, "Description": trial.trouble}
+            for trial in stored.trials
+        ]
+        document = {**encode_certificate(certificate), "Trials": trials}
+        return answer(request, 201 if stored.is_new else 200, document)
+
+    @app.route("/certificate/<path:host>", methods=["DELETE"])
+    async def delete_certificate(self, request: Request, host: str) -> bytes:
+        """Remove a certificate."""
+        await detached(self._certificates.delete(host))
+        return answer(request, 200, {})

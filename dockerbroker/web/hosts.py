@@ -1,0 +1,65 @@
+"""The routes by which administrators look after Docker hosts."""
+
+from typing import Final
+
+from klein.resource import KleinResource
+from twisted.web.server import Request
+from werkzeug.routing import PathConverter
+
+from dockerbroker.broker.host_administration import HostAdministration, KnownHost
+from dockerbroker.model.standing import encode_host
+from dockerbroker.web.answers import answer, detached, new_app
+from dockerbroker.web.query import Query
+
+#: The first segments of these paths.
+HOSTS: Final = [b"admin", b"hosts"]
+
+
+class _Name(PathConverter):
+    """A host's name, which may hold slashes, but is not the path of what is done to a host."""
+
+    regex = r"(?!.*/(?:cordon|forget)\Z)[^/].*?"
+
+
+class HostRoutes:
+    """What administrators of hosts talk to."""
+
+    app = new_app()
+    app.url_map.converters["name"] = _Name
+
+    def __init__(self, hosts: HostAdministration) -> None:
+        self._hosts = hosts
+
+    def resource(self) -> KleinResource:
+        """Return the resource of these routes."""
+        return self.app.resource()
+
+    @app.route("/admin/hosts", methods=["GET"])
+    async def hosts(self, request: Request) -> bytes:
+        """List the Docker hosts."""
+        return answer(request, 200, [_encoded(known) for known in await self._hosts.hosts()])
+
+    @app.route("/admin/hosts/<name:host>", methods=["GET"])
+    async def host(self, request: Request, host: str) -> bytes:
+        """Return one Docker host."""
+        return answer(request, 200, _encoded(await self._hosts.host(host)))
+
+    @app.route("/admin/hosts/<path:host>/cordon", methods=["PUT"])
+    async def cordon(self, request: Request, host: str) -> bytes:
+        """Let nothing be placed on a Docker host."""
+        return answer(request, 200, _encoded(await detached(self._hosts.cordon(host, is_cordoned=True))))
+
+    @app.route("/admin/hosts/<path:host>/cordon", methods=["DELETE"])
+    async def uncordon(self, request: Request, host: str) -> bytes:
+        """Let instances be placed on a Docker host again."""
+        return answer(request, 200, _encoded(await detached(self._hosts.cordon(host, is_cordoned=False))))
+
+    @app.route("/admin/hosts/<path:host>/forget", methods=["POST"])
+    async def forget(self, request: Request, host: str) -> bytes:
+        """Forget a Docker host."""
+        await detached(self._hosts.forget(host, forced=Query.of(request.uri).flag("force")))
+        return answer(request, 200, {})
+
+
+def _encoded(known: KnownHost) -> dict[str, object]:
+    return encode_host(known.report, known.instances)
