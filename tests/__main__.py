@@ -1,7 +1,7 @@
 """Runs tests by trial, in random order: `python -m tests [TRIAL_ARGUMENT...]`.
 
-Without arguments all of them run: whole programs, and contracts and faults with real servers, which mostly
-wait, each in a process of their own, and the others, which mostly compute, in one beside them.
+Without arguments all of them run: whole programs, and what mostly works with real servers, each in a process
+of their own, and the others, which mostly compute, in one beside them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import IO, Final
 
 _FOLDER: Final = Path(__file__).parent
 #: Packages that have a process of their own.
-_WAITING: Final = (("integration",), ("contracts", "faults", "servers"))
+_WAITING: Final = (("integration",), ("command", "contracts", "faults", "races", "servers"))
 
 
 def _everything_else() -> list[str]:

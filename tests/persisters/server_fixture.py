@@ -45,7 +45,13 @@ def empty(engine: Engine) -> None:
         for table in reversed(metadata.sorted_tables):
             if table is not deployment:
                 connection.execute(delete(table))
-        anew = {"cluster_id": secrets.token_hex(16), "seeded": False, "closed": "", "moved_to": ""}
+        anew = {
+            "cluster_id": secrets.token_hex(16),
+            "seeded": False,
+            "closed": "",
+            "moved_to": "",
+            "mover": "",
+        }
         connection.execute(update(deployment).values(anew))
 
 
