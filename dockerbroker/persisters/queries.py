@@ -42,8 +42,8 @@ _FIND_CONDITION: Final = select(conditions.c.condition).where(
 )
 _FIND_CLOSED: Final = select(deployment.c.closed)
 _FIND_STATE: Final = select(deployment.c.cluster_id, deployment.c.closed, deployment.c.moved_to)
-#: By these PostgreSQL and MySQL tell that a table does not exist.
-_NO_TABLE: Final = ("42P01", "42S02")
+#: By these PostgreSQL and MySQL tell that a table does not exist; older PyMySQL has the number alone.
+_NO_TABLE: Final = ("42P01", "42S02", 1146)
 #: How long it is known that what did not exist was to be deleted, in seconds: no request takes as long.
 _ENTOMBED: Final = 3600.0
 

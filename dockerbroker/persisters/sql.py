@@ -1,6 +1,7 @@
 """A persister on a SQL database: each method is one transaction in a thread."""
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import ClassVar, TypeVar, cast
 
 from attrs import define, field
@@ -62,7 +63,7 @@ class SqlPersister(SqlCertificates, SqlHosts):
 
     async def state(self) -> DatabaseState:
         """Return whose records the database holds."""
-        return await self._read(queries.find_state)
+        return await self._read(queries.find_state, is_told=False)
 
     async def images(self) -> list[ImageDefinition]:
         """Return the catalog, in the order of the names."""
@@ -224,9 +225,9 @@ class SqlPersister(SqlCertificates, SqlHosts):
         """Close the database's connections; no call may be under way."""
         await self.run(self.database.close)
 
-    async def _read(self, query: Query[T]) -> T:
-        deadline = self._deadline()
-        return await self._attempt(self.run(lambda: self.database.read(query, deadline=deadline)))
+    async def _read(self, query: Query[T], *, is_told: bool = True) -> T:
+        found = self.run(partial(self.database.read, query, deadline=self._deadline()))
+        return await self._attempt(found, is_told=is_told)
 
     async def _write(
         self, query: Query[T], *, done: Query[T | None] | None = None, is_told: bool = True
@@ -258,9 +259,9 @@ class SqlPersister(SqlCertificates, SqlHosts):
     async def _in_turn(self, writing: Callable[[float], T], *, is_told: bool = True) -> T:
         """Call that in a thread when it is its turn, with the time until which a write must have begun."""
         deadline = self._deadline()
-        if self._writing is None:
-            return await self._attempt(self.run(lambda: writing(deadline)))
-        return await self._attempt(self._writing.run(self.run, lambda: writing(deadline)), is_told=is_told)
+        work = partial(writing, deadline)
+        outcome = self.run(work) if self._writing is None else self._writing.run(self.run, work)
+        return await self._attempt(outcome, is_told=is_told)
 
     def _deadline(self) -> float:
         return self.database.seconds() + PATIENCE

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import math
 import select
 import time
 from base64 import b64encode
@@ -14,6 +15,7 @@ from typing import Any, Final
 
 from attrs import define, field
 
+from dockerbroker.web.guard import LAST_REQUESTS
 from tests.integration import keeper
 from tests.polling import PATIENCE
 from tests.running import PASSWORD, USER, Answer
@@ -24,6 +26,9 @@ _HEADERS: Final = {"Authorization": f"Basic {_TOKEN}", "X-Broker-API-Version": "
 _PAUSE: Final = 0.05
 #: Between two looks at the catalog, in seconds: at any moment connections are made and used.
 _BREATH: Final = 0.005
+
+#: What was not used for so many seconds is not used any more: brokers that end close what is idle for longer.
+_IDLE: Final = LAST_REQUESTS / 2
 
 #: What a client sees when its connection drops before there is a status line.
 _DROPPED: Final = (
@@ -42,7 +47,7 @@ class Tally:
     lives: int = 0
     refused: int = 0
     #: Connections that were lost while a request was under way.
-    dropped: int = 0
+    drops: list[str] = field(factory=list)
     failures: list[str] = field(factory=list)
     _lock: Lock = field(factory=Lock)
 
@@ -54,7 +59,7 @@ class Tally:
 
 @define(eq=False)
 class Client:
-    """A client that keeps its connections, as load balancers do; it is used by one thread.
+    """A client that keeps its connections as long as it uses them, as load balancers do; one thread has it.
 
     The brokers have their turns. One that refuses a connection is left out; a request whose connection drops
     is sent once more, as Cloud Controller's client does it by itself.
@@ -64,6 +69,7 @@ class Client:
     tally: Tally
     _turn: Iterator[int] = field(factory=count)
     _connections: dict[int, http.client.HTTPConnection] = field(factory=dict)
+    _used: dict[http.client.HTTPConnection, float] = field(factory=dict)
 
     def send(self, method: str, path: str, body: Any = None) -> Answer:
         """Send a request, at most twice; raises `AssertionError` when nobody has answered then."""
@@ -71,10 +77,12 @@ class Client:
             connection = self._connected()
             try:
                 answer = self._exchanged(connection, method, path, body)
-            except _DROPPED:
+            except _DROPPED as error:
                 connection.close()
-                self.tally.count("dropped")
+                age = time.monotonic() - self._used.get(connection, math.nan)
+                self.tally.drops.append(f"{method} {path}: {error!r}, used before {age:.3f} s ago")
                 continue
+            self._used[connection] = time.monotonic()
             self.tally.count("answered")
             return answer
         raise AssertionError(f"{method} {path}: the connection was lost twice")
@@ -85,15 +93,16 @@ class Client:
             connection = self._connections.setdefault(
                 port, http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
             )
-            if connection.sock is not None and _was_closed(connection):
+            is_idle = time.monotonic() - self._used.get(connection, 0.0) > _IDLE
+            if connection.sock is not None and (is_idle or _was_closed(connection)):
                 connection.close()
             try:
                 if connection.sock is None:
                     connection.connect()
             except ConnectionRefusedError:
                 self.tally.count("refused")
-            except ConnectionResetError:
-                self.tally.count("dropped")
+            except ConnectionResetError as error:
+                self.tally.drops.append(f"connecting: {error!r}")
             else:
                 return connection
         raise AssertionError("no broker takes a connection")

@@ -5,16 +5,23 @@ from __future__ import annotations
 from collections.abc import Coroutine
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from sqlalchemy import Insert, Table, create_engine, insert
+from sqlalchemy.exc import DBAPIError
+from twisted.internet.defer import Deferred, execute
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from dockerbroker.errors import Unavailable
+from dockerbroker.persisters import troubles
+from dockerbroker.persisters.databases import Trouble
 from dockerbroker.persisters.interfaces import IPersister
 from dockerbroker.persisters.redis.persister import RedisPersister
 from dockerbroker.persisters.redis.scripts import Script, load
+from dockerbroker.persisters.servers import ServerDatabase
+from dockerbroker.persisters.sql import SqlPersister
 from tests.persisters import values
 from tests.persisters.files import SqliteFixture
+from tests.persisters.test_servers import FakeDialect
 from tests.pinging import pings
 
 
@@ -29,6 +36,19 @@ class NoCommands:
         """Do nothing."""
 
 
+class AwayDialect(FakeDialect):
+    """That of a server that cannot be reached."""
+
+    def trouble(self, failure: DBAPIError) -> Trouble:
+        """Say that nothing else is to be tried."""
+        del failure
+        return troubles.OTHER
+
+    def upsert(self, table: Table) -> Insert:
+        """Return a statement that is never run."""
+        return insert(table)
+
+
 class QuietTests(SynchronousTestCase):
     """A database that is away."""
 
@@ -39,9 +59,10 @@ class QuietTests(SynchronousTestCase):
         return len(events)
 
     def assert_quiet(self, persister: IPersister) -> None:
-        """Check that the log is told when something else fails, but not of a beat."""
+        """Check that the log is told when something else fails, but not of what comes every second."""
         self.assertEqual(self.lines(persister.record_pings(pings([values.host()]))), 1)
         self.assertEqual(self.lines(persister.observe()), 0)
+        self.assertEqual(self.lines(persister.state()), 0)
 
     def test_sql(self) -> None:
         """A SQL database is away."""
@@ -50,6 +71,12 @@ class QuietTests(SynchronousTestCase):
         fixture.close()
         fixture.path.unlink()
         self.assert_quiet(persister)
+
+    def test_server(self) -> None:
+        """A SQL server is away: its writes do not wait for each other."""
+        engine = create_engine("sqlite:////nowhere/there/is.none")
+        self.addCleanup(engine.dispose)
+        self.assert_quiet(SqlPersister(ServerDatabase(engine, AwayDialect()), execute))
 
     def test_redis(self) -> None:
         """A Redis server is away."""

@@ -42,6 +42,8 @@ class MariaDbServer(Server):
 
     def initialize(self) -> None:
         """Make the system tables."""
+        self._temporary.mkdir(mode=0o700)
+        self.own(self._temporary)
         self.run(
             [
                 str(program("mariadb-install-db")),
@@ -134,9 +136,15 @@ class MariaDbServer(Server):
         return self.data / "files"
 
     @property
+    def _temporary(self) -> Path:
+        # Its own: each server that starts removes what others have in a folder that they share.
+        return self.folder / "temporary"
+
+    @property
     def _first_words(self) -> Path:
         return self.data / "first.sql"
 
     def _common(self) -> list[str]:
         # mariadbd runs as root only when it is told to.
-        return [f"--user={getpass.getuser()}"] if is_root() else []
+        user = [f"--user={getpass.getuser()}"] if is_root() else []
+        return [f"--tmpdir={self._temporary}", *user]

@@ -56,7 +56,7 @@ class RedisPersister(RedisCertificates, RedisHosts):
 
     async def state(self) -> DatabaseState:
         """Return whose records the database holds."""
-        born, closed, moved_to = await self._ask("state")
+        _, born, closed, moved_to = await self._answer("state", {})
         return DatabaseState(cluster_id=born or None, obstacle=obstacle(closed, moved_to))
 
     async def images(self) -> list[ImageDefinition]:
