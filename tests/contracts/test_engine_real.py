@@ -81,8 +81,8 @@ class RealContainerTests(engine_containers.ContainerContract):
     async def test_m18_out_of_memory(self) -> None:
         """When only a child was killed for lack of memory, the exit status is that of its parent (M18).
 
-        The engine hears of a lack of memory apart from the end, and not at all once the control group is gone:
-        the parent outlives its child until the engine knows.
+        The engine hears of a lack of memory apart from the end, and not at all once the control group is
+        gone: the parent outlives its child until the engine knows.
         """
         greedy = ("/bin/sh", "-c", "head -c 100m /dev/zero | tail >/dev/null; sleep 2; exit 0")
         container_id = await self.started(engine.spec(command=greedy, memory=16 << 20))
