@@ -26,6 +26,8 @@ INTERFACES: Final = {
     "dockerbroker/persisters/interfaces.py": ("IPersister",),
     "dockerbroker/engines/interfaces.py": ("IEngine", "IExecutor"),
 }
+#: Parts on Docker's side of the seams: what they await lies between the points of a call of Docker.
+_BELOW: Final = frozenset({"Trust"})
 
 #: Of these a module of a room may import anything; what is not listed might lead to a database or a Docker.
 _HARMLESS: Final = (
@@ -165,7 +167,7 @@ def _parts(tree: ast.Module) -> dict[str, Any]:
 
 
 def _seams_given(call: ast.Call, part: Any) -> Iterator[_Given]:
-    if part.__name__ == "Seams" or not callable(part):
+    if part.__name__ in {"Seams", *_BELOW} or not callable(part):
         return
     parameters = list(inspect.signature(part).parameters.values())
     values = dict(zip([one.name for one in parameters], call.args, strict=False))

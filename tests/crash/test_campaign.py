@@ -35,6 +35,7 @@ ELSEWHERE: Final = {
     "persister.instances": "only looked at by the reconciling of the whole world",
     "persister.operations": "only looked at by operators",
     "persister.last_operation": "only looked at by polls without an operation",
+    "persister.neighbours": "one read before the placement of what shall be apart from others",
     "persister.known_operations": "only looked at by the reconciling of the whole world",
     "persister.conditions": "only looked at by operators",
     "persister.set_condition": "one transaction of the reconciling of the whole world",
