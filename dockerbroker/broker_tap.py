@@ -174,15 +174,16 @@ class Program:
             self._parts.comparer.stop()
             self._parts.reconciler.stop()
 
-    def settle(self) -> None:
+    async def settle(self) -> None:
         """Open nothing, take nothing over and compare nothing any more."""
         self._opening.settle()
         if self._parts is not None:
             # Soon it hears no pings, while it may still have much to end.
             self._parts.heartbeat.stop()
             self._parts.judge.stop()
-            self._parts.reconciler.settle()
             self._parts.comparer.stop()
+            # What it has just claimed is among the work that is waited for; no database is closed under it.
+            await self._parts.reconciler.settle()
 
     async def finish(self) -> None:
         """Wait until all requests are answered, and all operations that this broker carries have ended."""

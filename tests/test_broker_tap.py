@@ -80,7 +80,7 @@ class ProgramTests(TestCase):
         await self.program.open()
         self.assertEqual(self.users(), 1)
         self.assertEqual(self.beats(), 1)
-        self.program.settle()
+        await self.program.settle()
         await self.program.finish()
         self.program.end_leases()
         await self.program.close()
@@ -94,14 +94,14 @@ class ProgramTests(TestCase):
         for refusal in ("The records were moved.", None):
             self.program.refuse(refusal)
             self.assertIs(parts.heartbeat.is_paused, refusal is not None)
-        self.program.settle()
+        await self.program.settle()
         await self.program.finish()
         self.program.end_leases()
         await self.program.close()
 
     async def test_opened_too_late(self) -> None:
         """A database that is open when the program ends already is closed at once, and nothing begins."""
-        self.program.settle()
+        await self.program.settle()
         await self.program.open()
         self.assertEqual(self.users(), 0)
         # Neither has anything to end: the reactor is clean.

@@ -5,7 +5,7 @@ from contextlib import suppress
 from typing import ClassVar
 
 from attrs import define, evolve, field
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
@@ -45,24 +45,40 @@ class Reconciler:
     _claiming: bool = field(default=True, init=False)
     #: What was claimed and could not be taken over; other operations may be held under the same name.
     _left: dict[str, Operation] = field(factory=dict, init=False)
+    _passing: Deferred[None] = field(factory=lambda: succeed(None), init=False)
 
     def __attrs_post_init__(self) -> None:
         """Prepare the loop on the broker's own clock."""
-        self._loop = LoopingCall(lambda: Deferred.fromCoroutine(self._pass()))
+        self._loop = LoopingCall(self._turn)
         self._loop.clock = self.reactor
 
     def start(self) -> None:
         """Look at once, and then periodically."""
         self._loop.start(PERIOD, now=True)
 
-    def settle(self) -> None:
-        """Take nothing over any more, but keep the leases of what is being carried."""
+    def settle(self) -> Deferred[None]:
+        """Take nothing over any more, but keep the leases of what is being carried.
+
+        The Deferred fires when what is just being claimed is: until then it could begin to be carried.
+        """
         self._claiming = False
+        settled: Deferred[None] = Deferred()
+
+        def settle(_result: object) -> None:
+            if not settled.called:
+                settled.callback(None)
+
+        self._passing.addBoth(settle)
+        return settled
 
     def stop(self) -> None:
         """End the loop."""
         if self._loop.running:
             self._loop.stop()
+
+    def _turn(self) -> Deferred[None]:
+        self._passing = Deferred.fromCoroutine(self._pass())
+        return self._passing
 
     async def _pass(self) -> None:
         # One uncaught error would end the loop for ever.

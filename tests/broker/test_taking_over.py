@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from attrs import define, field
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from dockerbroker.broker.limits import LEASE, Limits
 from dockerbroker.broker.reconcile import PERIOD
 from dockerbroker.errors import Unavailable
-from dockerbroker.model.instances import Phase
+from dockerbroker.model.instances import Operation, Phase
 from tests.asking import instance_path, provision_body
+from tests.memory_persister import MemoryPersister
 from tests.stack import Stack
 
 _LOST: Final = Unavailable("The database is gone.")
@@ -78,3 +81,47 @@ class TakingOverTests(SynchronousTestCase):
         """A defect that one shows does not keep the others from being taken over, nor is it left for good."""
         self.assert_both_carried(lambda stack: stack.persister.fail_next("instance", ZeroDivisionError()))
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+
+@define(eq=False)
+class SlowClaims(MemoryPersister):
+    """A database that answers claims when it is told to."""
+
+    gates: list[Deferred[None]] = field(factory=list, init=False)
+    is_slow: bool = field(default=False, init=False)
+
+    async def claim(self, owner: str, *, ttl: float) -> list[Operation]:
+        """Claim, after a while."""
+        if self.is_slow:
+            self.gates.append(Deferred())
+            await self.gates[-1]
+        return await MemoryPersister.claim(self, owner, ttl=ttl)
+
+
+class SettlingTests(SynchronousTestCase):
+    """A broker ends while it is just claiming the operation of one that has crashed."""
+
+    def test_claim_under_way(self) -> None:
+        """What it claims is waited for, so that it is carried to its end, and then nothing is claimed."""
+        crashed = carrying("one").successor()
+        persister = SlowClaims(crashed.clock.seconds, crashed.persister.tables)
+        stack = Stack(
+            clock=crashed.clock,
+            owner="another",
+            limits=crashed.limits,
+            persister=persister,
+            engines=crashed.engines,
+        )
+        crashed.reconciler.stop()
+        persister.is_slow = True
+        stack.advance(_TAKEN)
+        settled = stack.reconciler.settle()
+        self.assertNoResult(settled)
+        [gate] = persister.gates
+        gate.callback(None)
+        self.successResultOf(settled)
+        [operation] = stack.persister.history()
+        self.assertEqual([operation.owner], stack.worker.holders())
+        self.successResultOf(stack.reconciler.settle())
+        stack.advance(2 * _TAKEN)
+        self.assertEqual(len(persister.gates), 1)
