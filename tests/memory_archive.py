@@ -112,6 +112,7 @@ class MemoryArchive:
         one.certificates.clear()
         one.leases.clear()
         one.tombstones.clear()
+        one.written.clear()
 
     async def write(self, kind: Kind, rows: Sequence[Row], *, mover: str = "") -> None:
         """Add rows."""
@@ -143,10 +144,7 @@ class MemoryArchive:
                 {**_columns(host), "port": port, "instance_id": holder}
                 for (host, port), holder in tables.leases.items()
             ),
-            Kind.RESERVATION: (
-                {**_columns(host), **records.reserved_columns(reserved)}
-                for host, reserved in tables.reserved().items()
-            ),
+            Kind.RESERVATION: self._reservations() if kind is Kind.RESERVATION else (),
             Kind.CONDITION: (
                 {"instance_id": one, "condition": condition} for one, condition in tables.conditions.items()
             ),
@@ -160,6 +158,15 @@ class MemoryArchive:
             ),
         }
         return [dict(row) for row in rows[kind]]
+
+    def _reservations(self) -> list[Row]:
+        """Return what was written while they are filled; brokers in memory go by the instances."""
+        if self.tables.closed == Closed.FILLING.value:
+            return list(self.tables.written.values())
+        found = self.tables.reserved()
+        return [
+            {**_columns(host), **records.reserved_columns(reserved)} for host, reserved in found.items()
+        ]
 
     def _add(self, kind: Kind, row: dict[str, Any]) -> None:  # noqa: C901 (a table)
         tables = self.tables
@@ -177,7 +184,7 @@ class MemoryArchive:
             case Kind.PORT_LEASE:
                 tables.leases[_host(row), row["port"]] = row["instance_id"]
             case Kind.RESERVATION:
-                pass  # they are those of the instances
+                tables.written[_host(row)] = row
             case Kind.CONDITION:
                 tables.conditions[row["instance_id"]] = row["condition"]
             case Kind.TOMBSTONE:

@@ -19,7 +19,8 @@ Row = dict[str, Any]
 class Tables:
     """What several memory persisters share, as several brokers share a database.
 
-    `operations` are in the order in which they were begun.
+    `operations` are in the order in which they were begun. `written` is what a move has written of
+    reservations, which follow from the instances otherwise.
     """
 
     cluster_id: str = "0123456789abcdef0123456789abcdef"
@@ -38,6 +39,7 @@ class Tables:
     conditions: dict[str, str] = field(factory=dict)
     tombstones: dict[str, tuple[str, float]] = field(factory=dict)
     observation: Observation | None = None
+    written: dict[HostKey, Row] = field(factory=dict)
 
     def reserved(self) -> dict[HostKey, Reserved]:
         """Return what all instances of each host reserve."""
