@@ -12,6 +12,7 @@ from twisted.logger import Logger
 
 from dockerbroker.broker.administration import Administration
 from dockerbroker.broker.beginning import Beginning
+from dockerbroker.broker.blocking import BlockedPorts
 from dockerbroker.broker.certificates import Certificates
 from dockerbroker.broker.comparing import Comparer
 from dockerbroker.broker.executions import Executions
@@ -119,7 +120,9 @@ def make_parts(
     worker.wait_for_host = configuration.wait_for_host
     administration = Administration(seams.persister, configuration.services.catalog)
     beginning = Beginning(seams.persister, worker, limits, reactor, _new_id, time.time)
-    broker = make_broker(seams.persister, make_placing(reactor, configuration, seams), beginning)
+    broker = make_broker(
+        seams.persister, make_placing(reactor, configuration, seams, worker.steps.blocked), beginning
+    )
     comparer = make_comparer(reactor, seams)
     returning = Returning(seams.persister, seams.engines, comparer)
     return Parts(
@@ -185,7 +188,9 @@ def make_comparer(reactor: Any, seams: Seams) -> Comparer:
     )
 
 
-def make_placing(reactor: Any, configuration: BrokerConfiguration, seams: Seams) -> Placing:
+def make_placing(
+    reactor: Any, configuration: BrokerConfiguration, seams: Seams, blocked: BlockedPorts
+) -> Placing:
     """Wire what finds hosts and ports."""
     return Placing(
         persister=seams.persister,
@@ -195,6 +200,7 @@ def make_placing(reactor: Any, configuration: BrokerConfiguration, seams: Seams)
         sample=random.Random().sample,  # noqa: S311
         clock=reactor,
         overcommit=configuration.overcommit,
+        blocked=blocked,
     )
 
 

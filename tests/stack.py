@@ -197,7 +197,14 @@ class Stack:
             clock=clock,
         )
         self.worker = Worker(self.owner, seams.persister, placed(steps, self.reach), clock, wall, _whole)
-        placing = Placing(seams.persister, seams.engines, SimpleDispatcher(), in_order, clock)
+        placing = Placing(
+            seams.persister,
+            seams.engines,
+            SimpleDispatcher(),
+            in_order,
+            clock,
+            blocked=self.worker.steps.blocked,
+        )
         beginning = Beginning(seams.persister, self.worker, limits, clock, self._identifier, wall)
         self.broker = make_broker(seams.persister, placing, beginning)
         self.administration = Administration(seams.persister, CATALOG)

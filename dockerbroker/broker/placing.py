@@ -7,6 +7,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.defer import TimeoutError as DeferredTimeoutError
 from twisted.internet.interfaces import IReactorTime
 
+from dockerbroker.broker.blocking import BlockedPorts
 from dockerbroker.broker.hosts import known_host
 from dockerbroker.engines.interfaces import Engines
 from dockerbroker.errors import EngineError, NoCapacity, NoPort
@@ -56,6 +57,7 @@ class Placing:
     sample: Sample[int]
     clock: IReactorTime
     overcommit: Overcommit = field(factory=Overcommit)
+    blocked: BlockedPorts = field(factory=BlockedPorts)
 
     async def place(
         self, definition: ImageDefinition, request: ProvisionRequest, now: float, *, within: float
@@ -156,7 +158,8 @@ class Placing:
         new = [port for port in image.ports if port not in instance.ports]
         leased = await self.persister.leased_ports(host.key)
         kept = {port: instance.ports[port] for port in image.ports if port in instance.ports}
-        ports = {**kept, **choose_ports(host, new, leased, self.sample)}
+        blocked = self.blocked.on(host.key, self.clock.seconds())
+        ports = {**kept, **choose_ports(host, new, leased, self.sample, blocked)}
         volumes = instance_volumes(
             await self.persister.cluster_id(), instance.id, definition.plan.options, image
         )

@@ -3,10 +3,11 @@
 from collections.abc import Awaitable, Callable
 from typing import ClassVar
 
-from attrs import define, evolve
+from attrs import define, evolve, field
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from dockerbroker.broker.blocking import BlockedPorts
 from dockerbroker.broker.creations import Creations
 from dockerbroker.broker.executions import GONE, Executions
 from dockerbroker.broker.hosts import known_host
@@ -58,6 +59,7 @@ class Steps:
     limits: Limits
     sample: Sample[int]
     clock: IReactorTime
+    blocked: BlockedPorts = field(factory=BlockedPorts)
 
     async def do(self, work: Work, remaining: float) -> Work:
         """Do the operation's present step and return the records as they are then.
@@ -109,8 +111,11 @@ class Steps:
         container_id = _container_of(work)
         try:
             await engine.start(container_id)
-        except HostPortTaken:
+        except HostPortTaken as error:
             # A successor gets the ports that are known to those who use the service, or none.
+            if work.operation.kind is not OperationKind.UPDATE:
+                ports = work.instance.ports.values()
+                self.blocked.block(host.key, ports, error.description, self.clock.seconds())
             if work.operation.attempt >= PORT_ATTEMPTS or work.operation.kind is OperationKind.UPDATE:
                 raise
             return await self._with_other_ports(work, host, engine)
@@ -131,7 +136,8 @@ class Steps:
         self._log.info("ports of {instance} were in use; trying others", instance=work.instance.id)
         for _ in range(PORT_ATTEMPTS):
             leased = await self.persister.leased_ports(host.key)
-            ports = choose_ports(host, tuple(work.instance.ports), leased, self.sample)
+            blocked = self.blocked.on(host.key, self.clock.seconds())
+            ports = choose_ports(host, tuple(work.instance.ports), leased, self.sample, blocked)
             instance = evolve(work.instance, container_id=None, ports=ports)
             try:
                 await self.persister.commit(Change(operation=work.operation, instance=instance))

@@ -225,17 +225,24 @@ def _cpus_left(vitals: Vitals, reserved: Reserved, overcommit: Overcommit) -> fl
 
 
 def choose_ports(
-    host: DockerHost, wanted: Sequence[str], leased: Collection[int], sample: Sample[int]
+    host: DockerHost,
+    wanted: Sequence[str],
+    leased: Collection[int],
+    sample: Sample[int],
+    blocked: Collection[int] = (),
 ) -> dict[str, int]:
     """Return a free port of the host for each container port such as `6379/tcp`, at random.
 
     Random, so that a port that was just given back seldom goes to the next instance at once: a stale client
-    of the old one would reach the new. Raises `NoPort` when the range has too few free ports.
+    of the old one would reach the new. On those that are `blocked` something else listens. Raises `NoPort`
+    when the range has too few free ports.
     """
-    free = [port for port in host.ports if port not in leased]
+    free = [port for port in host.ports if port not in leased and port not in blocked]
     if len(free) < len(wanted):
+        others = sum(port in blocked for port in host.ports)
+        why = f", and {others} in use by something else than service instances" if others else ""
         raise NoPort(
             f"The Docker host {host.key.service_host} has no free port: {len(wanted)} wanted, "
-            f"{len(free)} of {host.ports.start} to {host.ports.stop - 1} free."
+            f"{len(free)} of {host.ports.start} to {host.ports.stop - 1} free{why}."
         )
     return dict(zip(wanted, sample(free, len(wanted)), strict=True))
