@@ -49,6 +49,10 @@ class HostAdministration:
             for report in await self.persister.hosts()
         ]
 
+    async def conditions(self) -> dict[str, str]:
+        """Return how instances are not as they should be, by their ids, as the last comparison has found."""
+        return await self.persister.conditions()
+
     async def host(self, name: str) -> KnownHost:
         """Return one host; raises `NotFound`, or `Conflict` when several have that service host."""
         return named(name, await self.hosts())

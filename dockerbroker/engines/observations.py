@@ -20,7 +20,7 @@ from dockerbroker.model.plans import UNKEPT
 #: Docker's own default for a HEALTHCHECK without a timeout, in seconds.
 _HEALTH_TIMEOUT = 30.0
 _NANOSECONDS = 1_000_000_000
-_EXITED = re.compile(r"Exited \((\d+)\)")
+_EXITED = re.compile(r"(?:Exited|Restarting) \((\d+)\)")
 _FRACTION = re.compile(r"\.\d+")
 
 

@@ -29,6 +29,9 @@ START_PAUSE: Final = 30.0
 #: How long a container must be seen to run until its starts are forgotten, in seconds.
 WELL_AFTER: Final = 600.0
 
+#: What a container ends with that was killed: by the kernel when it needs more memory than its plan gives it.
+KILLED: Final = 137
+
 #: Where a Docker Engine is reached; hosts of several names may share one.
 Place = tuple[str, int]
 
@@ -118,7 +121,10 @@ class Trouble(Enum):
     NO_HOST = "The Docker host {host} is not known: its agent has never reached this broker."
     SILENT = "The Docker host {host} does not answer."
     MISSING = "Its container is missing on the Docker host {host}: somebody has removed it."
-    STOPPED = "Its container on the Docker host {host} has stopped, and does not stay up when it is started."
+    STOPPED = (
+        "Its container on the Docker host {host} has stopped with status {status}, and does not stay up when "
+        "it is started."
+    )
     PAUSED = "Its container on the Docker host {host} is paused."
 
 
@@ -264,5 +270,15 @@ def _note(
     if trouble is Trouble.STOPPED and before.starts == 0 and _is_meant_to_run(instance, world):
         # It is started now; whether that helps, the next pass tells.
         return None
-    sentence = trouble.value.format(host=instance.host.service_host)
+    sentence = _sentence(trouble, instance, world)
     return None if sentence == told else Note(instance_id=instance.id, condition=sentence)
+
+
+def _sentence(trouble: Trouble, instance: ServiceInstance, world: World) -> str:
+    sentence: str = trouble.value
+    host = instance.host.service_host
+    if trouble is not Trouble.STOPPED:
+        return sentence.format(host=host)
+    status = world[place_of(instance.host)].containers[instance.container_id or ""].exit_code
+    why = " It was killed, as for want of memory." if status == KILLED else ""
+    return sentence.format(host=host, status=status) + why

@@ -12,7 +12,7 @@ from dockerbroker.web.answers import answer, detached, new_app
 from dockerbroker.web.query import Query
 
 #: The first segments of these paths.
-HOSTS: Final = [b"admin", b"hosts"]
+HOSTS: Final = ([b"admin", b"hosts"], [b"admin", b"conditions"])
 
 
 class _Name(PathConverter):
@@ -33,6 +33,13 @@ class HostRoutes:
     def resource(self) -> KleinResource:
         """Return the resource of these routes."""
         return self.app.resource()
+
+    @app.route("/admin/conditions", methods=["GET"])
+    async def conditions(self, request: Request) -> bytes:
+        """List what is wrong with instances."""
+        found = await self._hosts.conditions()
+        document = [{"Instance": one, "Condition": condition} for one, condition in sorted(found.items())]
+        return answer(request, 200, document)
 
     @app.route("/admin/hosts", methods=["GET"])
     async def hosts(self, request: Request) -> bytes:

@@ -140,7 +140,7 @@ class Root(Resource):
             return self.health
         if segments[0] in {CERTIFICATE, CERTIFICATES}:
             return self.gates.certificates
-        if segments[:2] == HOSTS:
+        if segments[:2] in HOSTS:
             return self.gates.hosts
         return self.gates.agents if segments == [b"ping"] else self.gates.administrators
 

@@ -154,6 +154,8 @@ class ContainerTests(SynchronousTestCase):
         }
         read = listed(item)
         self.assertEqual((read.name, read.running, read.exit_code, read.ports), ("b-1", False, 137, {}))
+        read = listed({**item, "State": "restarting", "Status": "Restarting (137) 5 seconds ago"})
+        self.assertEqual((read.running, read.exit_code), (False, 137))
 
     def test_exec(self) -> None:
         """An exec that was not started has no exit status."""

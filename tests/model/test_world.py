@@ -95,7 +95,15 @@ class StartTests(SynchronousTestCase):
         """One that never stays up is started a few times with growing pauses, and then left alone, noted."""
         watched = Watched()
         self.assertEqual(watched.starts(seen(STOPPED), 500), MOST_STARTS)
-        self.assertIn("does not stay up", watched.conditions["i-1"])
+        self.assertIn("stopped with status 1, and does not stay up", watched.conditions["i-1"])
+
+    def test_out_of_memory(self) -> None:
+        """Of one that was killed, as is one that needs more memory than it gets, that is told (D10)."""
+        watched = Watched()
+        killed = evolve(STOPPED, exit_code=137)
+        self.assertEqual(watched.starts(seen(killed), 500), MOST_STARTS)
+        self.assertIn("with status 137, and does not stay up", watched.conditions["i-1"])
+        self.assertIn("for want of memory", watched.conditions["i-1"])
 
     def test_pauses(self) -> None:
         """Between two starts is a pause that doubles."""

@@ -130,6 +130,24 @@ class HostsTests(SynchronousTestCase):
         self.assertEqual(self.stack.request("GET", "/admin/hosts").json, [])
         self.assertEqual(len(self.stack.persister.tables.instances), 22)
 
+    def test_conditions(self) -> None:
+        """How instances are not as they should be is told, and nothing of those that are well (D10, D14)."""
+        self.assertEqual(self.stack.request("GET", "/admin/conditions").json, [])
+        for instance_id in ("i-1", "i-2", "i-3"):
+            self.stack.provision(instance_id)
+        self.stack.comparer.start()
+        missing, stopped, _ = self.stack.engine.world.values()
+        del self.stack.engine.world[missing.id]
+        self.stack.image.startable = False
+        self.stack.engine.crash(stopped.id)
+        self.stack.advance(300)
+        told = self.stack.request("GET", "/admin/conditions").json
+        self.assertEqual([one["Instance"] for one in told], ["i-1", "i-2"])
+        self.assertIn("is missing on the Docker host 10.0.0.1", told[0]["Condition"])
+        self.assertIn("does not stay up", told[1]["Condition"])
+        # Whoever wants to use it is told as well, and it is not made anew without its data.
+        self.assertIn("removed by somebody else", self.stack.bind("i-1", "b-1").description)
+
     def test_credentials(self) -> None:
         """Without credentials nothing is told or done."""
         for method, path in (("GET", "/admin/hosts"), ("POST", f"{_ONE}/forget")):
