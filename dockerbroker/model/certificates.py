@@ -11,7 +11,10 @@ from attrs import frozen
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPrivateNumbers
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.ed448 import Ed448PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPrivateNumbers, RSAPublicKey
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -35,6 +38,10 @@ _MOST: Final = 20
 
 #: One of RSA with 8192 bits is smaller.
 _LONGEST_KEY: Final = 8 * 1024
+
+#: TLS takes no shorter ones, in bits.
+_LEAST_RSA: Final = 2048
+_LEAST_CURVE: Final = 224
 
 _CERTIFICATES: Final = frozenset({"CERTIFICATE", "X509 CERTIFICATE"})
 _PUBLIC: Final = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
@@ -130,8 +137,9 @@ def _certificates(members: Members, key: str) -> list[x509.Certificate]:
 
 def _certificate(body: str) -> x509.Certificate:
     found = x509.load_der_x509_certificate(b64decode("".join(body.split()), validate=True))
-    # Names are only looked at when they are asked for, and may be damaged as well.
+    # Names and keys are only looked at when they are asked for, and may be damaged as well.
     _facts(found)
+    found.public_key()
     return found
 
 
@@ -205,16 +213,32 @@ def _load(members: Members, key: str, what: str, load: Callable[[], _T]) -> _T |
 def _check_client(members: Members, chain: Sequence[x509.Certificate], key: PrivateKeyTypes | None) -> None:
     if not chain:
         return
-    if key is not None and _load(
-        members, "clientcert", "certificate", lambda: chain[0].public_key().public_bytes(*_PUBLIC)
-    ) != key.public_key().public_bytes(*_PUBLIC):
+    certified = chain[0].public_key().public_bytes(*_PUBLIC)
+    if key is not None and key.public_key().public_bytes(*_PUBLIC) != certified:
         members.complain("clientkey", "is not the key of the first certificate of clientcert")
+    _check_strength(members, "clientcert", chain)
     uses = _extension(chain[0], x509.ExtendedKeyUsage)
     if uses is not None and not _CLIENT_USES.intersection(uses):
         members.complain("clientcert", "is not for clients: its extended key usage lacks clientAuth")
 
 
+def _check_strength(members: Members, key: str, certificates: Sequence[x509.Certificate]) -> None:
+    """Complain of keys that are too short for TLS, or that it does not take at all, such as DSA's."""
+    for one in certificates:
+        match one.public_key():
+            case RSAPublicKey(key_size=bits) if bits < _LEAST_RSA:
+                weakness = f"has a key of RSA with {bits} bits, and {_LEAST_RSA} are the least"
+            case EllipticCurvePublicKey(key_size=bits) if bits < _LEAST_CURVE:
+                weakness = f"has a key on a curve of {bits} bits, and {_LEAST_CURVE} are the least"
+            case RSAPublicKey() | EllipticCurvePublicKey() | Ed25519PublicKey() | Ed448PublicKey():
+                continue
+            case _:
+                weakness = "has a key of a kind that is not used for TLS"
+        members.complain(key, f"{weakness}: {shown(_name(one.subject))}")
+
+
 def _check_authorities(members: Members, authorities: Sequence[x509.Certificate]) -> None:
+    _check_strength(members, "ca", authorities)
     for one in authorities:
         constraints = _extension(one, x509.BasicConstraints)
         usage = _extension(one, x509.KeyUsage)

@@ -41,6 +41,10 @@ MOST_KEEP_ALIVE: Final = 86400.0
 LEAST_ASKED: Final = 0.25
 MOST_ASKED: Final = 300.0
 
+#: What may stand in the name or address of a host beside letters and digits; IPv6 has the last three.
+_IN_NAMES: Final = frozenset("-._:%[]")
+#: All words before `docker-enter` together have at most so many characters.
+_LONGEST_ARGUMENTS: Final = 4096
 _MOST_LABELS = 64
 _LONGEST_LABEL = 255
 
@@ -188,13 +192,16 @@ def read_host(members: Members) -> DockerHost:
     command = members.text("execcommand")
     if command not in EXEC_COMMANDS:
         members.complain("execcommand", f"must be one of {', '.join(filter(None, EXEC_COMMANDS))}, or empty")
+    arguments = members.text("execargs")
+    if len(arguments) > _LONGEST_ARGUMENTS:
+        members.complain("execargs", f"must have at most {_LONGEST_ARGUMENTS} characters")
     return DockerHost(
         key=_read_key(members),
         is_active=members.truth("isactive", default=True),
         perf_factor=members.number("perffactor", 1.0, least=0, most=1e9),
         keep_alive=members.number("keepalive", 5.0, least=LEAST_KEEP_ALIVE, most=MOST_KEEP_ALIVE),
         exec_command=command,
-        exec_arguments=split_arguments(members.text("execargs")),
+        exec_arguments=split_arguments(arguments),
         portbind_min=low,
         portbind_max=high,
         labels=_read_labels(members),
@@ -204,13 +211,13 @@ def read_host(members: Members) -> DockerHost:
 def _read_key(members: Members) -> HostKey:
     service_host = members.text("servicehost", required=True)
     docker_host = members.text("dockerhost", required=True)
+    is_path = docker_host.startswith("unix://")
     for key, text in (("servicehost", service_host), ("dockerhost", docker_host)):
         if len(text) > _LONGEST_HOST:
             members.complain(key, f"must have at most {_LONGEST_HOST} characters")
-        if not text.isprintable() or " " in text or ("/" in text and not text.startswith("unix://")):
+        if not (key == "dockerhost" and is_path) and not _is_host(text):
             members.complain(key, "must be the name or address of a host")
-    is_path = docker_host.startswith("unix://")
-    if is_path and not docker_host.startswith("unix:///"):
+    if is_path and not _is_path(docker_host):
         members.complain("dockerhost", "must be unix:// followed by an absolute path, a name or an address")
     docker_port = members.integer("dockerport", 0, least=0, most=_HIGHEST_PORT)
     if not is_path and docker_port == 0:
@@ -218,6 +225,14 @@ def _read_key(members: Members) -> HostKey:
     return HostKey(
         service_host=service_host, docker_host=docker_host, docker_port=0 if is_path else docker_port
     )
+
+
+def _is_host(text: str) -> bool:
+    return all(character.isalnum() or character in _IN_NAMES for character in text)
+
+
+def _is_path(text: str) -> bool:
+    return text.startswith("unix:///") and text.isprintable() and " " not in text
 
 
 def _read_ports(members: Members) -> tuple[int, int]:

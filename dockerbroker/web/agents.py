@@ -8,7 +8,7 @@ from dockerbroker.broker.pings import Pings
 from dockerbroker.model.docker_addresses import AllowedAddresses
 from dockerbroker.model.pings import decode_ping
 from dockerbroker.persisters.interfaces import IPersister
-from dockerbroker.web.answers import answer, body_of, detached, new_app
+from dockerbroker.web.answers import answer, detached, json_body_of, new_app
 
 
 class Agents:
@@ -33,7 +33,7 @@ class Agents:
 
         The answer names the interval for which the next ping is asked.
         """
-        ping = decode_ping(wire.decode_object(body_of(request)))
+        ping = decode_ping(wire.decode_object(json_body_of(request)))
         self._addresses.check(ping.host.key, _peer(request))
         await detached(self._pings.record(ping))
         own = ping.own_keep_alive or ping.host.keep_alive
