@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from attrs import Factory, define
+from attrs import Factory, define, evolve
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
@@ -129,7 +129,8 @@ class MemoryEngine(MemoryExecs):
         own = [path for path in image.image.volumes if path not in spec.volumes]
         container = MemoryContainer(
             id=self._identifier(),
-            spec=spec,
+            # A container inherits its image's labels.
+            spec=evolve(spec, labels={**image.labels, **spec.labels}),
             image=image,
             created_at=float(int(self.clock.seconds())),
             anonymous={path: self._identifier() for path in own},

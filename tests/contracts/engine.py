@@ -1,8 +1,8 @@
 """The suites of `IEngine`, be it in memory or Docker itself: what they have in common.
 
-A suite is made by subclassing `ContainerContract`, `VolumeContract`, `MeasuredContract` and `ExecContract`
-with a `make_world`; the image `PLAIN` and the others must exist there, with the executables that
-`tests.contracts.images` describes. Tests named after M13 to M20 show what was measured of Docker Engine.
+A suite is made by subclassing `ContainerContract`, `VolumeContract`, `MeasuredContract`, `OperatorContract`
+and `ExecContract` with a `make_world`; the image `PLAIN` and the others must exist there, with the executables
+that `tests.contracts.images` describes. Tests named after M13 to M20 show what was measured of Docker Engine.
 """
 
 from __future__ import annotations
@@ -65,6 +65,18 @@ class World:
 
     def pause(self, container_id: str) -> None:
         """Let somebody pause the container."""
+        raise NotImplementedError
+
+    def rename(self, container_id: str, name: str) -> None:
+        """Let somebody rename the container."""
+        raise NotImplementedError
+
+    def copy(self, container_id: str) -> str:
+        """Let somebody make an image of the container; return its name."""
+        raise NotImplementedError
+
+    def drop(self, container_id: str) -> None:
+        """Let somebody remove the container."""
         raise NotImplementedError
 
     def close(self) -> None:

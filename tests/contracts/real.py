@@ -101,6 +101,28 @@ class RealWorld(engine.World):
         with contextlib.closing(self.real.client()) as client:
             client.pause(container_id)
 
+    def rename(self, container_id: str, name: str) -> None:
+        """Let somebody rename the container."""
+        with contextlib.closing(self.real.client()) as client:
+            client.rename(container_id, name)
+
+    def copy(self, container_id: str) -> str:
+        """Let somebody commit the container to an image, which is removed after the test."""
+        name, tag = engine.name(), "copy"
+        with contextlib.closing(self.real.client()) as client:
+            client.commit(container_id, name, tag)
+        self.test.addCleanup(self._remove_image, f"{name}:{tag}")
+        return f"{name}:{tag}"
+
+    def drop(self, container_id: str) -> None:
+        """Let somebody remove the container."""
+        with contextlib.closing(self.real.client()) as client:
+            client.remove_container(container_id, force=True, v=True)
+
+    def _remove_image(self, image: str) -> None:
+        with contextlib.closing(self.real.client()) as client:
+            client.remove_image(image, force=True)
+
 
 def world(test: TestCase, transport: str) -> engine.World:
     """Return the real engine, reached over `unix`, `tcp` or `tls`."""

@@ -2,10 +2,17 @@
 
 from typing import Any
 
-from attrs import define
+from attrs import define, evolve
 from twisted.internet import reactor
 
-from tests.contracts import engine, engine_containers, engine_execs, engine_measured, engine_volumes
+from tests.contracts import (
+    engine,
+    engine_containers,
+    engine_execs,
+    engine_measured,
+    engine_operators,
+    engine_volumes,
+)
 from tests.contracts.images import fill_memory
 from tests.memory_engine import MemoryEngine
 
@@ -23,6 +30,24 @@ class _World(engine.World):
         """Let somebody pause the container."""
         memory: Any = self.engine
         memory.world[container_id].paused = True
+
+    def rename(self, container_id: str, name: str) -> None:
+        """Let somebody rename the container."""
+        memory: Any = self.engine
+        container = memory.world[container_id]
+        container.spec = evolve(container.spec, name=name)
+
+    def copy(self, container_id: str) -> str:
+        """Let somebody make an image of the container."""
+        memory: Any = self.engine
+        image = f"{engine.name()}:copy"
+        memory.add_image(image, labels=dict(memory.world[container_id].spec.labels))
+        return image
+
+    def drop(self, container_id: str) -> None:
+        """Let somebody remove the container."""
+        memory: Any = self.engine
+        del memory.world[container_id]
 
 
 def _world() -> engine.World:
@@ -50,6 +75,14 @@ class MemoryVolumeTests(engine_volumes.VolumeContract):
 
 class MemoryMeasuredTests(engine_measured.MeasuredContract):
     """Containers in memory that are not well."""
+
+    def make_world(self) -> engine.World:
+        """Return an engine in memory."""
+        return _world()
+
+
+class MemoryOperatorTests(engine_operators.OperatorContract):
+    """Containers in memory with which somebody else does something."""
 
     def make_world(self) -> engine.World:
         """Return an engine in memory."""

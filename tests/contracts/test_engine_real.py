@@ -9,7 +9,15 @@ from dockerbroker.errors import BadCommand, EngineError
 from dockerbroker.model.containers import LABEL_CLUSTER, ContainerSpec
 from dockerbroker.model.plans import RESTARTS
 from dockerbroker.model.secrets import Secret
-from tests.contracts import engine, engine_containers, engine_execs, engine_measured, engine_volumes, real
+from tests.contracts import (
+    engine,
+    engine_containers,
+    engine_execs,
+    engine_measured,
+    engine_operators,
+    engine_volumes,
+    real,
+)
 from tests.contracts.images import FIRST, PLAIN
 from tests.polling import free_port
 
@@ -109,6 +117,14 @@ class RealContainerTests(engine_containers.ContainerContract):
 
 class RealMeasuredTests(engine_measured.MeasuredContract):
     """Containers of a real engine that are not well."""
+
+    def make_world(self) -> engine.World:
+        """Reach the engine over its UNIX socket."""
+        return real.world(self, "unix")
+
+
+class RealOperatorTests(engine_operators.OperatorContract):
+    """Containers of a real engine with which somebody else does something."""
 
     def make_world(self) -> engine.World:
         """Reach the engine over its UNIX socket."""
