@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, Final
 
 import yaml
 from jsonschema import Draft7Validator
 from twisted.trial.unittest import SynchronousTestCase
 
+from dockerbroker.model.definitions import decode_image, encode_image, read_image
+from dockerbroker.model.members import Members
+from dockerbroker.web.administration import Administrators
 from dockerbroker.web.agents import Agents
 from dockerbroker.web.certificates import CertificateRoutes
 from dockerbroker.web.hosts import HostRoutes
@@ -18,6 +21,57 @@ from tests.stack import HOST
 from tests.web.test_certificates import CertificatesCase, body
 
 _NAME = HOST.key.docker_host
+
+#: Images of which everything is told.
+WHOLE: Final[tuple[dict[str, Any], ...]] = (
+    {
+        "Id": "a-1",
+        "Image": "b:1",
+        "Description": "c",
+        "Bindable": False,
+        "Tags": ["d"],
+        "Requires": ["syslog_drain"],
+        "Metadata": {"displayName": "e"},
+        "Dashboardclient": {"id": "f", "secret": "g", "redirect_uri": "https://h.example"},
+        "Planupdateable": True,
+        "Instancesretrievable": False,
+        "Allowcontextupdates": True,
+        "Legacyarguments": True,
+        "Hostlabels": {"disk": "ssd"},
+        "Plans": [
+            {
+                "Name": "i",
+                "Id": "j",
+                "Description": "k",
+                "Free": False,
+                "Metadata": {"bullets": ["l"]},
+                "Maintenanceinfo": {"Version": "1.0.0", "Description": "m"},
+                "Maximumpollingduration": 900,
+                "Bindable": True,
+                "Planupdateable": False,
+                "Bindingrotatable": True,
+                "Asynchronousonly": True,
+                "Environment": {"N": "o"},
+                "Command": ["p"],
+                "Memory": "64m",
+                "Cpus": 0.5,
+                "Pids": 10,
+                "Restart": "no",
+                "Volumes": {"qq": "/r"},
+                "Hostlabels": {"zone": "s"},
+                "Samehost": "never",
+            }
+        ],
+    },
+    {
+        "Plan": "t",
+        "Numinstances": 0,
+        "Containername": "uu",
+        "Credentials": {"v": "$HOST"},
+        "DashBoardUrl": {"dashboard_url": "http://$HOST"},
+        "Bindingsretrievable": False,
+    },
+)
 
 
 def read() -> dict[str, Any]:
@@ -33,7 +87,7 @@ class RoutesTests(SynchronousTestCase):
         """Every route is in it, and no other."""
         served = {
             (method, re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule))
-            for api in (Agents, CertificateRoutes, HostRoutes)
+            for api in (Agents, CertificateRoutes, HostRoutes, Administrators)
             for rule in api.app.url_map.iter_rules()
             for method in (rule.methods or set()) - {"HEAD"}
         }
@@ -55,6 +109,29 @@ class PingTests(SynchronousTestCase):
         sent = {**PING, **VITALS, "DockerTrouble": "It hangs.", "Labels": {"a": "b"}, "OwnKeepAlive": 4.0}
         self.assertEqual(set(schema["properties"]), set(sent) - {"LastPing", "Portbindings"})
         self.assertEqual([error.message for error in Draft7Validator(schema).iter_errors(sent)], [])
+
+
+class ImageTests(SynchronousTestCase):
+    """The document beside image definitions."""
+
+    def test_members(self) -> None:
+        """Whatever of an image or a plan is read is in it, and nothing else."""
+        schemas = read()["components"]["schemas"]
+        members = Members(document={"name": "a", "plans": [{"name": "b"}]})
+        read_image(members)
+        [plan] = members.inside[:1]
+        for kind, seen in (("Image", members.seen), ("Plan", plan.seen)):
+            self.assertEqual({name.lower() for name in schemas[kind]["properties"]}, seen, kind)
+
+    def test_written(self) -> None:
+        """An image of which everything is told is as it is written down, in an answer, too."""
+        document = read()
+        schema = {**document["components"]["schemas"]["Image"], "components": document["components"]}
+        for sent in WHOLE:
+            told = encode_image(decode_image(sent, "a"))
+            self.assertGreaterEqual(told.keys(), sent.keys() - {"Plan"})
+            for one in (sent, told):
+                self.assertEqual([error.message for error in Draft7Validator(schema).iter_errors(one)], [])
 
 
 class AnswersTests(CertificatesCase):
@@ -87,6 +164,20 @@ class AnswersTests(CertificatesCase):
         for document in (PING, {}, {**PING, "DockerHost": "169.254.169.254"}):
             self.assert_told("POST", "/ping", document=document)
 
+    def test_images(self) -> None:
+        """Answers about images, good ones and others, are as they are written down."""
+        for catalog in ("docker", "other"):
+            self.assert_told("GET", f"/{catalog}/images", of="/{catalog}/images")
+            for name in ("redis", "mysql"):
+                path, of = f"/{catalog}/image/{name}", "/{catalog}/image/{name}"
+                self.assert_told("GET", path, of=of)
+                for document in ({}, *WHOLE, {"Id": "redis", "Plan": "a"}):
+                    self.assert_told("PUT", path, of=of, document=document)
+                self.assert_told("DELETE", path, of=of)
+        self.stack.request("PUT", "/docker/image/redis", {"Plan": "100"})
+        self.stack.provision("i-1")
+        self.assert_told("DELETE", "/docker/image/redis", of="/{catalog}/image/{name}")
+
     def test_hosts(self) -> None:
         """Answers about hosts, of which all or little is known, are as they are written down."""
         self.stack.persister.forget_pings()
@@ -94,6 +185,8 @@ class AnswersTests(CertificatesCase):
         self.assert_told("POST", "/ping", document=whole)
         self.stack.provision("i-1")
         self.assert_told("GET", "/admin/hosts")
+        self.stack.persister.tables.conditions["i-1"] = "It is paused."
+        self.assert_told("GET", "/admin/conditions")
         for name in ("10.0.0.1", "elsewhere"):
             path, of = f"/admin/hosts/{name}", "/admin/hosts/{host}"
             self.assert_told("GET", path, of=of)
