@@ -12,6 +12,7 @@ from dockerbroker.errors import Unavailable
 from dockerbroker.model.hosts import HostReport, HostState
 from dockerbroker.model.secrets import Secret
 from tests.asking import Answer
+from tests.memory_engine import MemoryEngine
 from tests.pinging import ping
 from tests.stack import HOST, REDIS, Stack, instance_path, query
 
@@ -136,6 +137,47 @@ class DeletionTests(DeadHostCase):
             (static, None, 0, True),
         ):
             self.assertIs(is_given_up(one, report, waited, 600), expected)
+
+
+class InstanceTests(DeadHostCase):
+    """What is on a host that is dead, or goes elsewhere."""
+
+    def conditions(self) -> dict[str, str]:
+        """Return what administrators are told of instances."""
+        told = self.stack.request("GET", "/admin/conditions").json
+        return {one["Instance"]: one["Condition"] for one in told}
+
+    def test_kept(self) -> None:
+        """It stays on record and is told of; who wants to use it is told as well, and has it back (F2)."""
+        self.stack.comparer.start()
+        self.die()
+        answer = self.stack.bind("i-1", "b-1")
+        self.assertGreaterEqual(answer.status, 500)
+        self.assertTrue(answer.description)
+        self.stack.advance(300)
+        self.assertIn("does not answer", self.conditions()["i-1"])
+        self.assertEqual(list(self.stack.persister.tables.instances), ["i-1"])
+        self.stack.engine.reachable = True
+        self.live(120)
+        self.assertEqual(self.conditions(), {})
+        self.assertEqual(self.stack.bind("i-1", "b-2").status, 201)
+
+    def test_other_address(self) -> None:
+        """When its agent comes to announce another address nothing is removed, and that is told (F12)."""
+        self.stack.comparer.start()
+        moved = evolve(_HOST, key=evolve(HOST.key, docker_host="10.0.0.7"))
+        engines, engine = self.stack.engines.engines, self.stack.engine
+        nobody = MemoryEngine(self.stack.clock)
+        nobody.reachable = False
+        engines.update({("10.0.0.7", 2375): engine, ("10.0.0.2", 2375): nobody})
+        for _ in range(60):
+            Deferred.fromCoroutine(self.stack.persister.record_pings([ping(moved)]))
+            self.stack.advance(_PING_EVERY)
+        self.assertEqual(len(engine.running()), 1)
+        self.assertIn("does not answer", self.conditions()["i-1"])
+        engines["10.0.0.2", 2375] = engine
+        self.live(120)
+        self.assertEqual((self.conditions(), len(engine.running())), ({}, 1))
 
 
 class ReturnTests(DeadHostCase):

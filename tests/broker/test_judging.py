@@ -123,6 +123,17 @@ class FalseDeathTests(FleetCase):
             self.fleet.run(self.random.uniform(0, 4))
         self.assert_none_died()
 
+    def test_starved(self) -> None:
+        """Brokers may get a twentieth of their processors, in slices of any length (steal of 95 %)."""
+        self.start()
+        for _ in range(60):
+            stolen = self.random.uniform(0.1, 1.9)
+            for is_stopped in (True, False):
+                for broker in self.fleet.brokers:
+                    broker.is_stopped = is_stopped
+                self.fleet.run(stolen if is_stopped else stolen / 19)
+        self.assert_none_died()
+
     def test_database_outage(self) -> None:
         """The database may be away for a minute."""
         self.start()

@@ -1,0 +1,33 @@
+"""The tests that decision records name are there."""
+
+import re
+from importlib import import_module
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.documented import DOCS
+
+_NAMED = re.compile(r"`(tests(?:\.\w+)+)`")
+
+
+class NamedTests(SynchronousTestCase):
+    """Every test that a record names."""
+
+    def test_there(self) -> None:
+        """Each is a method of a class of tests, under the id by which it can be run."""
+        absent = []
+        for path in sorted((DOCS / "decisions").glob("*.md")):
+            for name in _NAMED.findall(path.read_text("utf-8")):
+                module, kind, method = name.rsplit(".", 2)
+                found = getattr(import_module(module), kind, None)
+                if not (method.startswith("test_") and callable(getattr(found, method, None))):
+                    absent.append(f"{path.name}: {name}")
+        self.assertEqual(absent, [])
+
+    def test_all_faults(self) -> None:
+        """Every fault of Docker, of hosts and of the network has its row."""
+        text = (DOCS / "decisions" / "0027-faults-of-hosts.md").read_text("utf-8")
+        for letter, count in (("D", 18), ("F", 18), ("G", 5)):
+            for number in range(1, count + 1):
+                rows = re.findall(rf"^\| {letter}{number} ", text, re.MULTILINE)
+                self.assertEqual(len(rows), 1, (letter, number))
