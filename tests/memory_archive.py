@@ -164,9 +164,7 @@ class MemoryArchive:
         if self.tables.closed == Closed.FILLING.value:
             return list(self.tables.written.values())
         found = self.tables.reserved()
-        return [
-            {**_columns(host), **records.reserved_columns(reserved)} for host, reserved in found.items()
-        ]
+        return [{**_columns(host), **records.reserved_columns(reserved)} for host, reserved in found.items()]
 
     def _add(self, kind: Kind, row: dict[str, Any]) -> None:  # noqa: C901 (a table)
         tables = self.tables

@@ -1,8 +1,8 @@
 """The suites of `IEngine`, be it in memory or Docker itself: what they have in common.
 
 A suite is made by subclassing `ContainerContract`, `VolumeContract`, `MeasuredContract`, `OperatorContract`
-and `ExecContract` with a `make_world`; the image `PLAIN` and the others must exist there, with the executables
-that `tests.contracts.images` describes. Tests named after M13 to M20 show what was measured of Docker Engine.
+and `ExecContract` with a `make_world`; the image `PLAIN` and the others must exist there, with the
+executables that `tests.contracts.images` describes. Tests named after M13 to M20 show what was measured of Docker Engine.
 """
 
 from __future__ import annotations
