@@ -23,6 +23,7 @@ from dockerbroker.broker.placing import Placing
 from dockerbroker.broker.readiness import Readiness
 from dockerbroker.broker.reconcile import Reconciler
 from dockerbroker.broker.removals import Removals
+from dockerbroker.broker.restarts import Restarts
 from dockerbroker.broker.returning import Returning
 from dockerbroker.broker.seams import Seams, make_seams, placed
 from dockerbroker.broker.service import make_broker
@@ -57,6 +58,7 @@ class Parts:
     worker: Worker
     reconciler: Reconciler
     comparer: Comparer
+    restarts: Restarts
     heartbeat: Heartbeat
     judge: Judge
     watch: Watch
@@ -124,6 +126,7 @@ def make_parts(
         seams.persister, make_placing(reactor, configuration, seams, worker.steps.blocked), beginning
     )
     comparer = make_comparer(reactor, seams)
+    restarts = Restarts(comparer, reactor)
     returning = Returning(seams.persister, seams.engines, comparer)
     return Parts(
         persister=persister,
@@ -131,6 +134,7 @@ def make_parts(
         worker=worker,
         reconciler=Reconciler(seams.persister, worker, reactor),
         comparer=comparer,
+        restarts=restarts,
         heartbeat=Heartbeat(seams.persister, reactor),
         judge=Judge(seams.persister, reactor, returning.welcome, configuration.mass_guard),
         watch=Watch(seams.persister, reactor),
@@ -140,7 +144,12 @@ def make_parts(
             broker,
             administration,
             Certificates(seams.persister, DockerTrials(engines), time.time),
-            Agents(seams.persister, configuration.docker_addresses, configuration.agent_keep_alive),
+            Agents(
+                seams.persister,
+                configuration.docker_addresses,
+                configuration.agent_keep_alive,
+                restarts.heard,
+            ),
         ),
     )
 

@@ -163,6 +163,7 @@ class Program:
         if self._parts is not None:
             self._parts.heartbeat.is_paused = refusal is not None
             self._parts.judge.is_paused = refusal is not None
+            self._parts.restarts.is_paused = refusal is not None
             self._parts.reconciler.is_paused = refusal is not None
 
     def end_leases(self) -> None:
@@ -171,6 +172,7 @@ class Program:
             self._parts.watch.stop()
             self._parts.heartbeat.stop()
             self._parts.judge.stop()
+            self._parts.restarts.stop()
             self._parts.comparer.stop()
             self._parts.reconciler.stop()
 
@@ -181,6 +183,7 @@ class Program:
             # Soon it hears no pings, while it may still have much to end.
             self._parts.heartbeat.stop()
             self._parts.judge.stop()
+            self._parts.restarts.stop()
             self._parts.comparer.stop()
             # What it has just claimed is among the work that is waited for; no database is closed under it.
             await self._parts.reconciler.settle()

@@ -50,15 +50,8 @@ class PrivateDockerd:
     @classmethod
     def start(cls) -> PrivateDockerd:
         """Start one and wait until it answers; raises EngineUnavailableError where that is not possible."""
-        if os.geteuid() != 0:
-            message = "no Docker Engine answers, and only root can start a private one"
-            raise EngineUnavailableError(message)
-        if shutil.which("dockerd", path=SEARCH_PATH) is None:
-            message = "no Docker Engine answers, and dockerd is not installed"
-            raise EngineUnavailableError(message)
-        _sweep()
+        folder = new_folder()
         authority = ThrowawayAuthority()
-        folder = Path(tempfile.mkdtemp(prefix=f"{FOLDER_PREFIX}{os.getpid()}-"))
         paths = write_material(authority.server(), folder / "tls")
         tls_port = free_port()
         dockerd = cls(folder, authority, tls_port, _command(folder, tls_port, paths))
@@ -73,12 +66,20 @@ class PrivateDockerd:
 
     def run(self) -> None:
         """Run it and wait until it answers: at first, or again after `kill`."""
+        self.launch()
+        self.wait_until_it_answers()
+
+    def launch(self) -> None:
+        """Run it and do not wait."""
         # A session of its own: an interrupt must reach the tests alone, which then stop the engine.
         with (self.folder / "dockerd.log").open("ab") as log:
             environment = {**os.environ, "PATH": SEARCH_PATH}
             self.process = subprocess.Popen(
                 self.command, stdout=log, stderr=log, env=environment, start_new_session=True
             )
+
+    def wait_until_it_answers(self) -> None:
+        """Wait until it answers; raises EngineUnavailableError when it has ended, or hangs."""
         comes_true(lambda: self.process.poll() is not None or answers(self.unix_url), START_SECONDS)
         if self.process.poll() is not None or not answers(self.unix_url):
             lines = (self.folder / "dockerd.log").read_text(errors="replace").splitlines()[-3:]
@@ -126,11 +127,24 @@ class PrivateDockerd:
         remove(self.folder)
 
 
-def _command(folder: Path, tls_port: int, tls: dict[str, Path]) -> list[str]:
+def new_folder() -> Path:
+    """Make a folder for an engine; raises EngineUnavailableError where none can be started."""
+    if os.geteuid() != 0:
+        message = "no Docker Engine answers, and only root can start a private one"
+        raise EngineUnavailableError(message)
+    if shutil.which("dockerd", path=SEARCH_PATH) is None:
+        message = "no Docker Engine answers, and dockerd is not installed"
+        raise EngineUnavailableError(message)
+    _sweep()
+    return Path(tempfile.mkdtemp(prefix=f"{FOLDER_PREFIX}{os.getpid()}-"))
+
+
+def arguments(folder: Path, address: str, tls: dict[str, Path]) -> list[str]:
+    """Return the command line of an engine that keeps all it has in its folder and filters no packets."""
     return [
         "dockerd",
         f"--host=unix://{folder}/docker.sock",
-        f"--host=tcp://127.0.0.1:{tls_port}",
+        f"--host=tcp://{address}",
         "--tlsverify",
         f"--tlscacert={tls['ca']}",
         f"--tlscert={tls['cert']}",
@@ -138,13 +152,19 @@ def _command(folder: Path, tls_port: int, tls: dict[str, Path]) -> list[str]:
         f"--data-root={folder}/data",
         f"--exec-root={folder}/exec",
         f"--pidfile={folder}/dockerd.pid",
+        "--iptables=false",
+        "--ip-forward=false",
+        "--ip-masq=false",
+    ]
+
+
+def _command(folder: Path, tls_port: int, tls: dict[str, Path]) -> list[str]:
+    return [
+        *arguments(folder, f"127.0.0.1:{tls_port}", tls),
         # docker0, if there is none yet, gets the first of the pools, of which the slice is a part.
         f"--default-address-pool=base={_DOCKER0},size={_DOCKER0.prefixlen}",
         "--default-address-pool=base=10.64.0.0/10,size=24",
         f"--fixed-cidr={_slice(folder)}",
-        "--iptables=false",
-        "--ip-forward=false",
-        "--ip-masq=false",
     ]
 
 

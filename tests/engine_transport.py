@@ -33,7 +33,10 @@ class TlsMaterial:
 
 @define(eq=False)
 class ThrowawayAuthority:
-    """A certificate authority that lives for one test run and signs for this machine alone."""
+    """A certificate authority that lives for one test run and signs for this machine alone.
+
+    Its certificates are good for a clock that is two days wrong.
+    """
 
     _key: ec.EllipticCurvePrivateKey = field(factory=lambda: ec.generate_private_key(ec.SECP256R1()))
     _name: x509.Name = field(factory=lambda: _common_name("dockerbroker tests"))
@@ -44,12 +47,12 @@ class ThrowawayAuthority:
         builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         return _certificate_pem(builder.sign(self._key, hashes.SHA256()))
 
-    def issue(self, name: str, usage: x509.ObjectIdentifier) -> TlsMaterial:
-        """A certificate for `usage` with the loopback names, and its key."""
+    def issue(self, name: str, usage: x509.ObjectIdentifier, *addresses: str) -> TlsMaterial:
+        """A certificate for `usage` with the loopback names and these addresses, and its key."""
         key = ec.generate_private_key(ec.SECP256R1())
         loopback: list[x509.GeneralName] = [
             x509.DNSName("localhost"),
-            x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
+            *(x509.IPAddress(ipaddress.ip_address(text)) for text in ("127.0.0.1", *addresses)),
         ]
         builder = (
             _builder(_common_name(name), self._name, key.public_key())
@@ -71,9 +74,9 @@ class ThrowawayAuthority:
             _builder(_common_name("key"), self._name, key).sign(self._key, hashes.SHA256())
         )
 
-    def server(self) -> TlsMaterial:
+    def server(self, *addresses: str) -> TlsMaterial:
         """Material for the engine's side."""
-        return self.issue("localhost", ExtendedKeyUsageOID.SERVER_AUTH)
+        return self.issue("localhost", ExtendedKeyUsageOID.SERVER_AUTH, *addresses)
 
     def client(self) -> TlsMaterial:
         """Material for the broker's side."""
@@ -94,8 +97,8 @@ def _builder(
         .issuer_name(issuer)
         .public_key(key)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(hours=1))
-        .not_valid_after(now + dt.timedelta(days=1))
+        .not_valid_before(now - dt.timedelta(days=2))
+        .not_valid_after(now + dt.timedelta(days=2))
     )
 
 

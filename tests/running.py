@@ -45,7 +45,7 @@ class RunningBroker:
 
     `images` is the catalog; `docker_host` is where the agent says that Docker is. `name` is that of the
     broker's configuration and log, and `persister` its database, a file in the folder if nothing is said.
-    `agent_options` stand on the agent's command line.
+    `agent_options` stand on the agent's command line, and `environment` is added to that of the programs.
     """
 
     images: list[dict[str, Any]]
@@ -56,6 +56,7 @@ class RunningBroker:
     folder: Path = field(factory=lambda: Path(tempfile.mkdtemp(prefix="dockerbroker-")))
     port: int = field(factory=free_port)
     name: str = "broker"
+    environment: Mapping[str, str] = field(factory=dict)
     persister: PersisterConfiguration = field(factory=lambda: SqliteConfiguration(database=Path("broker.db")))
     broker: subprocess.Popen[bytes] | None = None
     agent: subprocess.Popen[bytes] | None = None
@@ -111,6 +112,7 @@ class RunningBroker:
             self.settings,
             folder=self.folder,
             name=name,
+            environment=self.environment,
             persister=self.persister,
         )
         another.restart_broker()
@@ -221,7 +223,11 @@ class RunningBroker:
         return subprocess.Popen(
             [*command, plugin, "--config", str(self.folder / f"{name}.config"), *options],
             cwd=self.folder,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+            env={
+                **os.environ,
+                "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+                **self.environment,
+            },
             stdin=subprocess.DEVNULL,
         )
 

@@ -32,6 +32,7 @@ from dockerbroker.broker.placing import Placing
 from dockerbroker.broker.readiness import Readiness
 from dockerbroker.broker.reconcile import Reconciler
 from dockerbroker.broker.removals import Removals
+from dockerbroker.broker.restarts import Restarts
 from dockerbroker.broker.returning import Returning
 from dockerbroker.broker.seams import make_seams, placed
 from dockerbroker.broker.service import ServiceBroker, make_broker
@@ -150,6 +151,7 @@ class Stack:
     administration: Administration = field(init=False)
     reconciler: Reconciler = field(init=False)
     comparer: Comparer = field(init=False)
+    restarts: Restarts = field(init=False)
     heartbeat: Heartbeat = field(init=False)
     judge: Judge = field(init=False)
     watch: Watch = field(init=False)
@@ -223,7 +225,8 @@ class Stack:
         self.watch = Watch(seams.persister, clock, self._refuse)
         credentials = Credentials(user=USER, password=Secret(PASSWORD))
         certificates = Certificates(seams.persister, self.trials, wall)
-        agents = Agents(seams.persister, self.addresses)
+        self.restarts = Restarts(self.comparer, clock)
+        agents = Agents(seams.persister, self.addresses, heard=self.restarts.heard)
         self.apis = make_apis(clock, self.broker, self.administration, certificates, agents)
         self.site = BrokerSite(clock, credentials)
         if self.is_open:

@@ -31,7 +31,8 @@ class Observer:
     """Looks at the host's Docker once in an interval, and knows how it was at last.
 
     When Docker does not answer, that is the trouble, and the figures stay what they were. `interval` returns
-    the seconds between pings; `changed` is told when trouble comes or goes.
+    the seconds between pings; `changed` is told when trouble comes or goes, and when Docker may have been
+    restarted.
     """
 
     _log: ClassVar[Logger] = Logger()
@@ -91,7 +92,8 @@ class Observer:
             self._log.warn("Docker is not well: {trouble}", trouble=vitals.trouble)
         elif not vitals.trouble and before.trouble not in ("", _NOT_YET):
             self._log.info("Docker is well again")
-        if bool(vitals.trouble) != bool(before.trouble):
+        is_restarted = vitals.engine_session != before.engine_session
+        if bool(vitals.trouble) != bool(before.trouble) or is_restarted:
             self.changed()
 
     def _go_on(self) -> None:

@@ -1,6 +1,6 @@
 """Compares rows with Docker: starts what has stopped, notes what is wrong, removes what is left over."""
 
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import ClassVar
 
@@ -20,7 +20,6 @@ from dockerbroker.model.instances import ServiceInstance
 from dockerbroker.model.orphans import Claims, claims_of, merged
 from dockerbroker.model.world import (
     Action,
-    HostSight,
     Note,
     Place,
     Standing,
@@ -133,17 +132,23 @@ class Comparer:
         await self.persister.forget(self.wall() - KEPT, _MOST_FORGOTTEN)
         return reaped
 
-    async def compare_host(self, sight: HostSight) -> None:
-        """Compare the rows of one host with what was seen of it; the next pass looks again at all."""
-        place = place_of(sight.host.key)
+    async def compare_hosts(self, world: World, *, are_restarted: bool = False) -> bool:
+        """Compare the rows of some hosts with what was seen of them; return whether all is as it should be.
+
+        Their engines `are_restarted`: that what they have has stopped is not the containers' fault.
+        """
         busy = await busy_instances(self.persister)
         conditions = await self.persister.conditions()
+        is_well = True
         async for page in pages(self.persister, set()):
-            rows = [row for row in page if place_of(row.host) == place]
-            now = self.clock.seconds()
-            judgement = plan_rows(rows, busy, {place: sight}, self._standings, conditions, now)
-            self._standings |= judgement.standings
-            await self._act(judgement.actions)
+            rows = [row for row in page if place_of(row.host) in world]
+            for row in rows if are_restarted else ():
+                self._standings.pop(row.id, None)
+            actions = self._judge(rows, busy, world, conditions)
+            known = [self._standings.get(row.id) for row in rows]
+            is_well = is_well and all(standing is None or standing.trouble is None for standing in known)
+            await self._act(actions)
+        return is_well
 
     async def known_cluster(self) -> str:
         """Return the database's identifier; raises `BrokerError` when it is not what it was."""
@@ -158,19 +163,32 @@ class Comparer:
         busy = await busy_instances(self.persister)
         conditions = await self.persister.conditions()
         claims: list[Claims] = []
-        standings: dict[str, Standing] = {}
         actions: list[Action] = []
         unread: set[str] = set()
+        gone = set(self._standings)
         async for page in pages(self.persister, unread):
             claims.append(claims_of(page, busy, world))
-            now = self.clock.seconds()
-            judgement = plan_rows(page, busy, world, self._standings, conditions, now)
-            standings.update(judgement.standings)
-            actions += judgement.actions
-        self._standings = standings
+            gone -= {row.id for row in page}
+            actions += self._judge(page, busy, world, conditions)
+        for instance_id in gone:
+            self._standings.pop(instance_id, None)
         self._tell_unread(unread)
         await self._act(actions)
         return merged([*claims, claimed(unread)])
+
+    def _judge(
+        self,
+        rows: Sequence[ServiceInstance],
+        busy: AbstractSet[str],
+        world: World,
+        conditions: Mapping[str, str],
+    ) -> Sequence[Action]:
+        # At once: several may compare, and what one has noted must not be lost to the other.
+        judgement = plan_rows(rows, busy, world, self._standings, conditions, self.clock.seconds())
+        for row in rows:
+            self._standings.pop(row.id, None)
+        self._standings.update(judgement.standings)
+        return judgement.actions
 
     def _tell_unread(self, unread: set[str]) -> None:
         for instance_id in sorted(unread - self._unread):

@@ -1,6 +1,6 @@
 """Looks at all Docker hosts at once, so that one that hangs does not hold up the others."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import ClassVar
 
 from attrs import define
@@ -37,7 +37,11 @@ class Observer:
 
         A host whose Docker is reached in the same way as another's is looked at once.
         """
-        known = {place_of(report.host.key): report.host for report in await self.persister.hosts()}
+        return await self.look_at_all([report.host for report in await self.persister.hosts()], cluster_id)
+
+    async def look_at_all(self, hosts: Iterable[DockerHost], cluster_id: str) -> World:
+        """Return what is seen of these hosts."""
+        known = {place_of(host.key): host for host in hosts}
         waiting = iter(list(known.values()))
         seen: list[HostSight] = []
         await together(

@@ -1,5 +1,6 @@
 """Pings of agents, which are stored together when many come at once."""
 
+from collections.abc import Callable
 from typing import ClassVar, Final
 
 from attrs import define, field, frozen
@@ -43,11 +44,13 @@ class Pings:
 
     Of several pings of one session the last one is stored. When a write fails, so do the pings that have come
     meanwhile: an agent is to hear within seconds that the database is away, and tries another broker.
+    `heard` is told of each that is stored.
     """
 
     _log: ClassVar[Logger] = Logger()
 
     _persister: IPersister
+    _heard: Callable[[Ping], object] = lambda _ping: None
     _waiting: list[_Waiting] = field(factory=list, init=False)
     _is_writing: bool = field(default=False, init=False)
     _refused: set[tuple[str, str | None, str]] = field(factory=set, init=False)
@@ -92,6 +95,7 @@ class Pings:
 
     def _answer(self, one: _Waiting, refusal: str | None) -> None:
         if refusal is None:
+            self._heard(one.ping)
             one.stored.callback(None)
             return
         host = one.ping.host.key.service_host

@@ -40,7 +40,7 @@ class Returning:
         world = {place_of(key): sight}
         for orphan in await self._deleted(world, cluster_id):
             await self._remove(orphan)
-        await self.comparer.compare_host(sight)
+        await self.comparer.compare_hosts(world)
 
     async def _deleted(self, world: World, cluster_id: str) -> list[Orphan]:
         """Return what has no owner since its instance was deleted, volumes last."""

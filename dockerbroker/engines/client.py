@@ -67,6 +67,8 @@ class Client(APIClient):
 
     #: Set before the constructor asks for the version: proxies and `REQUESTS_CA_BUNDLE` have no say.
     trust_env = property(lambda _self: False, lambda _self, _value: None)
+    #: The socket over which the last answer came.
+    used: Any = None
 
     def __init__(self, address: DockerAddress, version: str | None, until: float) -> None:
         self.until = until
@@ -92,6 +94,7 @@ class Client(APIClient):
             raise requests.TooManyRedirects(f"it answered with a redirect, {response.status_code}")
         content = bytearray()
         raw: urllib3.HTTPResponse = response.raw
+        self.used = getattr(raw.connection, "sock", None)
         while chunk := raw.read1(_CHUNK):
             content += chunk
             if len(content) > ANSWER_LIMIT:

@@ -1,5 +1,6 @@
 """`IProbe` on Docker Engine: one look at a time, in a thread, with a deadline."""
 
+import secrets
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -23,17 +24,24 @@ _MOST_CPUS: Final = 10**6
 _LONGEST: Final = 255
 
 
+#: Those over which an engine has answered.
+Sockets = tuple[Any, Any]
+
+
 @implementer(IProbe)
 @define(eq=False, kw_only=True)
 class EngineProbe:
     """Looks at one engine, and at the machine when it is the engine's own.
 
-    `lane` has one place: while a look hangs there is no other one.
+    `lane` has one place: while a look hangs there is no other one. An engine that was restarted has closed
+    the connections of the look before; by that, and by nothing that it answers, it is known.
     """
 
     connections: Connections
     lane: Lane
     machine: Machine = field(factory=Machine)
+    _sockets: Sockets = field(default=(None, None), init=False)
+    _session: str | None = field(default=None, init=False)
 
     async def look(self) -> Vitals:
         """Return how the engine is; see `IProbe.look`."""
@@ -47,9 +55,12 @@ class EngineProbe:
     def _look(self, remaining: float) -> Vitals:
         clients = self.connections.clients
         address = str(clients.address)
-        info, version = clients.ask(_ask, remaining)
+        info, version, sockets = clients.ask(_ask, remaining)
+        if sockets != self._sockets:
+            self._sockets, self._session = sockets, secrets.token_hex(8)
         try:
-            return vitals_of(info, version, self.machine if is_own(clients.address) else None)
+            known = vitals_of(info, version, self.machine if is_own(clients.address) else None)
+            return evolve(known, engine_session=self._session)
         except (TypeError, ValueError, OverflowError) as error:
             raise translation.malformed(address, repr(error)) from error
 
@@ -83,11 +94,12 @@ def _with_figures(known: Vitals, machine: Machine, folder: str) -> Vitals:
     )
 
 
-def _ask(client: Client) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-    info, version = client.info(), client.version()
+def _ask(client: Client) -> tuple[Mapping[str, Any], Mapping[str, Any], Sockets]:
+    info, first = client.info(), client.used
+    version, sockets = client.version(), (first, client.used)
     if not isinstance(info, dict) or not isinstance(version, dict):
         raise TypeError("no object")
-    return info, version
+    return info, version, sockets
 
 
 def _text(value: Any) -> str | None:

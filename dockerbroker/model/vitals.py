@@ -9,8 +9,9 @@ from dockerbroker.model.hosts import DockerHost
 class Vitals:
     """How a Docker host is, as its agent sees it; what is not known is None.
 
-    `session` is another one each time the agent starts, and `sequence` counts its pings. `trouble` is a
-    sentence about Docker, empty when it is well. Sizes are in bytes, `load` is in busy processors.
+    `session` is another one each time the agent starts, and `sequence` counts its pings. `engine_session` is
+    another one when Docker may have been restarted since the look before. `trouble` is a sentence about
+    Docker, empty when it is well. Sizes are in bytes, `load` is in busy processors.
     """
 
     session: str | None = None
@@ -18,6 +19,7 @@ class Vitals:
     engine_id: str | None = None
     engine_version: str | None = None
     api_version: str | None = None
+    engine_session: str | None = None
     trouble: str = ""
     memory_total: int | None = None
     memory_free: int | None = None

@@ -1,5 +1,7 @@
 """The route to which the agents of the Docker hosts ping."""
 
+from collections.abc import Callable
+
 from klein.resource import KleinResource
 from twisted.web.server import Request
 
@@ -7,19 +9,27 @@ from dockerbroker import wire
 from dockerbroker.broker.pings import Pings
 from dockerbroker.model.docker_addresses import AllowedAddresses
 from dockerbroker.model.pings import decode_ping
+from dockerbroker.model.vitals import Ping
 from dockerbroker.persisters.interfaces import IPersister
 from dockerbroker.web.answers import answer, detached, json_body_of, new_app
 
 
 class Agents:
-    """What agents talk to; with `keep_alive` all of them are asked for that interval between pings."""
+    """What agents talk to; with `keep_alive` all of them are asked for that interval between pings.
+
+    `heard` is told of each ping that is stored.
+    """
 
     app = new_app()
 
     def __init__(
-        self, persister: IPersister, addresses: AllowedAddresses, keep_alive: float | None = None
+        self,
+        persister: IPersister,
+        addresses: AllowedAddresses,
+        keep_alive: float | None = None,
+        heard: Callable[[Ping], object] = lambda _ping: None,
     ) -> None:
-        self._pings = Pings(persister)
+        self._pings = Pings(persister, heard)
         self._addresses = addresses
         self._keep_alive = keep_alive
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from attrs import define, field
+from attrs import define, evolve, field
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.logger import capturedLogs, formatEvent
@@ -117,6 +117,15 @@ class ObserverTests(SynchronousTestCase):
             self.lines(),
             ["Docker is not well: The Docker host\\n d does not answer.", "Docker is well again"],
         )
+
+    def test_restarted(self) -> None:
+        """That Docker may have been restarted is told at once, and no line of the log."""
+        self.successResultOf(self.start())
+        self.clock.advance(self.interval)
+        self.probe.answer = lambda: evolve(WELL, engine_session="another")
+        self.clock.pump([self.interval] * 2)
+        self.assertEqual(self.changes, ["", ""])
+        self.assertEqual(self.lines(), [])
 
     def test_long_trouble(self) -> None:
         """What is told is never longer than a broker takes."""

@@ -120,6 +120,15 @@ class ProbeTests(FakeCase):
         self.clock.advance(LOOK_WITHIN)
         self.failureResultOf(again, EngineUnreachable)
 
+    async def test_session(self) -> None:
+        """The engine's session is the same as long as the connection lasts, and then another one."""
+        first = (await self.probe.look()).engine_session
+        self.assertTrue(first)
+        self.assertEqual((await self.probe.look()).engine_session, first)
+        self.docker.close()
+        later = (await self.probe.look()).engine_session
+        self.assertNotIn(later, (first, None, ""))
+
     async def test_back(self) -> None:
         """An engine that answers badly is trouble, and well as soon as it answers well."""
         for bad, error in (

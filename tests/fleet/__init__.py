@@ -1,0 +1,1 @@
+"""A fleet of real Docker hosts on one machine, and everything that happens to them."""

@@ -1,0 +1,58 @@
+"""Wall clocks of brokers and agents that are set by a day while they run."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import closing
+from datetime import datetime, timedelta
+from typing import Final
+
+from tests.fleet import clocks
+from tests.fleet.case import FleetCase
+from tests.fleet.hosts import KEEP_ALIVE
+from tests.fleet.services import ANYWHERE
+from tests.polling import poll
+from tests.real_engine import require
+
+_DAY: Final = 86400
+#: How many pings a host sends, to two brokers, before it would be called dead, and the clock has been read.
+_PINGS: Final = int(2 * 3 / KEEP_ALIVE)
+
+
+class ClockTests(FleetCase):
+    """Programs that read the time from libfaketime."""
+
+    def test_steps(self) -> None:
+        """No step of any program's clock makes a host look dead, stops pings, or disturbs an operation."""
+        require(backend_available=clocks.library() is not None, reason="libfaketime is not installed")
+        for steps in (
+            {"broker1": _DAY, "broker2": -_DAY, "agent1": _DAY, "agent2": -_DAY},
+            {"broker1": -_DAY, "broker2": _DAY, "agent1": -_DAY, "agent3": _DAY},
+        ):
+            for name, seconds in steps.items():
+                self.fleet.clocks.set(seconds, name)
+            self.wait_for_pings()
+            self.provision_all({f"i-{steps['broker1']}": ANYWHERE, f"i-{steps['broker2']}-2": ANYWHERE})
+        for words in ("is dead", "fallen silent", "cannot be trusted", "Docker is not well"):
+            self.assertEqual(self.logged(words), [])
+        # Otherwise nothing was shown.
+        for days in (-1, 1):
+            day = (datetime.now().astimezone() + timedelta(days=days)).strftime("%Y-%m-%d")
+            self.assertIn(day, self.broker.log())
+
+    def wait_for_pings(self) -> None:
+        """Wait until every host has pinged as often as it does while it could be called dead."""
+        wanted = {host.number: self.sequence(host.number) + _PINGS for host in self.fleet.hosts}
+        for number, sequence in wanted.items():
+            poll(
+                lambda: self.sequence(number) >= sequence,  # noqa: B023
+                lambda: f"the agent of host {number} does not ping: {self.fleet.host(number).log()}",  # noqa: B023
+            )
+
+    def sequence(self, number: int) -> int:
+        """Return how many pings of the host were stored."""
+        query = "SELECT sessions FROM hosts WHERE service_host = ?"
+        with closing(sqlite3.connect(self.database)) as connection:
+            ((sessions,),) = connection.execute(query, (self.fleet.host(number).address,)).fetchall()
+        return int(json.loads(sessions)["sequence"])

@@ -1,0 +1,137 @@
+"""Links between brokers and hosts that are cut: both ways, one way, or so that answers are lost."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable
+from typing import Final
+
+from tests.fleet import services
+from tests.fleet.case import FleetCase, binding_path, instance_path
+from tests.fleet.namespaces import Cut
+from tests.fleet.services import ANYWHERE, on
+from tests.polling import comes_true, poll
+
+#: Each host has a cut of its own.
+CUTS: Final = {1: Cut.BOTH_WAYS, 2: Cut.DEAF, 3: Cut.REPLIES_LOST}
+TRIALS: Final = int(os.environ.get("DOCKERBROKER_TRIALS", "1"))
+SEED: Final = os.environ.get("DOCKERBROKER_SEED", "1")
+#: How many instances are made and deleted at once.
+_MANY: Final = 6
+#: What the log says of a call that had no answer.
+_OVERDUE: Final = "did not answer within"
+
+
+class LinkTests(FleetCase):
+    """What was under way when a link was cut ends, once, and as the platform is told."""
+
+    def cut_all(self) -> None:
+        """Cut each host off in another way."""
+        for number, cut in CUTS.items():
+            self.fleet.host(number).namespace.cut(cut)
+
+    def heal_all(self) -> None:
+        """Mend all links."""
+        for host in self.fleet.hosts:
+            host.namespace.heal()
+
+    def wait_until_begun(self, action: str) -> None:
+        """Wait until the executables run in all hosts, where they wait."""
+        for number in CUTS:
+            host, instance_id = self.fleet.host(number), f"i-{number}"
+            poll(
+                lambda: self.containers()[number] == 1,  # noqa: B023
+                lambda: f"{instance_id} is not made: {self.broker.log()[-3000:]}",  # noqa: B023
+            )
+            poll(
+                lambda: action in services.runs(host, instance_id),  # noqa: B023
+                lambda: f"{action} of {instance_id} is not run",  # noqa: B023
+            )
+
+    def let_go(self, action: str) -> None:
+        """Let the executables end, of which nobody hears."""
+        for number in CUTS:
+            services.let_go(self.fleet.host(number), f"i-{number}", action)
+
+    def test_provision_and_bind(self) -> None:
+        """A provision and a bind whose host is cut off in the middle succeed when it is back, and once."""
+        for number in CUTS:
+            self.begin_instance(f"i-{number}", on(number, "waiting"))
+        self.wait_until_begun("provision")
+        self.cut_all()
+        self.let_go("provision")
+        self.assertEqual(self.operation(instance_path("i-1")), "in progress")
+        self.heal_all()
+        for number in CUTS:
+            self.assertEqual(self.outcome(instance_path(f"i-{number}")), "succeeded")
+        self.wait_until_usable(*CUTS)
+        for number in CUTS:
+            path = binding_path(f"i-{number}", "b-1")
+            self.assertEqual(self.incomplete("PUT", path, on(number, "waiting")).status, 202)
+        self.wait_until_begun("bind")
+        self.cut_all()
+        self.let_go("bind")
+        self.heal_all()
+        for number in CUTS:
+            self.assertEqual(self.outcome(binding_path(f"i-{number}", "b-1")), "succeeded")
+            runs = services.runs(self.fleet.host(number), f"i-{number}")
+            self.assertEqual(runs, ["provision", "bind"])
+        self.assertEqual(self.containers(), dict.fromkeys(CUTS, 1))
+        self.check_world()
+
+    def test_at_any_moment(self) -> None:
+        """Whenever links are cut, operations end as the platform is told, and nothing is left or double."""
+        for trial in range(TRIALS):
+            chance = random.Random(f"{SEED} {trial}")  # noqa: S311
+            names = {f"t-{number}": on(number % len(CUTS) + 1) for number in range(_MANY)}
+            for name, service in names.items():
+                self.begin_instance(name, service)
+            self.cut_at(chance, lambda: sum(self.containers().values()))
+            made = {name for name in names if self.outcome(instance_path(name)) == "succeeded"}
+            self.wait_until_usable(*CUTS)
+            found = {name for name in names if self.broker.request("GET", instance_path(name)).status == 200}
+            self.assertEqual(found, made)
+            self.assertEqual(sum(self.containers().values()), len(made))
+            for name in made:
+                answer = self.incomplete("DELETE", instance_path(name), names[name])
+                self.assertIn(answer.status, (200, 202), answer)
+            self.cut_at(chance, lambda: _MANY - sum(self.containers().values()))
+            for name in made:
+                self.assertIn(self.outcome(instance_path(name)), ("succeeded", "410"))
+            self.wait_until_usable(*CUTS)
+            self.assertEqual(sum(self.containers().values()), 0)
+        self.check_world()
+
+    def cut_at(self, chance: random.Random, progress: Callable[[], int]) -> None:
+        """Cut all links when so much has been done as chance has it, and mend them.
+
+        They are mended when nobody has been heard for long, if there is time, and otherwise soon.
+        """
+        moment = chance.randrange(_MANY)
+        poll(lambda: progress() >= moment, lambda: f"{progress()} is less than {moment}")
+        self.cut_all()
+        if chance.randrange(TRIALS):
+            before = self.broker.log().count(_OVERDUE)
+            comes_true(lambda: self.broker.log().count(_OVERDUE) > before)
+        else:
+            self.wait_for(1, "IsUsable", "False")
+        self.heal_all()
+
+    def test_returning(self) -> None:
+        """What was deleted while its host was cut off is removed when that is back, before it is used."""
+        host = self.fleet.host(1)
+        self.provision_all({"i-1": on(1), "i-2": on(1)})
+        host.namespace.cut(Cut.BOTH_WAYS)
+        self.wait_for(1, "State", "dead")
+        self.assertEqual(self.provision("i-3", ANYWHERE).status, 201)
+        self.assertEqual(self.provision("i-4", on(1)).status, 503)
+        self.assertIn(self.incomplete("DELETE", instance_path("i-1"), on(1)).status, (200, 202))
+        self.assertIn(self.outcome(instance_path("i-1")), ("succeeded", "410"))
+        self.assertEqual(len(self.containers_of(host)), 2)
+        host.namespace.heal()
+        poll(lambda: self.is_usable(1), lambda: str(self.state(1)))
+        self.assertEqual(len(self.containers_of(host)), 1)
+        self.assertEqual(self.state(1)["Instances"], 1)
+        self.served_by(host, ("i-2",))
+        self.check_world()
