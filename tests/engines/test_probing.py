@@ -126,6 +126,8 @@ class ProbeTests(FakeCase):
         self.assertTrue(first)
         self.assertEqual((await self.probe.look()).engine_session, first)
         self.docker.close()
+        ended: list[Any] = [one.transport for one in self.docker.conversations]
+        await self.until(lambda: not any(one.connected for one in ended))
         later = (await self.probe.look()).engine_session
         self.assertNotIn(later, (first, None, ""))
 
