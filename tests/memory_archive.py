@@ -30,7 +30,7 @@ from tests.memory_tables import Tables
 
 _HOST: Final = ("service_host", "docker_host", "docker_port")
 #: What a database knows for itself alone.
-_OWN: Final = ("pinged_at", "vitals", "sessions", "state_at")
+_OWN: Final = ("pinged_at", "vitals", "sessions", "state_at", "complaint")
 
 
 @implementer(IArchive)

@@ -199,6 +199,12 @@ class MemoryPersister:
         with self._call("cordon"):
             self._known_host(key)["is_cordoned"] = is_cordoned
 
+    async def complain(self, key: HostKey, complaint: str) -> None:
+        """Record why the Docker of the host cannot be used."""
+        with self._call("complain"):
+            if key in self.tables.hosts:
+                self.tables.hosts[key]["complaint"] = complaint or None
+
     async def forget_host(self, key: HostKey) -> None:
         """Delete what is known of the host."""
         with self._call("forget_host"):

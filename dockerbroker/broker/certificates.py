@@ -1,18 +1,19 @@
 """Administers the certificates of Docker hosts."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import ClassVar
 
-from attrs import define, frozen
+from attrs import define, field, frozen
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
+from dockerbroker.broker.complaints import Complaints
 from dockerbroker.engines.interfaces import ITrials
 from dockerbroker.errors import BrokerError, NotFound
 from dockerbroker.model.certificates import HostCertificate, check_dates, encode_certificate
 from dockerbroker.model.docker_addresses import UNIX, folded_host
-from dockerbroker.model.hosts import DockerHost
+from dockerbroker.model.hosts import DockerHost, HostReport
 from dockerbroker.persisters.interfaces import IPersister
 
 #: How many engines at one address are tried.
@@ -44,6 +45,11 @@ class Certificates:
     persister: IPersister
     trials: ITrials
     wall: Callable[[], float]
+    complaints: Complaints = field(init=False)
+
+    @complaints.default
+    def _of_this(self) -> Complaints:
+        return Complaints(self.persister)
 
     async def all(self) -> list[HostCertificate]:
         """Return every certificate, in the order of the hosts."""
@@ -71,8 +77,8 @@ class Certificates:
             host=certificate.host,
             fingerprint=fingerprint,
         )
-        hosts = await self._hosts(certificate)
-        trials = [Deferred.fromCoroutine(self._try(host, certificate)) for host in hosts]
+        reports = await self._reports(certificate)
+        trials = [Deferred.fromCoroutine(self._try(same, certificate)) for same in reports]
         return Stored(is_new=is_new, trials=tuple([await trial for trial in trials]))
 
     async def delete(self, name: str) -> None:
@@ -80,17 +86,21 @@ class Certificates:
         await self.persister.delete_certificate(folded_host(name))
         self._log.info("The Docker host {host} has no certificate any more", host=folded_host(name))
 
-    async def _hosts(self, certificate: HostCertificate) -> list[DockerHost]:
-        reports = await self.persister.hosts()
-        there = {
-            report.host.key.docker_port: report.host
-            for report in reports
-            if not report.host.key.docker_host.startswith(UNIX)
-            and folded_host(report.host.key.docker_host) == certificate.host
-        }
+    async def _reports(self, certificate: HostCertificate) -> list[list[HostReport]]:
+        """Return the hosts at the certificate's address, those of one engine together."""
+        there: dict[int, list[HostReport]] = {}
+        for report in await self.persister.hosts():
+            key = report.host.key
+            if not key.docker_host.startswith(UNIX) and folded_host(key.docker_host) == certificate.host:
+                there.setdefault(key.docker_port, []).append(report)
         return list(there.values())[:_MOST_TRIALS]
 
-    async def _try(self, host: DockerHost, certificate: HostCertificate) -> Trial:
+    async def _try(self, reports: Sequence[HostReport], certificate: HostCertificate) -> Trial:
+        trial = await self._tried(reports[0].host, certificate)
+        await self.complaints.note(reports, trial.trouble)
+        return trial
+
+    async def _tried(self, host: DockerHost, certificate: HostCertificate) -> Trial:
         address = f"{host.key.docker_host}:{host.key.docker_port}"
         try:
             await self.trials.attempt(host, certificate)

@@ -11,6 +11,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall, deferLater
 from twisted.logger import Logger
 
+from dockerbroker.broker.complaints import Complaints
 from dockerbroker.broker.observing import Observer
 from dockerbroker.broker.reaping import Reaped, Reaper
 from dockerbroker.broker.together import together
@@ -68,6 +69,7 @@ class Comparer:
     jitter: Callable[[float], float]
     observer: Observer = field(init=False)
     reaper: Reaper = field(init=False)
+    complaints: Complaints = field(init=False)
     _loop: LoopingCall = field(init=False)
     _cluster_id: str | None = field(default=None, init=False)
     _standings: dict[str, Standing] = field(factory=dict, init=False)
@@ -79,6 +81,7 @@ class Comparer:
         """Prepare the loop on the broker's own clock."""
         self.observer = Observer(self.persister, self.engines, self.clock)
         self.reaper = Reaper(self.persister, self.engines, self.clock)
+        self.complaints = Complaints(self.persister)
         self._loop = LoopingCall(self._turn)
         self._loop.clock = self.clock
 
@@ -127,6 +130,7 @@ class Comparer:
         # The world first, then the rows: a row is written before its container is made, so what has none
         # when the rows are read is truly without.
         world = await self.observer.look(cluster_id)
+        await self.complaints.note_sights(world)
         claims = await self._compare_rows(world)
         reaped = await self.reaper.reap(world, claims, cluster_id)
         await self.persister.forget(self.wall() - KEPT, _MOST_FORGOTTEN)

@@ -7,7 +7,14 @@ from dockerbroker.command.deployment import Deployment
 from dockerbroker.command.showing import show_table, tell
 from dockerbroker.model.standing import hindrance, host_id
 
-_COLUMNS = ("host", "state", "ping", "instances", "cordoned", "why it is not used")
+_COLUMNS = (
+    "host",
+    "state",
+    "ping",
+    "instances",
+    "cordoned",
+    "why it is not used, or the last",
+)
 
 
 async def list_hosts(deployment: Deployment) -> int:
@@ -25,7 +32,7 @@ def _row(known: KnownHost) -> tuple[str, ...]:
         "" if math.isinf(report.age) else f"{report.age:.1f} s ago",
         str(known.instances),
         "yes" if report.is_cordoned else "no",
-        hindrance(report),
+        hindrance(report) or report.complaint,
     )
 
 

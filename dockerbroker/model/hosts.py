@@ -20,6 +20,8 @@ INTERVALS_UNTIL_LATE = 1.5
 #: When no broker has told the database for so many seconds that it is there, all of them were away, or the
 #: database was, or its clock has gone forward.
 LONGEST_GAP: Final = 2.0
+#: So much is kept of why the Docker of a host cannot be used, in characters.
+LONGEST_COMPLAINT: Final = 500
 #: By so many seconds a time may be before one that was read earlier though the clock has not gone back.
 ROUNDING: Final = 0.1
 
@@ -104,7 +106,8 @@ class HostReport:
 
     `age` is the time since its last accepted ping, infinite when there is none. `silence` is the part of it
     during which brokers were there to hear a ping: by that it is judged. `is_cordoned` tells that an
-    administrator wants nothing placed on it, `is_contended` that two agents claim to be it.
+    administrator wants nothing placed on it, `is_contended` that two agents claim to be it. `complaint` says
+    why brokers could not use its Docker when they last tried, whatever its agent tells.
     """
 
     host: DockerHost
@@ -114,6 +117,7 @@ class HostReport:
     state: HostState = HostState.ALIVE
     is_cordoned: bool = False
     is_contended: bool = False
+    complaint: str = ""
 
     @property
     def is_alive(self) -> bool:
@@ -129,6 +133,11 @@ class HostReport:
     def is_late(self) -> bool:
         """Whether a ping is missing, so that another host is the better choice."""
         return self.silence > INTERVALS_UNTIL_LATE * self.host.keep_alive
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether it is only used when there is no other."""
+        return self.is_late or bool(self.complaint)
 
     @property
     def trouble(self) -> str:

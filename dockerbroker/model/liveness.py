@@ -59,6 +59,7 @@ class HostRecord:
     state: HostState = HostState.ALIVE
     state_at: float | None = None
     is_cordoned: bool = False
+    complaint: str = ""
 
 
 def heard(before: HostRecord | None, ping: Ping, now: float) -> tuple[HostRecord, str | None]:

@@ -152,16 +152,16 @@ _UNKNOWN: Final = Vitals()
 def in_turn(ordered: Iterable[Candidate], fleet: Fleet) -> list[Candidate]:
     """Return the candidates in the dispatcher's order, but for those that are tried only for want of others.
 
-    Last are the hosts of which a ping is missing and those without any free port, and before them those with
-    neighbours, the more the later.
+    Last are the hosts of which a ping is missing, those whose Docker could not be used lately and those
+    without any free port, and before them those with neighbours, the more the later.
     """
-    late = {report.host.key for report in fleet.reports if report.is_late}
+    doubtful = {report.host.key for report in fleet.reports if report.is_doubtful}
     neighbours = fleet.neighbours
 
     def doubts(candidate: Candidate) -> tuple[bool, int]:
         host = candidate.host
-        is_late = bool(late) and host.key in late
-        is_doubtful = is_late or candidate.reserved.ports >= len(host.ports)
+        is_doubtful = bool(doubtful) and host.key in doubtful
+        is_doubtful = is_doubtful or candidate.reserved.ports >= len(host.ports)
         return is_doubtful, neighbours.get(host.key, 0) if neighbours else 0
 
     return sorted(ordered, key=doubts)

@@ -41,6 +41,7 @@ def encode_host(report: HostReport, instances: int) -> dict[str, Any]:
         "State": report.state.value,
         "IsUsable": report.is_usable,
         "Hindrance": hindrance(report),
+        "Complaint": report.complaint,
         "IsCordoned": report.is_cordoned,
         "IsActive": host.is_active,
         "KeepAlive": host.keep_alive,

@@ -64,6 +64,7 @@ _OWN: Final = (
     hosts.c.pinged_at,
     hosts.c.vitals,
     hosts.c.sessions,
+    hosts.c.complaint,
     hosts.c.state_at,
 )
 

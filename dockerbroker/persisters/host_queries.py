@@ -126,6 +126,12 @@ def cordon(connection: Connection, key: HostKey, *, is_cordoned: bool) -> None:
     connection.execute(update(hosts).where(*of_host(hosts)).values(is_cordoned=is_cordoned), the_host(key))
 
 
+def complain(connection: Connection, key: HostKey, complaint: str) -> None:
+    """Record why the Docker of a host cannot be used; nothing is written of one that is not known."""
+    noting = update(hosts).where(*of_host(hosts)).values(complaint=complaint or None)
+    connection.execute(noting, the_host(key))
+
+
 def forget_host(connection: Connection, key: HostKey) -> None:
     """Delete what is known of a host; raises `NotFound`."""
     if connection.execute(delete(hosts).where(*of_host(hosts)), the_host(key)).rowcount == 0:

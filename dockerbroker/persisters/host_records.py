@@ -56,6 +56,7 @@ def read_record(row: Row) -> HostRecord:
         state=HostState(row["state"] or HostState.ALIVE),
         state_at=row["state_at"],
         is_cordoned=bool(row["is_cordoned"]),
+        complaint=row["complaint"] or "",
     )
 
 
@@ -77,6 +78,7 @@ def read_report(row: Row, observation: Observation | None, now: float) -> HostRe
             vitals=read_vitals(row["vitals"]),
             state=HostState(row["state"] or HostState.ALIVE),
             is_cordoned=bool(row["is_cordoned"]),
+            complaint=row["complaint"] or "",
             is_contended=_is_contended(row["sessions"], host.keep_alive, now),
         )
     except (AttributeError, TypeError, ValueError) as error:
@@ -147,6 +149,7 @@ def _columns(known: HostRecord) -> dict[str, Any]:
         "state": known.state.value,
         "state_at": known.state_at,
         "is_cordoned": known.is_cordoned,
+        "complaint": known.complaint or None,
     }
 
 

@@ -101,6 +101,12 @@ class IPersister(Interface):
     async def cordon(key: HostKey, *, is_cordoned: bool) -> None:
         """Record whether an administrator wants nothing placed on the host; raises `NotFound`."""
 
+    async def complain(key: HostKey, complaint: str) -> None:
+        """Record why brokers cannot use the Docker of the host: a sentence, or nothing when they can.
+
+        Nothing is recorded of a host that is not known.
+        """
+
     async def forget_host(key: HostKey) -> None:
         """Delete what is known of the host, until it pings again; raises `NotFound`."""
 

@@ -64,6 +64,10 @@ class SqlHosts:
         """Let nothing be placed on the host, or let it again."""
         await self._write(lambda connection: host_queries.cordon(connection, key, is_cordoned=is_cordoned))
 
+    async def complain(self, key: HostKey, complaint: str) -> None:
+        """Record why the Docker of the host cannot be used."""
+        await self._write(lambda connection: host_queries.complain(connection, key, complaint))
+
     async def forget_host(self, key: HostKey) -> None:
         """Delete what is known of the host."""
 

@@ -61,7 +61,7 @@ images: Final = Table(
 
 #: `pinged_at` and `state_at` are by the clock of the leases; null is infinitely long ago. `vitals` is what
 #: the agent told last of how the host is, and `sessions` which of its starts have pinged. Brokers agree on
-#: the state; the cordon is an administrator's.
+#: the state; the cordon is an administrator's, and the complaint of whoever could not use its Docker.
 hosts: Final = Table(
     "hosts",
     metadata,
@@ -76,6 +76,7 @@ hosts: Final = Table(
     Column("state", Identifier, nullable=False, server_default="alive"),
     Column("state_at", Double),
     Column("is_cordoned", Boolean, nullable=False, server_default=false()),
+    Column("complaint", document()),
     PrimaryKeyConstraint("service_host", "docker_host", "docker_port"),
 )
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from twisted.internet.defer import Deferred
+from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from dockerbroker.broker.comparing import JITTER, KEPT, PERIOD
@@ -118,6 +119,25 @@ class HealingTests(ComparerCase):
         stack.engine.reachable = True
         stack.advance(ONE)
         self.assertIsNone(self.condition(stack))
+
+    def test_complaint(self) -> None:
+        """Why the Docker of a host cannot be used is on record, and told to the log once, until it can."""
+        stack = self.stack("i-1")
+        stack.engine.reachable = False
+        events: list[LogEvent] = []
+        observer = cast("ILogObserver", events.append)
+        globalLogPublisher.addObserver(observer)
+        self.addCleanup(globalLogPublisher.removeObserver, observer)
+        stack.advance(3 * ONE)
+        [report] = value(stack.persister.hosts())
+        self.assertIn("cannot be reached", report.complaint)
+        self.assertTrue(report.is_doubtful)
+        told = [event for event in events if "cannot be used" in str(event.get("log_format"))]
+        self.assertEqual(len(told), 1)
+        stack.engine.reachable = True
+        stack.advance(ONE)
+        [report] = value(stack.persister.hosts())
+        self.assertEqual((report.complaint, report.is_doubtful), ("", False))
 
     def test_hanging_host(self) -> None:
         """A host that hangs holds up nobody: the containers of the others are looked after."""

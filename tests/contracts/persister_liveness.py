@@ -258,6 +258,23 @@ class LivenessContract(PersisterTestCase):
         self.done(self.fixture.persister().cordon(HERE, is_cordoned=False))
         self.assertTrue(self.report().is_usable)
 
+    def test_complaint(self) -> None:
+        """Why a host cannot be used outlives its pings and the brokers, until somebody could use it."""
+        self.hear()
+        self.assertEqual(self.report().complaint, "")
+        self.done(self.persister.complain(HERE, "Its certificate has expired: 'é'."))
+        self.hear(session="s", sequence=1)
+        self.persister = self.fixture.restart()
+        self.assertEqual(self.report().complaint, "Its certificate has expired: 'é'.")
+        self.assertTrue(self.report().is_usable)
+        self.done(self.persister.complain(HERE, ""))
+        self.assertEqual(self.report().complaint, "")
+
+    def test_complaint_of_none(self) -> None:
+        """A host that is not known stays unknown, whatever is said of it."""
+        self.done(self.persister.complain(HERE, "It does not answer."))
+        self.assertEqual(self.done(self.persister.hosts()), [])
+
     def test_unknown(self) -> None:
         """A host that is not known can neither be cordoned nor forgotten."""
         self.hear(THERE)

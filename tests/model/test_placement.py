@@ -167,16 +167,22 @@ class HostTests(SynchronousTestCase):
         self.assertEqual(demand(renamed(redis, "x", numinstances=0, container_name="mine")).reserved, NOTHING)
 
     def test_in_turn(self) -> None:
-        """Hosts of which a ping is missing, or without a free port, are tried after all others."""
+        """Hosts of which a ping is missing, in doubt, or without a free port, are tried after all others."""
         late, full, good = named("late"), named("full", portbind_min=1, portbind_max=2), named("good")
+        doubted = named("doubted")
         ordered = [
             Candidate(host=late),
+            Candidate(host=doubted),
             Candidate(host=full, reserved=Reserved(ports=2)),
             Candidate(host=good, reserved=Reserved(ports=2)),
         ]
-        reports = [HostReport(host=late, age=99, silence=99), HostReport(host=good, age=0, silence=0)]
+        reports = [
+            HostReport(host=late, age=99, silence=99),
+            HostReport(host=good, age=0, silence=0),
+            HostReport(host=doubted, age=0, silence=0, complaint="Its certificate has expired."),
+        ]
         found = [one.host.key.service_host for one in in_turn(ordered, Fleet(reports=reports))]
-        self.assertEqual(found, ["good", "late", "full"])
+        self.assertEqual(found, ["good", "late", "doubted", "full"])
 
     def test_neighbours_avoided(self) -> None:
         """Hosts with neighbours are tried after those without, and before those that may be dead."""

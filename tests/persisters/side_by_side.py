@@ -124,6 +124,11 @@ class TwoPersisters(RuleBasedStateMachine):
 
         self.both(judged)
 
+    @rule(key=HOSTS, complaint=st.sampled_from(["", "It is down."]))
+    def complain(self, key: Any, complaint: str) -> None:
+        """Record why a host cannot be used, or that it can."""
+        self.both(lambda persister: persister.complain(key, complaint))
+
     @rule(key=HOSTS, is_cordoned=st.booleans())
     def cordon(self, key: Any, is_cordoned: bool) -> None:
         """Put a cordon around a host, or take it away."""

@@ -80,6 +80,7 @@ class CostTestCase(SynchronousTestCase):
         call("observe")
         call("hosts")
         call("cordon", host, is_cordoned=True)
+        call("complain", host, "It does not answer.")
         [life] = call("lives")
         call("judge", [Verdict(life=life, state=HostState.DEAD)])
         call("host", host)

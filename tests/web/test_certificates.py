@@ -139,6 +139,24 @@ class CertificateTests(CertificatesCase):
         self.assertIn("cannot be reached", trial["Description"])
         self.assertIn(NAME, self.stack.persister.tables.certificates)
 
+    def test_trial_is_told(self) -> None:
+        """What the trial found stands with the host until one succeeds; no host elsewhere is blamed."""
+        elsewhere = evolve(HOST, key=HostKey(service_host="e", docker_host="10.9.9.9", docker_port=2376))
+        self.stack.add_host(elsewhere)
+        self.stack.trials.closed.add(NAME)
+        self.stack.request("PUT", f"/certificate/{NAME}", body())
+        complaints = {one["DockerHost"]: one["Complaint"] for one in self.hosts()}
+        self.assertIn("cannot be reached", complaints["10.0.0.2"])
+        self.assertEqual(complaints["10.9.9.9"], "")
+        self.stack.trials.closed.clear()
+        self.stack.request("PUT", f"/certificate/{NAME}", body())
+        self.assertEqual({one["Complaint"] for one in self.hosts()}, {""})
+
+    def hosts(self) -> list[dict[str, Any]]:
+        """Return what administrators are told of the hosts."""
+        shown: list[dict[str, Any]] = self.stack.request("GET", "/admin/hosts").json
+        return shown
+
     def test_no_database(self) -> None:
         """Without a database nothing is told or stored."""
         for method in ("certificate", "certificates", "put_certificate", "delete_certificate"):

@@ -45,6 +45,7 @@ class HostsTests(SynchronousTestCase):
                 "State": "alive",
                 "IsUsable": True,
                 "Hindrance": "",
+                "Complaint": "",
                 "IsCordoned": False,
                 "IsActive": True,
                 "SecondsSincePing": 2.5,

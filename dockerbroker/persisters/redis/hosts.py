@@ -52,6 +52,10 @@ class RedisHosts:
         if await self._call("cordon", id=rows.host_id(key), is_cordoned=is_cordoned) == ["unknown"]:
             raise refusals.host_unknown(key)
 
+    async def complain(self, key: HostKey, complaint: str) -> None:
+        """Record why the Docker of the host cannot be used."""
+        await self._call("complain", id=rows.host_id(key), complaint=complaint)
+
     async def forget_host(self, key: HostKey) -> None:
         """Delete what is known of the host."""
         if await self._call("forget_host", id=rows.host_id(key)) == ["unknown"]:

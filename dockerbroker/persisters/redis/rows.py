@@ -23,6 +23,7 @@ _log: Final = Logger()
 #: The columns that may be null, and are not there then.
 _NULLABLE: Final = (
     "binding_id",
+    "complaint",
     "finished_at",
     "last_operation_id",
     "lease_until",
@@ -98,7 +99,7 @@ def host_id(key: HostKey) -> str:
 def ping(told: Ping) -> dict[str, Any]:
     """Return what a script is given of a ping."""
     row = host_records.new_row(told)
-    known = ("pinged_at", "engine_id", "sessions", "state", "state_at", "is_cordoned")
+    known = ("pinged_at", "engine_id", "sessions", "state", "state_at", "is_cordoned", "complaint")
     return {
         "id": host_id(told.host.key),
         "row": {column: value for column, value in row.items() if column not in known},

@@ -63,6 +63,7 @@ _CHANGING: Final = (
     "claim",
     "close",
     "commit",
+    "complain",
     "cordon",
     "delete_certificate",
     "delete_image",

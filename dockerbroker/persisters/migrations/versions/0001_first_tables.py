@@ -83,6 +83,7 @@ def _create_images_and_hosts() -> None:
         sa.Column("state", Identifier, nullable=False, server_default="alive"),
         sa.Column("state_at", sa.Double),
         sa.Column("is_cordoned", sa.Boolean, nullable=False, server_default=sa.false()),
+        sa.Column("complaint", document()),
         sa.PrimaryKeyConstraint("service_host", "docker_host", "docker_port", name="hosts_pk"),
     )
 
