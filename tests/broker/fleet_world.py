@@ -96,12 +96,18 @@ class Agent:
     heard: float = 1.0
     is_dead: bool = False
     _next: float = 0.0
+    _last: float = 0.0
     _sequence: int = 0
+
+    def delay(self, seconds: float) -> None:
+        """Send the next ping so long after the last one."""
+        self._next = self._last + seconds
 
     def advance(self, now: float, brokers: list[Broker]) -> None:
         """Ping when it is time; what is lost is sent a second and a third time in the interval."""
         if self.is_dead or now < self._next:
             return
+        self._last = now
         self._next = now + self.host.keep_alive * self.random.uniform(0.9, 1.1)
         self._sequence += 1
         told = ping(self.host, session=f"s-{self.host.key.service_host}", sequence=self._sequence)

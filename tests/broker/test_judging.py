@@ -6,6 +6,7 @@ import os
 from random import Random
 from statistics import quantiles
 
+from attrs import evolve
 from twisted.logger import LogLevel, capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -162,6 +163,24 @@ class FalseDeathTests(FleetCase):
         self.fleet.run(120)
         self.assert_none_died()
 
+    def test_late_pings(self) -> None:
+        """A ping may be late by nearly three intervals, again and again (F7)."""
+        self.start()
+        for _ in range(20):
+            for agent in self.fleet.agents:
+                agent.delay(2.9)
+            self.fleet.run(2.9)
+        self.assert_none_died()
+
+    def test_changed_interval(self) -> None:
+        """Agents may keep another interval from any ping on that names it (F18)."""
+        self.start()
+        for _ in range(40):
+            for agent in self.fleet.agents:
+                agent.host = evolve(agent.host, keep_alive=self.random.choice((0.3, 1.0, 5.0)))
+            self.fleet.run(self.random.uniform(0, 6))
+        self.assert_none_died()
+
     def test_all_start(self) -> None:
         """Brokers that start after a long time without any call nobody dead, agents or brokers first."""
         self.start(brokers=2)
@@ -277,6 +296,24 @@ class ReturnTests(FleetCase):
         self.fleet.run(8)
         self.assertIs(self.state(), HostState.ALIVE)
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    def test_flapping(self) -> None:
+        """One that comes and goes is used no sooner than two intervals after its first ping, ever (F11)."""
+        returned, deaths = 0.0, 0
+        for _ in range(30):
+            self.agent.is_dead = not self.agent.is_dead
+            end = self.fleet.now + self.random.uniform(1, 6)
+            while self.fleet.now < end:
+                before = self.state()
+                self.fleet.run(STEP)
+                now = (before, self.state())
+                deaths += now == (HostState.RETURNING, HostState.DEAD)
+                if now == (HostState.DEAD, HostState.RETURNING):
+                    returned = self.fleet.now
+                if now == (HostState.RETURNING, HostState.ALIVE):
+                    self.assertGreaterEqual(self.fleet.now - returned, 2.0)
+        self.assertGreater(deaths, 0)
+        self.assertGreater(len(self.broker.welcomed), 3)
 
     def test_dies_again(self) -> None:
         """One that falls silent while it returns is dead again, and begins anew."""

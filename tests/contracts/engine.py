@@ -2,7 +2,8 @@
 
 A suite is made by subclassing `ContainerContract`, `VolumeContract`, `MeasuredContract`, `OperatorContract`
 and `ExecContract` with a `make_world`; the image `PLAIN` and the others must exist there, with the
-executables that `tests.contracts.images` describes. Tests named after M13 to M20 show what was measured of Docker Engine.
+executables that `tests.contracts.images` describes. Tests named after M13 to M20 show what was measured of
+Docker Engine.
 """
 
 from __future__ import annotations
