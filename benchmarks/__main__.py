@@ -10,6 +10,7 @@ from pathlib import Path
 from attrs import define
 
 from benchmarks import (
+    agents,
     catalog,
     operations,
     passes,
@@ -141,24 +142,42 @@ class Bench:
         rows = []
         for driver in DRIVERS:
             if (measured := pings.measure(driver, self.few_rounds)) is not None:
-                where = f"{pings.AGENTS} agents, {driver}"
+                where = f"{pings.CROWD.agents} agents, {driver}"
                 rows.append(measured.slow.row(f"99 of 100 pings, {where} (ms)", measured.verdict, digits=1))
                 rows.append(measured.processor.row(f"a ping, {where} (CPU s)", digits=5))
-        http = pings.measure_http()
-        where = f"{pings.AGENTS} agents, over HTTP"
+        return rows
+
+    def agents(self) -> list[Row]:
+        """Measure how many agents a broker hears over HTTP and HTTPS."""
+        rows = []
+        for how, is_encrypted, aim in (("HTTP", False, ">= 2000"), ("HTTPS", True, ">= 1500")):
+            heard = agents.measure(self.few_rounds, is_encrypted=is_encrypted)
+            where = f"{how}, keepalive {agents.BUSY.keep_alive:g} s"
+            rows.append(heard.agents.row(f"agents per core, {where}", f"{aim}; {heard.verdict}", digits=0))
+            figure = f"99 of 100 pings of {agents.BUSY.agents} agents, {where} (ms)"
+            rows.append((figure, f"{heard.slow:.1f}", "", "", "", ""))
+        return rows
+
+    def fleet(self) -> list[Row]:
+        """Measure the pings of many agents at two brokers while instances are made."""
+        measured = agents.measure_fleet(2)
+        where = (
+            f"pings of {agents.FLEET.agents} agents at 2 brokers, {measured.instances} instances made (ms)"
+        )
         return [
-            *rows,
-            (f"99 of 100 pings, {where} (ms)", f"{http.slow:.1f}", "", "", "", http.verdict),
-            (f"a ping, {where} (CPU s)", f"{http.processor:.5f}", "", "", "", ""),
+            measured.middle.row(f"half of {where}", digits=1),
+            measured.slow.row(f"99 of 100 {where}", f"< 250 ms; {measured.verdict}", digits=1),
         ]
 
     def placement(self) -> list[Row]:
         """Measure how long it takes to choose a host."""
         rows = []
         for driver in DRIVERS:
-            if (sides := placement.measure(driver, self.rounds)) is not None:
+            if (measured := placement.measure(driver, self.rounds)) is not None:
                 where = f"among {placement.HOSTS} hosts with {placement.LARGE} instances, {driver}"
-                rows.append(sides.row(f"placement {where} (s)", "<= 1.3", digits=4))
+                rows.append(measured.choosing.row(f"placement {where} (s)", "< 0.005 s, <= 1.3", digits=4))
+                rows.append(measured.anew.row("the same after a look (s)", "<= 1.3", digits=4))
+                rows.append(measured.looking.row(f"a look {where} (s)", "<= 1.3", digits=4))
         return rows
 
     def starting(self) -> list[Row]:
@@ -181,6 +200,8 @@ FIGURES: dict[str, Callable[[Bench], list[Row]]] = {
     "writes": Bench.writes,
     "queries": Bench.queries,
     "pings": Bench.pings,
+    "agents": Bench.agents,
+    "fleet": Bench.fleet,
     "placement": Bench.placement,
     "starting": Bench.starting,
 }

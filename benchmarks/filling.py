@@ -29,12 +29,12 @@ HOSTS = 100
 _ROWS_AT_ONCE = 10_000
 
 
-def fill(path: Path, count: int) -> None:
-    """Make a database with so many instances, each with its last operation and a port, on `HOSTS` hosts."""
+def fill(path: Path, count: int, places: int = HOSTS) -> None:
+    """Make a database with so many instances, each with its last operation and a port, on so many hosts."""
     check_file(path)
     database = SqliteDatabase(sqlite_engine(path, connections=1))
     with closing(database):
-        database.write(lambda connection: _fill(connection, count), deadline=boot_time() + PATIENCE)
+        database.write(lambda connection: _fill(connection, count, places), deadline=boot_time() + PATIENCE)
 
 
 def docker_hosts(count: int = HOSTS) -> list[DockerHost]:
@@ -44,12 +44,12 @@ def docker_hosts(count: int = HOSTS) -> list[DockerHost]:
     return [DockerHost(key=key, keep_alive=86400) for key in keys]
 
 
-def _fill(connection: Any, count: int) -> None:
+def _fill(connection: Any, count: int, places: int) -> None:
     # Of another boot the pings would count for nothing.
     connection.execute(update(deployment).values(boot_id=boot_id()))
-    pinged = [{**new_row(Ping(host=host)), "pinged_at": boot_time()} for host in docker_hosts()]
+    pinged = [{**new_row(Ping(host=host)), "pinged_at": boot_time()} for host in docker_hosts(places)]
     connection.execute(insert(hosts), pinged)
-    made = made_instances(count)
+    made = made_instances(count, places)
     for start in range(0, count, _ROWS_AT_ONCE):
         some = [next(made) for _ in range(min(_ROWS_AT_ONCE, count - start))]
         connection.execute(insert(instances), [_instance_row(one) for one in some])
@@ -57,12 +57,12 @@ def _fill(connection: Any, count: int) -> None:
         connection.execute(insert(port_leases), leases)
         connection.execute(insert(operations), [_operation_row(one) for one in some])
     if count:
-        connection.execute(insert(reservations), _reservations(count))
+        connection.execute(insert(reservations), _reservations(count, places))
 
 
-def _reservations(count: int) -> list[dict[str, Any]]:
+def _reservations(count: int, places: int) -> list[dict[str, Any]]:
     """Return what the instances reserve on each host."""
-    sums: Counter[HostKey] = Counter(one.host for one in made_instances(count))
+    sums: Counter[HostKey] = Counter(one.host for one in made_instances(count, places))
     return [
         {
             **records.host_columns(key),

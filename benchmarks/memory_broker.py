@@ -1,12 +1,12 @@
 """The broker with its web and its database, but with Docker Engines in memory.
 
-`python -m benchmarks.memory_broker CONFIG` serves until it is killed. Rows are not compared with Docker:
-that is measured for itself, in `benchmarks.passes`.
+`python -m benchmarks.memory_broker CONFIG [ENDPOINT ...]` serves until it is killed, also at more endpoints.
+Rows are not compared with Docker: that is measured for itself, in `benchmarks.passes`.
 """
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from json import dumps
 from pathlib import Path
@@ -15,8 +15,9 @@ from typing import Any, cast
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import serverFromString
 
-from benchmarks.filling import fill
+from benchmarks.filling import HOSTS, fill
 from dockerbroker.broker_parts import make_parts
 from dockerbroker.config import BrokerConfiguration, load_broker
 from dockerbroker.lifetime import use_monotonic_clock
@@ -34,27 +35,46 @@ _THREADS = 8
 
 
 @contextmanager
-def filled_broker(instances: int) -> Iterator[RunningBroker]:
-    """Run a broker on a database with so many instances, and on Docker Engines in memory."""
+def filled_broker(
+    instances: int, *, hosts: int = HOSTS, endpoints: Sequence[str] = ()
+) -> Iterator[RunningBroker]:
+    """Run a broker on a database with so many instances and hosts, and on Docker Engines in memory."""
     image = {"name": REDIS.name, "plan": REDIS.plan.name, "image": REDIS.image}
     running = RunningBroker([image], "")
     try:
-        fill(running.folder / "broker.db", instances)
-        config = write_configuration(running)
-        running.broker = Popen([sys.executable, "-m", "benchmarks.memory_broker", str(config)])
-        poll(lambda: _answers(running), lambda: "the broker on engines in memory does not answer")
+        fill(running.folder / "broker.db", instances, hosts)
+        _start(running, endpoints)
         yield running
     finally:
         running.stop()
 
 
+@contextmanager
+def another_broker(first: RunningBroker) -> Iterator[RunningBroker]:
+    """Run another broker on the same database; each sees Docker Engines of its own."""
+    second = RunningBroker(first.images, "", folder=first.folder, name="another")
+    try:
+        _start(second, ())
+        yield second
+    finally:
+        assert second.broker is not None
+        second.end_broker()
+
+
+def _start(running: RunningBroker, endpoints: Sequence[str]) -> None:
+    config = write_configuration(running)
+    running.broker = Popen([sys.executable, "-m", "benchmarks.memory_broker", str(config), *endpoints])
+    poll(lambda: _answers(running), lambda: "the broker on engines in memory does not answer")
+
+
 def write_configuration(running: RunningBroker) -> Path:
     """Write the configuration of a broker in memory into the folder; return its file."""
-    path = running.folder / "broker.config"
+    path = running.folder / f"{running.name}.config"
     services = {"user": USER, "password": PASSWORD, "catalog": "docker", "images": running.images}
     document = {
         "listenIP": "127.0.0.1",
         "port": running.port,
+        "dockeraddresses": ["10.0.0.0/8"],
         "persister": {"driver": "sqlite", "database": "broker.db"},
         "services": services,
     }
@@ -79,16 +99,19 @@ async def open_filled(configuration: BrokerConfiguration) -> tuple[Persister, Me
     return persister, engines
 
 
-async def _serve(configuration: BrokerConfiguration) -> None:
+async def _serve(configuration: BrokerConfiguration, endpoints: Sequence[str]) -> None:
     loop = cast("Any", reactor)
     use_monotonic_clock(loop)
     persister, engines = await open_filled(configuration)
     parts = make_parts(loop, configuration, persister, cast("Any", engines), f"benchmark-{os.getpid()}")
-    parts.reconciler.start()
+    for part in (parts.watch, parts.heartbeat, parts.judge, parts.reconciler):
+        part.start()
     services = configuration.services
     site = BrokerSite(loop, Credentials(user=services.user, password=services.password))
     site.open(parts.apis)
     loop.listenTCP(configuration.port, site, interface=configuration.listen_ip)
+    for endpoint in endpoints:
+        serverFromString(loop, endpoint).listen(site)
 
 
 def _answers(running: RunningBroker) -> bool:
@@ -103,8 +126,8 @@ def _answers(running: RunningBroker) -> bool:
 def main() -> None:
     """Serve until killed."""
     loop = cast("Any", reactor)
-    configuration = load_broker(Path(sys.argv[1]), {})
-    serving = Deferred.fromCoroutine(_serve(configuration))
+    _, config, *endpoints = sys.argv
+    serving = Deferred.fromCoroutine(_serve(load_broker(Path(config), {}), endpoints))
     # Whoever started this sees that it has ended.
     serving.addErrback(lambda failure: (failure.printTraceback(), os._exit(1)))
     loop.run()

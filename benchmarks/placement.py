@@ -1,21 +1,24 @@
 """How long it takes to decide on which of many hosts an instance is made, in large databases."""
 
+from collections.abc import Awaitable
 from random import Random
+from statistics import median
 from time import perf_counter
 from typing import Any, Final, cast
 
-from attrs import evolve
+from attrs import evolve, frozen
 from twisted.internet.defer import Deferred, gatherResults
 
 from benchmarks.backends import Section, apart, backend, opened, with_reactor
 from benchmarks.filling import docker_hosts, made_instances, provision_of
+from benchmarks.pinging import told
 from benchmarks.sides import Sides
+from dockerbroker.broker.fleet import FleetView
 from dockerbroker.broker.placing import Placing
 from dockerbroker.model.dispatchers import SpreadDispatcher
 from dockerbroker.model.instances import Change
-from dockerbroker.model.placement import Overcommit
 from dockerbroker.model.plans import ContainerOptions
-from dockerbroker.model.vitals import Ping, Vitals
+from dockerbroker.model.vitals import Ping
 from dockerbroker.persisters.interfaces import IPersister
 from tests.asking import REDIS
 
@@ -23,8 +26,8 @@ from tests.asking import REDIS
 HOSTS: Final = 1000
 LARGE: Final = 100_000
 SMALL: Final = 1000
-#: So many hosts have pinged again since the last placement, as they do in a second.
-_PINGED: Final = HOSTS // 5
+#: So many hosts have pinged again between two looks of a broker, twice a second, with an interval of 5 s.
+_PINGED: Final = HOSTS // 10
 _CALLS: Final = 20
 _FILLING_AT_ONCE: Final = 32
 _GIB: Final = 1024**3
@@ -32,73 +35,86 @@ _GIB: Final = 1024**3
 _LIMITED: Final = evolve(REDIS, plans=(evolve(_PLAN, options=ContainerOptions(memory=_GIB // 4, cpus=0.1)),))
 
 
-def measure(driver: str, rounds: int) -> Sides | None:
-    """Measure seconds until the first Docker would be asked; None when there is no such server."""
+@frozen(kw_only=True)
+class Placements:
+    """Seconds to choose a host by what was seen lately, to look at all hosts, and to choose after a look."""
+
+    choosing: Sides
+    looking: Sides
+    anew: Sides
+
+
+def measure(driver: str, rounds: int, sizes: tuple[int, int] = (LARGE, SMALL)) -> Placements | None:
+    """Measure a large database beside a small one; None when there is no such server."""
     with backend(driver) as new_database:
         if new_database is None:
             return None
-        return apart(_compare, new_database(), new_database(), rounds)
+        return apart(_compare, [new_database() for _ in sizes], sizes, rounds)
 
 
-def _compare(large: Section, small: Section, rounds: int) -> Sides:
-    async def work(reactor: Any) -> Sides:
-        persisters = [await opened(reactor, section) for section in (large, small)]
-        for persister, size in zip(persisters, (LARGE, SMALL), strict=True):
-            await _fill(persister, size)
-        taken: tuple[list[float], list[float]] = ([], [])
+def _compare(sections: list[Section], sizes: tuple[int, int], rounds: int) -> Placements:
+    async def work(reactor: Any) -> Placements:
+        placings = [_placing(reactor, await opened(reactor, section)) for section in sections]
+        for placing, size in zip(placings, sizes, strict=True):
+            await _fill(placing.persister, size)
+        taken: list[list[_Seconds]] = [[], []]
         for number in range(rounds + 1):
-            for seconds, persister in zip(taken, persisters, strict=True):
-                one = await _seconds(reactor, persister, number)
+            for seconds, placing in zip(taken, placings, strict=True):
+                one = await _seconds(placing, number)
                 if number:  # the first round warms both up
                     seconds.append(one)
-        return Sides(*taken)
+        return Placements(
+            choosing=Sides(*[[one.choosing for one in side] for side in taken]),
+            looking=Sides(*[[one.looking for one in side] for side in taken]),
+            anew=Sides(*[[one.anew for one in side] for side in taken]),
+        )
 
-    return cast("Sides", with_reactor(work))
-
-
-async def _seconds(reactor: Any, persister: IPersister, number: int) -> float:
-    placing = Placing(
-        persister,
-        cast("Any", None),
-        SpreadDispatcher(),
-        Random(number).sample,  # noqa: S311
-        reactor,
-        Overcommit(),
-    )
-    total = 0.0
-    for call in range(_CALLS):
-        await persister.record_pings(_pings(number * _CALLS + call)[:_PINGED])
-        started = perf_counter()
-        _, found = await placing.hosts(_LIMITED, "space")
-        total += perf_counter() - started
-        assert len(found) == HOSTS, "every host has room"
-    return total / _CALLS
+    return cast("Placements", with_reactor(work))
 
 
-def _pings(sequence: int) -> list[Ping]:
-    random = Random(sequence)  # noqa: S311
+def _placing(reactor: Any, persister: IPersister) -> Placing:
+    sample = Random(1).sample  # noqa: S311 (nothing secret)
+    view = FleetView(persister, reactor)
+    return Placing(persister, view, cast("Any", None), SpreadDispatcher(), sample, reactor)
+
+
+@frozen(kw_only=True)
+class _Seconds:
+    choosing: float
+    looking: float
+    anew: float
+
+
+async def _seconds(placing: Placing, number: int) -> _Seconds:
+    """Return the middle of many calls; before each, agents have pinged as they do between two looks."""
+    choosing, looking, anew = [], [], []
+    for call in range(1, _CALLS + 1):
+        turn = 2 * (number * _CALLS + call)
+        await placing.persister.record_pings(_pings(turn)[:_PINGED])
+        looking.append(await _taken(placing.view.look()))
+        choosing.append(await _taken(_choose(placing)))
+        await placing.persister.record_pings(_pings(turn + 1)[:_PINGED])
+        placing.view.distrust()
+        anew.append(await _taken(_choose(placing)))
+    return _Seconds(choosing=median(choosing), looking=median(looking), anew=median(anew))
+
+
+async def _choose(placing: Placing) -> None:
+    _, found = await placing.hosts(_LIMITED, "space")
+    assert len(found) == HOSTS, "every host has room"
+
+
+async def _taken(work: Awaitable[object]) -> float:
+    started = perf_counter()
+    await work
+    return perf_counter() - started
+
+
+def _pings(turn: int) -> list[Ping]:
+    random = Random(turn)  # noqa: S311 (nothing secret)
     hosts = docker_hosts(HOSTS)
     random.shuffle(hosts)
-    return [
-        Ping(
-            host=host,
-            vitals=Vitals(
-                session="benchmark",
-                sequence=sequence,
-                engine_id=host.key.service_host,
-                engine_version="28.5.1",
-                api_version="1.51",
-                memory_total=256 * _GIB,
-                memory_free=random.randrange(64 * _GIB, 200 * _GIB),
-                cpus=64.0,
-                load=random.uniform(0, 32),
-                disk_total=1024 * _GIB,
-                disk_free=512 * _GIB,
-                containers=100,
-            ),
-        )
-        for host in hosts
-    ]
+    return [told(host, "benchmark", turn, random) for host in hosts]
 
 
 async def _fill(persister: IPersister, size: int) -> None:

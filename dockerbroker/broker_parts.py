@@ -16,9 +16,11 @@ from dockerbroker.broker.blocking import BlockedPorts
 from dockerbroker.broker.certificates import Certificates
 from dockerbroker.broker.comparing import Comparer
 from dockerbroker.broker.executions import Executions
+from dockerbroker.broker.fleet import FleetView
 from dockerbroker.broker.heartbeat import Heartbeat
 from dockerbroker.broker.judging import Judge
 from dockerbroker.broker.limits import Limits
+from dockerbroker.broker.pings import Pings
 from dockerbroker.broker.placing import Placing
 from dockerbroker.broker.readiness import Readiness
 from dockerbroker.broker.reconcile import Reconciler
@@ -122,9 +124,9 @@ def make_parts(
     worker.wait_for_host = configuration.wait_for_host
     administration = Administration(seams.persister, configuration.services.catalog)
     beginning = Beginning(seams.persister, worker, limits, reactor, _new_id, time.time)
-    broker = make_broker(
-        seams.persister, make_placing(reactor, configuration, seams, worker.steps.blocked), beginning
-    )
+    view = FleetView(seams.persister, reactor, configuration.overcommit)
+    placing = make_placing(reactor, configuration, seams, view, worker.steps.blocked)
+    broker = make_broker(seams.persister, placing, beginning)
     comparer = make_comparer(reactor, seams)
     restarts = Restarts(comparer, reactor)
     returning = Returning(seams.persister, seams.engines, comparer)
@@ -136,7 +138,7 @@ def make_parts(
         comparer=comparer,
         restarts=restarts,
         heartbeat=Heartbeat(seams.persister, reactor),
-        judge=Judge(seams.persister, reactor, returning.welcome, configuration.mass_guard),
+        judge=Judge(seams.persister, view, reactor, returning.welcome, configuration.mass_guard),
         watch=Watch(seams.persister, reactor),
         administration=administration,
         apis=make_apis(
@@ -145,10 +147,9 @@ def make_parts(
             administration,
             Certificates(seams.persister, DockerTrials(engines), time.time),
             Agents(
-                seams.persister,
+                Pings(seams.persister, reactor, restarts.heard),
                 configuration.docker_addresses,
                 configuration.agent_keep_alive,
-                restarts.heard,
             ),
         ),
     )
@@ -198,17 +199,17 @@ def make_comparer(reactor: Any, seams: Seams) -> Comparer:
 
 
 def make_placing(
-    reactor: Any, configuration: BrokerConfiguration, seams: Seams, blocked: BlockedPorts
+    reactor: Any, configuration: BrokerConfiguration, seams: Seams, view: FleetView, blocked: BlockedPorts
 ) -> Placing:
     """Wire what finds hosts and ports."""
     return Placing(
         persister=seams.persister,
+        view=view,
         engines=seams.engines,
         dispatcher=configuration.dispatcher,
         # What is chosen at random here is no secret; the system's own chance takes longer than the rest.
         sample=random.Random().sample,  # noqa: S311
         clock=reactor,
-        overcommit=configuration.overcommit,
         blocked=blocked,
     )
 

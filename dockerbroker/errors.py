@@ -126,7 +126,7 @@ class PortLeased(BrokerError):
 
 
 class HostFull(BrokerError):
-    """Others have reserved what was left of the host; whoever asks looks again."""
+    """Others have reserved what was left of the host, or it may not be used; whoever asks looks again."""
 
 
 class LostLease(BrokerError):

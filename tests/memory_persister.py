@@ -13,6 +13,7 @@ from zope.interface import implementer
 from dockerbroker.errors import Conflict, NotFound, Unavailable
 from dockerbroker.model.catalog import ImageDefinition
 from dockerbroker.model.certificates import HostCertificate
+from dockerbroker.model.fleet import Fleet
 from dockerbroker.model.hosts import DockerHost, HostKey, HostReport, Observation, observed
 from dockerbroker.model.instances import (
     Change,
@@ -21,8 +22,8 @@ from dockerbroker.model.instances import (
     ServiceBinding,
     ServiceInstance,
 )
-from dockerbroker.model.liveness import Life, Verdict
-from dockerbroker.model.reservations import Reserved
+from dockerbroker.model.liveness import Verdict
+from dockerbroker.model.reservations import NOTHING, Reserved
 from dockerbroker.model.vitals import Ping
 from dockerbroker.persisters import host_records, records
 from dockerbroker.persisters.archive import CLOSED, obstacle
@@ -53,6 +54,7 @@ class MemoryPersister:
     seconds: Callable[[], float]
     tables: Tables = field(factory=Tables)
     calls: list[str] = field(factory=list, init=False)
+    _known_facts: host_records.KnownFacts = field(factory=host_records.KnownFacts, init=False)
     _faults: defaultdict[str, deque[Fault]] = field(factory=lambda: defaultdict(deque), init=False)
 
     def another(self) -> MemoryPersister:
@@ -166,10 +168,8 @@ class MemoryPersister:
     async def hosts(self) -> list[HostReport]:
         """Return every host, in the order of the keys."""
         with self._call("hosts"):
-            return [
-                host_records.read_report(row, self.tables.observation, self.seconds())
-                for _, row in sorted(self.tables.hosts.items())
-            ]
+            fleet = self._fleet()
+            return [fleet.report(facts) for facts in fleet.hosts]
 
     async def host(self, key: HostKey) -> DockerHost | None:
         """Return the host."""
@@ -177,11 +177,19 @@ class MemoryPersister:
             row = self.tables.hosts.get(key)
             return None if row is None else records.read_host(row)
 
-    async def lives(self) -> list[Life]:
-        """Return what every host is judged by."""
-        with self._call("lives"):
-            rows = [row for _, row in sorted(self.tables.hosts.items())]
-            return host_records.read_lives(rows, self.tables.observation, self.seconds())
+    async def fleet(self) -> Fleet:
+        """Return what is known of every host."""
+        with self._call("fleet"):
+            return self._fleet()
+
+    def _fleet(self) -> Fleet:
+        reserved = self.tables.reserved()
+        rows = [
+            (key, row | {"reserved_sums": reserved.get(key, NOTHING)})
+            for key, row in sorted(self.tables.hosts.items())
+        ]
+        found = self._known_facts.facts(rows, lambda row: row)
+        return Fleet(hosts=found, now=self.seconds(), observation=self.tables.observation)
 
     async def judge(self, verdicts: Iterable[Verdict]) -> frozenset[HostKey]:
         """Change the states of hosts that are as they were when judged."""

@@ -7,7 +7,7 @@ from typing import Any
 from attrs import define, evolve, field
 
 from dockerbroker.errors import AlreadyExists, Busy, HostFull, LostLease, NotFound, PortLeased
-from dockerbroker.model.hosts import HostKey, Observation
+from dockerbroker.model.hosts import HostKey, HostState, Observation
 from dockerbroker.model.instances import Change, Operation, OperationKind, Phase
 from dockerbroker.model.reservations import NOTHING, Reserved
 from dockerbroker.persisters import records
@@ -54,6 +54,8 @@ class Tables:
         """Raise `HostFull` when the change lets more be reserved on a host than may be."""
         if change.instance is None or change.remove_instance:
             return
+        if change.operation.kind is OperationKind.PROVISION:
+            self._check_fit(change.instance.host)
         place = change.instance.lonely_place
         others = (row for one, row in self.instances.items() if one != change.instance.id)
         if place is not None and any(row["lonely_place"] == place for row in others):
@@ -66,6 +68,11 @@ class Tables:
             more -= records.read_reservation(stored["reserved"])[1]
         if not change.most.has_room(self.reserved().get(key, NOTHING), more):
             raise HostFull(f"The Docker host {key.service_host} is full.")
+
+    def _check_fit(self, key: HostKey) -> None:
+        row = self.hosts.get(key)
+        if row is not None and (row["is_cordoned"] or row["state"] != HostState.ALIVE.value):
+            raise HostFull(f"Nothing may be placed on the Docker host {key.service_host}.")
 
     def held(self, operation: Operation) -> Row:
         """Return the row of an operation that is not over, by whoever has its epoch; raises `LostLease`."""

@@ -25,9 +25,11 @@ from dockerbroker.broker.beginning import Beginning
 from dockerbroker.broker.certificates import Certificates
 from dockerbroker.broker.comparing import Comparer
 from dockerbroker.broker.executions import Executions
+from dockerbroker.broker.fleet import FleetView
 from dockerbroker.broker.heartbeat import Heartbeat
 from dockerbroker.broker.judging import Judge
 from dockerbroker.broker.limits import Limits
+from dockerbroker.broker.pings import Pings
 from dockerbroker.broker.placing import Placing
 from dockerbroker.broker.readiness import Readiness
 from dockerbroker.broker.reconcile import Reconciler
@@ -133,7 +135,8 @@ class Stack:
     `limits`, `clock`, `persister` and `engines` may be given; `reach` is done at crash points, and
     `skew` is by how many seconds its wall clock is wrong. One that is not `is_open` has no database yet: its
     site can be opened with its `apis`. Agents may announce the `addresses`, and `trials` try certificates.
-    `client` is a treq that talks to the broker.
+    `client` is a treq that talks to the broker. It looks at all hosts before each placement; with a `youth`
+    it places for so many seconds by what it has seen.
     """
 
     clock: Clock = Factory(Clock)
@@ -143,6 +146,7 @@ class Stack:
     skew: float = 0.0
     is_open: bool = True
     addresses: AllowedAddresses = ANYWHERE
+    youth: float = 0.0
     trials: MemoryTrials = Factory(MemoryTrials)
     persister: MemoryPersister = field()
     engines: MemoryEngines = field()
@@ -199,8 +203,10 @@ class Stack:
             clock=clock,
         )
         self.worker = Worker(self.owner, seams.persister, placed(steps, self.reach), clock, wall, _whole)
+        view = FleetView(seams.persister, clock, youth=self.youth)
         placing = Placing(
             seams.persister,
+            view,
             seams.engines,
             SimpleDispatcher(),
             in_order,
@@ -221,12 +227,12 @@ class Stack:
         )
         self.heartbeat = Heartbeat(seams.persister, clock)
         returning = Returning(seams.persister, seams.engines, self.comparer)
-        self.judge = Judge(seams.persister, clock, returning.welcome)
+        self.judge = Judge(seams.persister, view, clock, returning.welcome)
         self.watch = Watch(seams.persister, clock, self._refuse)
         credentials = Credentials(user=USER, password=Secret(PASSWORD))
         certificates = Certificates(seams.persister, self.trials, wall)
         self.restarts = Restarts(self.comparer, clock)
-        agents = Agents(seams.persister, self.addresses, heard=self.restarts.heard)
+        agents = Agents(Pings(seams.persister, clock, self.restarts.heard, pace=0), self.addresses)
         self.apis = make_apis(clock, self.broker, self.administration, certificates, agents)
         self.site = BrokerSite(clock, credentials)
         if self.is_open:

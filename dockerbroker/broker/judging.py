@@ -9,6 +9,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
+from dockerbroker.broker.fleet import FleetView
 from dockerbroker.errors import BrokerError
 from dockerbroker.model.hosts import HostKey, HostState
 from dockerbroker.model.liveness import INTERVALS_UNTIL_ALIVE, Guard, Life, Verdict, silenced
@@ -38,12 +39,14 @@ class Judge:
     """Judges hosts twice a second; which of many brokers does it decides the database.
 
     `welcome` compares a host that has returned with the database, and raises a `BrokerError` when it cannot.
-    Without `is_guarded` nothing is held back when most hosts fall silent at once.
+    What it reads is what the `view` then has. Without `is_guarded` nothing is held back when most hosts fall
+    silent at once.
     """
 
     _log: ClassVar[Logger] = Logger()
 
     persister: IPersister
+    view: FleetView
     clock: IReactorTime
     welcome: Callable[[HostKey], Awaitable[None]]
     is_guarded: bool = True
@@ -89,11 +92,13 @@ class Judge:
             self._is_away = False
 
     async def _judge(self, now: float) -> None:
-        lives = await self.persister.lives()
+        fleet = await self.view.look()
         if self.clock.seconds() - now > LONGEST_LAG:
             # What was read is old by now.
             return
-        verdicts = [*self._dead(lives, now), *self._alive(lives, now)]
+        lives = fleet.doubtful()
+        punctual = len(fleet.hosts) - len(lives)
+        verdicts = [*self._dead(lives, punctual, now), *self._alive(lives, now)]
         if not verdicts:
             return
         changed = await self.persister.judge(verdicts)
@@ -101,14 +106,14 @@ class Judge:
             if verdict.life.key in changed:
                 self._tell(verdict)
 
-    def _dead(self, lives: Sequence[Life], now: float) -> list[Verdict]:
+    def _dead(self, lives: Sequence[Life], punctual: int, now: float) -> list[Verdict]:
         before = self._guard if self.is_guarded else Guard(until=now)
-        verdicts, after = silenced(lives, before, now)
+        verdicts, after = silenced(lives, before, now, punctual=punctual)
         if self.is_guarded and after.until is not None and after != before:
             self._log.error(
                 "more than half of {count} Docker hosts have fallen silent at once: none is called dead for "
                 "{seconds:g} s more, since it may be the broker that is cut off",
-                count=len(lives),
+                count=len(lives) + punctual,
                 seconds=after.until - now,
             )
         self._guard = after

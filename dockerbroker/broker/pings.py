@@ -5,6 +5,8 @@ from typing import ClassVar, Final
 
 from attrs import define, field, frozen
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -15,6 +17,8 @@ from dockerbroker.persisters.interfaces import IPersister
 
 #: How many pings are stored together at most, so that none waits long and no transaction is large.
 MOST = 250
+#: Seconds from the beginning of a write to that of the next one: each takes time however few pings it has.
+PACE: Final = 0.02
 #: Of how many sessions that were refused it is remembered that the log was told.
 _MOST_REFUSED: Final = 1000
 
@@ -42,7 +46,9 @@ class _Waiting:
 class Pings:
     """Stores pings: those that come while others are being stored go together, in one write.
 
-    Of several pings of one session the last one is stored. When a write fails, so do the pings that have come
+    Between the beginnings of two writes there are `pace` seconds, unless there is more to write than one may
+    take: so a ping that comes alone is written at once, and where many come a write is of many. Of several
+    pings of one session the last one is stored. When a write fails, so do the pings that have come
     meanwhile: an agent is to hear within seconds that the database is away, and tries another broker.
     `heard` is told of each that is stored.
     """
@@ -50,7 +56,10 @@ class Pings:
     _log: ClassVar[Logger] = Logger()
 
     _persister: IPersister
+    _clock: IReactorTime
     _heard: Callable[[Ping], object] = lambda _ping: None
+    _pace: float = PACE
+    _not_before: float = field(default=0.0, init=False)
     _waiting: list[_Waiting] = field(factory=list, init=False)
     _is_writing: bool = field(default=False, init=False)
     _refused: set[tuple[str, str | None, str]] = field(factory=set, init=False)
@@ -70,6 +79,10 @@ class Pings:
         """Store what waits until nothing does."""
         self._is_writing = True
         while self._waiting:
+            pause = self._not_before - self._clock.seconds()
+            if pause > 0 and len(self._waiting) < MOST:
+                await deferLater(self._clock, pause)
+            self._not_before = self._clock.seconds() + self._pace
             group = self._next_group()
             newest = {one.ping.host.key: one.ping for one in group}
             try:

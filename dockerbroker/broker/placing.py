@@ -8,21 +8,22 @@ from twisted.internet.defer import TimeoutError as DeferredTimeoutError
 from twisted.internet.interfaces import IReactorTime
 
 from dockerbroker.broker.blocking import BlockedPorts
+from dockerbroker.broker.fleet import FleetView
 from dockerbroker.broker.hosts import known_host
 from dockerbroker.engines.interfaces import Engines
 from dockerbroker.errors import EngineError, NoCapacity, NoPort
 from dockerbroker.model.catalog import ImageDefinition
 from dockerbroker.model.containers import fill, instance_volumes
 from dockerbroker.model.dispatchers import Candidate, Dispatcher
+from dockerbroker.model.fleet import HostFacts
 from dockerbroker.model.hosts import DockerHost, HostKey
 from dockerbroker.model.instances import ServiceInstance, neighbourhood_of
 from dockerbroker.model.placement import (
     NO_ANSWER,
     NO_PORT,
     REFUSED,
-    Fleet,
+    Demand,
     Hindrances,
-    Overcommit,
     Sample,
     candidates,
     choose_ports,
@@ -52,11 +53,11 @@ class Placing:
     """Asks hosts in the dispatcher's order; only looks, so that nothing has to be undone."""
 
     persister: IPersister
+    view: FleetView
     engines: Engines
     dispatcher: Dispatcher
     sample: Sample[int]
     clock: IReactorTime
-    overcommit: Overcommit = field(factory=Overcommit)
     blocked: BlockedPorts = field(factory=BlockedPorts)
 
     async def place(
@@ -83,7 +84,8 @@ class Placing:
             except DeferredTimeoutError:
                 hindrances.add(NO_ANSWER, _unanswered(candidate.host).description)
             else:
-                most = self.overcommit.most(candidate.vitals)
+                self.view.add(candidate.host.key, placed.reserved)
+                most = self.view.overcommit.most(candidate.vitals)
                 return Placed(instance=with_dashboard(placed), most=most)
         raise hindrances.refusal()
 
@@ -91,17 +93,26 @@ class Placing:
         self, definition: ImageDefinition, space_guid: str
     ) -> tuple[Hindrances, Sequence[Candidate]]:
         """Return which hosts are to be asked, in their order, and what hinders the others."""
-        wanted = demand(definition)
-        fleet = Fleet(
-            reports=await self.persister.hosts(),
-            reserved=await self.persister.reserved(),
-            neighbours=await self._neighbours(definition, space_guid),
-        )
-        hindrances = Hindrances(hosts=len(fleet.reports))
-        able = candidates(fleet, wanted, self.overcommit, hindrances)
+        neighbours, wanted = await self._neighbours(definition, space_guid), demand(definition)
+        if self.view.is_young:
+            hindrances, hosts = self._in_turn(wanted, neighbours)
+            # What is to be refused is refused by what is so now.
+            if hosts:
+                return hindrances, hosts
+        await self.view.look()
+        return self._in_turn(wanted, neighbours)
+
+    def _in_turn(
+        self, wanted: Demand, neighbours: Mapping[HostKey, int]
+    ) -> tuple[Hindrances, Sequence[Candidate]]:
+        places = self.view.places()
+        hindrances = Hindrances(hosts=len(places))
+        able = candidates(places, wanted, neighbours, hindrances)
         # Chance decides between equals.
-        shuffled = [able[position] for position in self.sample(range(len(able)), len(able))]
-        return hindrances, in_turn(self.dispatcher.order(shuffled, wanted.reserved), fleet)
+        shuffled = [able[position].candidate for position in self.sample(range(len(able)), len(able))]
+        doubtful = {place.candidate.host.key for place in able if place.is_doubtful}
+        ordered = self.dispatcher.order(shuffled, wanted.reserved)
+        return hindrances, in_turn(ordered, doubtful, neighbours)
 
     async def _neighbours(self, definition: ImageDefinition, space_guid: str) -> Mapping[HostKey, int]:
         """Return on which hosts are how many instances from which one of that plan shall be apart."""
@@ -144,10 +155,11 @@ class Placing:
             neighbours[host.key] = neighbours.get(host.key, 0) - 1
         if (sentence := misfit(host, demand(instance.definition), neighbours.get(host.key, 0))) is not None:
             raise NoCapacity(sentence)
-        reports = [one for one in await self.persister.hosts() if one.host.key == host.key]
-        most = self.overcommit.most(next((one.vitals for one in reports), None) or Vitals())
+        found = [one for one in (await self.persister.fleet()).hosts if one.host.key == host.key]
+        facts = found[0] if found else HostFacts(host=host)
+        most = self.view.overcommit.most(facts.vitals or Vitals())
         more = instance.reserved - (NOTHING if stored is None else stored.reserved)
-        if not most.has_room((await self.persister.reserved()).get(host.key, NOTHING), more):
+        if not most.has_room(facts.reserved, more):
             sentence = f"The Docker host {host.key.service_host} has not enough memory or processors left."
             raise NoCapacity(sentence)
         return most

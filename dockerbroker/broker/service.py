@@ -9,7 +9,7 @@ from dockerbroker.broker.binding import Bindings
 from dockerbroker.broker.lookups import Lookups
 from dockerbroker.broker.placing import Placing
 from dockerbroker.broker.updating import Updating
-from dockerbroker.errors import BrokerError, InvalidRequest, OperationFailed
+from dockerbroker.errors import BrokerError, HostFull, InvalidRequest, OperationFailed
 from dockerbroker.model.catalog import ImageDefinition, chosen
 from dockerbroker.model.instances import (
     Change,
@@ -113,9 +113,13 @@ class ServiceBroker:
         within_place = beginning.limits.place
         placed = await self.placing.place(definition, request, beginning.wall(), within=within_place)
         within = beginning.within(deadline, plan, asynchronous=request.accepts_incomplete)
-        work = await beginning.begin(
-            OperationKind.PROVISION, placed.instance, None, within=within, most=placed.most
-        )
+        try:
+            work = await beginning.begin(
+                OperationKind.PROVISION, placed.instance, None, within=within, most=placed.most
+            )
+        except HostFull:
+            self.placing.view.distrust()
+            raise
         return work, within
 
     async def _check_wanted(self, work: Work, tombstone: str | None) -> None:

@@ -5,6 +5,7 @@ configuration names one of `DISPATCHERS`, or one of the user's own as `package.m
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Final, Protocol
 
 from attrs import field, frozen
@@ -27,7 +28,7 @@ class Candidate:
     vitals: Vitals = field(factory=Vitals)
     reserved: Reserved = NOTHING
 
-    @property
+    @cached_property
     def reserved_share(self) -> float:
         """The largest share of its memory, its processors and its ports that is reserved.
 
@@ -40,7 +41,7 @@ class Candidate:
             _share(reserved.ports, len(self.host.ports)),
         )
 
-    @property
+    @cached_property
     def used_share(self) -> float:
         """The larger share of its memory and its processors that is in use, as its agent reports."""
         vitals = self.vitals

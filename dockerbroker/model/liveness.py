@@ -101,9 +101,9 @@ def _succeeded(known: Sessions, ping: Ping, now: float, *, is_live: bool) -> tup
     return evolve(known, session=session, sequence=sequence), None
 
 
-def is_contended(sessions: Sessions, keep_alive: float, now: float) -> bool:
-    """Whether two agents have claimed to be the host lately."""
-    return _is_recent(sessions.contended_at, INTERVALS_UNTIL_DEAD * keep_alive, now)
+def is_contended(contended_at: float | None, keep_alive: float, now: float) -> bool:
+    """Whether two agents have claimed to be the host lately, as they did then for the last time."""
+    return _is_recent(contended_at, INTERVALS_UNTIL_DEAD * keep_alive, now)
 
 
 def patience(keep_alive: float) -> float:
@@ -158,15 +158,19 @@ class Guard:
     until: float | None = None
 
 
-def silenced(lives: Sequence[Life], guard: Guard, now: float) -> tuple[list[Verdict], Guard]:
+def silenced(
+    lives: Sequence[Life], guard: Guard, now: float, *, punctual: int = 0
+) -> tuple[list[Verdict], Guard]:
     """Return which hosts are dead, and what holds back the next verdicts.
 
     When more than half of at least `LEAST_MASS` hosts fall silent it is more likely that the broker is cut
-    off than that they have died. `now` is by the judge's own clock.
+    off than that they have died. `now` is by the judge's own clock. `punctual` counts further hosts, which
+    are alive and of which no ping is missing.
     """
     living = [life for life in lives if life.state is not HostState.DEAD]
     silent = [life for life in living if life.is_silent]
-    is_mass = len(living) >= LEAST_MASS and 2 * sum(life.is_late for life in living) > len(living)
+    count = len(living) + punctual
+    is_mass = count >= LEAST_MASS and 2 * sum(life.is_late for life in living) > count
     if not is_mass:
         guard = Guard()
     elif silent and guard.until is None:

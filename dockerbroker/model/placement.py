@@ -115,56 +115,69 @@ def demand(definition: ImageDefinition) -> Demand:
 
 
 @frozen(kw_only=True)
-class Fleet:
-    """What is known of all hosts: what their agents tell, what is reserved, and who is there.
+class Place:
+    """A Docker host as a place for instances, as far as it is the same for all of them.
 
-    Neighbours are the instances from which the one that is to be placed shall be apart.
+    `hindrance` is why nothing at all may be placed on it. One that is `is_doubtful` is tried after all
+    others: a ping of it is missing, its Docker could not be used lately, or it has no free port. What is left
+    of its memory (bytes) and its processors (thousandths) may be negative.
     """
 
-    reports: Sequence[HostReport]
-    reserved: Mapping[HostKey, Reserved] = field(factory=dict)
-    neighbours: Mapping[HostKey, int] = field(factory=dict)
+    candidate: Candidate
+    hindrance: Hindrance | None = None
+    is_doubtful: bool = False
+    memory_left: float = UNLIMITED
+    cpus_left: float = UNLIMITED
+
+
+def place_at(report: HostReport, reserved: Reserved, overcommit: Overcommit) -> Place:
+    """Return what place a host is that is so, and of which that is reserved."""
+    host, vitals = report.host, report.vitals or Vitals()
+    return Place(
+        candidate=Candidate(host=host, vitals=vitals, reserved=reserved),
+        hindrance=_hindrance(report),
+        is_doubtful=report.is_doubtful or reserved.ports >= len(host.ports),
+        memory_left=_memory_left(vitals, reserved, overcommit),
+        cpus_left=_cpus_left(vitals, reserved, overcommit),
+    )
 
 
 def candidates(
-    fleet: Fleet, wanted: Demand, overcommit: Overcommit, hindrances: Hindrances
-) -> list[Candidate]:
-    """Return the hosts that may take an instance with that demand; what hinders others is counted."""
-    found, neighbours = [], fleet.neighbours
-    for report in fleet.reports:
-        key, vitals = report.host.key, report.vitals or _UNKNOWN
-        there = fleet.reserved.get(key, NOTHING)
-        hindrance = (
-            _hindrance(report)
-            or _mismatch(report.host, wanted, neighbours.get(key, 0) if neighbours else 0)
-            or _shortage(vitals, there, wanted.reserved, overcommit)
-        )
+    places: Iterable[Place], wanted: Demand, neighbours: Mapping[HostKey, int], hindrances: Hindrances
+) -> list[Place]:
+    """Return the places that may take an instance with that demand; what hinders others is counted.
+
+    `neighbours` are the instances from which it shall be apart.
+    """
+    found = []
+    is_particular = bool(neighbours or wanted.labels)
+    for place in places:
+        hindrance = place.hindrance
+        if hindrance is None and is_particular:
+            host = place.candidate.host
+            hindrance = _mismatch(host, wanted, neighbours.get(host.key, 0))
         if hindrance is None:
-            found.append(Candidate(host=report.host, vitals=vitals, reserved=there))
+            hindrance = _shortage(place, wanted.reserved)
+        if hindrance is None:
+            found.append(place)
         else:
             hindrances.add(hindrance)
     return found
 
 
-_UNKNOWN: Final = Vitals()
-
-
-def in_turn(ordered: Iterable[Candidate], fleet: Fleet) -> list[Candidate]:
+def in_turn(
+    ordered: Iterable[Candidate], doubtful: Collection[HostKey], neighbours: Mapping[HostKey, int]
+) -> list[Candidate]:
     """Return the candidates in the dispatcher's order, but for those that are tried only for want of others.
 
-    Last are the hosts of which a ping is missing, those whose Docker could not be used lately and those
-    without any free port, and before them those with neighbours, the more the later.
+    Last are those that are doubtful, and before them those with neighbours, the more the later.
     """
-    doubtful = {report.host.key for report in fleet.reports if report.is_doubtful}
-    neighbours = fleet.neighbours
 
     def doubts(candidate: Candidate) -> tuple[bool, int]:
-        host = candidate.host
-        is_doubtful = bool(doubtful) and host.key in doubtful
-        is_doubtful = is_doubtful or candidate.reserved.ports >= len(host.ports)
-        return is_doubtful, neighbours.get(host.key, 0) if neighbours else 0
+        key = candidate.host.key
+        return key in doubtful, neighbours.get(key, 0)
 
-    return sorted(ordered, key=doubts)
+    return sorted(ordered, key=doubts) if doubtful or neighbours else list(ordered)
 
 
 def misfit(host: DockerHost, wanted: Demand, neighbours: int) -> str | None:
@@ -184,7 +197,7 @@ def _mismatch(host: DockerHost, wanted: Demand, neighbours: int) -> Hindrance | 
 def _hindrance(report: HostReport) -> Hindrance | None:
     """Return why nothing at all may be placed on the host."""
     if report.is_usable:
-        return None
+        return _NO_DISK if _is_disk_full(report.vitals) else None
     if report.state is HostState.RETURNING:
         return _RETURNING
     if not report.is_alive:
@@ -196,16 +209,16 @@ def _hindrance(report: HostReport) -> Hindrance | None:
     return _CONTENDED if report.is_contended else _TROUBLE
 
 
-def _shortage(
-    vitals: Vitals, reserved: Reserved, wanted: Reserved, overcommit: Overcommit
-) -> Hindrance | None:
+def _is_disk_full(vitals: Vitals | None) -> bool:
+    return vitals is not None and vitals.disk_free is not None and vitals.disk_free < LEAST_DISK
+
+
+def _shortage(place: Place, wanted: Reserved) -> Hindrance | None:
     """Return of what the host has not enough left."""
-    if vitals.disk_free is not None and vitals.disk_free < LEAST_DISK:
-        return _NO_DISK
-    if wanted.memory and _memory_left(vitals, reserved, overcommit) < wanted.memory:
+    if wanted.memory and place.memory_left < wanted.memory:
         amount = f"less than {wanted.memory / _MIB:.4g} MB of memory left"
         return f"has {amount}", f"have {amount}"
-    if wanted.cpus and _cpus_left(vitals, reserved, overcommit) < wanted.cpus:
+    if wanted.cpus and place.cpus_left < wanted.cpus:
         amount = f"less than {wanted.cpus / THOUSANDTHS:g} processors left"
         return f"has {amount}", f"have {amount}"
     return None

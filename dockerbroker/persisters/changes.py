@@ -9,10 +9,11 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from attrs import evolve
-from sqlalchemy import Connection, bindparam, delete, exists, insert, null, select, update
+from sqlalchemy import Connection, Insert, bindparam, delete, exists, insert, null, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from dockerbroker.errors import BrokerError, Unavailable
+from dockerbroker.model.hosts import HostState
 from dockerbroker.model.instances import (
     Change,
     Operation,
@@ -24,10 +25,11 @@ from dockerbroker.model.instances import (
 from dockerbroker.persisters import records, refusals
 from dockerbroker.persisters.archive import CLOSED
 from dockerbroker.persisters.history import find_operation
+from dockerbroker.persisters.host_queries import of_host, the_host
 from dockerbroker.persisters.leases import update_held
 from dockerbroker.persisters.reservations import find_reservation, move
 from dockerbroker.persisters.statements import run
-from dockerbroker.persisters.tables import bindings, deployment, instances, operations, port_leases
+from dockerbroker.persisters.tables import bindings, deployment, hosts, instances, operations, port_leases
 
 # Statements are made once: making one costs several times as much as running it.
 _INSERT_INSTANCE: Final = insert(instances).inline()
@@ -43,19 +45,23 @@ _LEASES: Final = port_leases.c.instance_id == bindparam("instance")
 _LEASE_COLUMNS: Final = [column for column in port_leases.c if column.name != "instance_id"]
 
 _NEW: Final = [column for column in operations.c if column.name != "number"]
+
+
 #: In a database that is closed nothing is inserted; this costs no exchange of its own. Who closes it waits
 #: for what is just being inserted.
-_INSERT_OPERATION: Final = (
-    insert(operations)
-    .from_select(
-        _NEW,
-        select(*[bindparam(f"new_{column.name}", type_=column.type) for column in _NEW])
-        .select_from(deployment)
-        .where(deployment.c.closed == "")
-        .with_for_update(read=True),
-    )
-    .execution_options(preserve_rowcount=True)
+def _inserting(*conditions: Any) -> Insert:
+    new = select(*[bindparam(f"new_{column.name}", type_=column.type) for column in _NEW])
+    open_one = new.select_from(deployment).where(deployment.c.closed == "", *conditions)
+    inserting = insert(operations).from_select(_NEW, open_one.with_for_update(read=True))
+    return inserting.execution_options(preserve_rowcount=True)
+
+
+_INSERT_OPERATION: Final = _inserting()
+#: For a new instance, on whose host an administrator or the brokers may have agreed meanwhile.
+_INSERT_PROVISION: Final = _inserting(
+    ~exists().where(*of_host(hosts), or_(hosts.c.is_cordoned, hosts.c.state != HostState.ALIVE.value))
 )
+_FIND_CLOSED: Final = select(deployment.c.closed)
 _FIND_UNFINISHED: Final = select(operations).where(*_UNFINISHED).with_for_update()
 _UPDATE_UNFINISHED: Final = update(operations).where(*_UNFINISHED)
 _KEEP_NO_MORE: Final = (
@@ -102,15 +108,21 @@ def begin(
         run(connection, _KEEP_NO_MORE, {"instance": operation.instance_id})
     before = None if operation.kind is OperationKind.PROVISION else _reserved_before(connection, change)
     with _or_raise(refusals.operation_exists(operation.id)):
-        _insert_operation(connection, row)
+        _insert_operation(connection, row, change)
     _write(connection, rest, before)
     _reserve(connection, change, before)
     return operation
 
 
-def _insert_operation(connection: Connection, row: dict[str, Any]) -> None:
-    new = {f"new_{column}": value for column, value in row.items()}
-    if run(connection, _INSERT_OPERATION, new).rowcount == 0:
+def _insert_operation(connection: Connection, row: dict[str, Any], change: Change) -> None:
+    inserting, new = _INSERT_OPERATION, {f"new_{column}": value for column, value in row.items()}
+    place = change.instance.host if change.instance is not None else None
+    is_placed = place is not None and change.operation.kind is OperationKind.PROVISION
+    if place is not None and is_placed:
+        inserting, new = _INSERT_PROVISION, new | the_host(place)
+    if run(connection, inserting, new).rowcount == 0:
+        if place is not None and is_placed and not connection.execute(_FIND_CLOSED).scalar():
+            raise refusals.host_unfit(place.service_host)
         raise Unavailable(CLOSED)
 
 

@@ -4,14 +4,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import attrgetter
 from typing import Any, Final
 
-from sqlalchemy import Connection, Insert, bindparam, delete, or_, select, true, update
+from sqlalchemy import Connection, Insert, and_, bindparam, delete, func, or_, select, true, update
 
-from dockerbroker.model.hosts import DockerHost, HostKey, HostReport, Observation, observed
-from dockerbroker.model.liveness import Life, Verdict
+from dockerbroker.model.fleet import Fleet
+from dockerbroker.model.hosts import DockerHost, HostKey, Observation, observed
+from dockerbroker.model.liveness import Verdict
+from dockerbroker.model.reservations import Reserved
 from dockerbroker.model.vitals import Ping
 from dockerbroker.persisters import host_records, records, refusals
 from dockerbroker.persisters.statements import run
-from dockerbroker.persisters.tables import hosts, observation
+from dockerbroker.persisters.tables import hosts, observation, reservations
 
 HOST_COLUMNS: Final = ("service_host", "docker_host", "docker_port")
 #: By so much two readings of one time may differ, in seconds.
@@ -30,19 +32,21 @@ def the_host(key: HostKey) -> dict[str, Any]:
 
 # Statements are made once: making one costs several times as much as running it.
 _IN_ORDER: Final = [hosts.c[column] for column in HOST_COLUMNS]
-_FIND_HOSTS: Final = (
-    select(hosts, observation.c.since, observation.c.at).outerjoin(observation, true()).order_by(*_IN_ORDER)
-)
 _HOLD_OBSERVATION: Final = select(observation.c.since, observation.c.at).with_for_update()
 _FIND_HOST: Final = select(hosts).where(*of_host(hosts))
-_FIND_LIVES: Final = (
-    select(
-        *_IN_ORDER,
-        *(hosts.c[column] for column in ("document", "pinged_at", "state", "state_at")),
-        observation.c.since,
-        observation.c.at,
+_SUMS: Final = ("memory", "cpus", "ports", "instances")
+_FACTS: Final = [
+    *hosts.c,
+    *(func.coalesce(reservations.c[name], 0).label(f"reserved_{name}") for name in _SUMS),
+]
+_FACT_NAMES: Final = [column.name for column in _FACTS]
+_FIND_FLEET: Final = (
+    select(*_FACTS, observation.c.since, observation.c.at)
+    .select_from(
+        hosts.outerjoin(
+            reservations, and_(*(hosts.c[column] == reservations.c[column] for column in HOST_COLUMNS))
+        ).outerjoin(observation, true())
     )
-    .outerjoin(observation, true())
     .order_by(*_IN_ORDER)
 )
 # In the order of the keys, as all who hold several of them do, so that none waits for one that waits for it.
@@ -84,22 +88,28 @@ def observe(connection: Connection, now: Callable[[Connection], float], put: Ins
     connection.execute(put, {"id": 1, "since": after.since, "at": after.at})
 
 
-def find_hosts(connection: Connection, now: float) -> list[HostReport]:
-    """Return every host and how it is, in the order of the keys."""
-    rows = connection.execute(_FIND_HOSTS).mappings().all()
-    return [host_records.read_report(row, _observation(row), now) for row in rows]
+def find_fleet(connection: Connection, now: float, known: host_records.KnownFacts) -> Fleet:
+    """Return what is known of every host, in the order of the keys."""
+    rows = connection.execute(_FIND_FLEET).all()
+    count, width = len(HOST_COLUMNS), len(_FACTS)
+    facts = known.facts(((row[:count], row[:width]) for row in rows), _facts_row)
+    return Fleet(hosts=facts, now=now, observation=_observation(rows[0]) if rows else None)
+
+
+def _observation(row: Any) -> Observation | None:
+    return None if row.at is None else Observation(since=row.since, at=row.at)
+
+
+def _facts_row(told: Sequence[Any]) -> dict[str, Any]:
+    memory, cpus, ports, instances = told[-len(_SUMS) :]
+    reserved = Reserved(memory=memory, cpus=cpus, ports=ports, instances=instances)
+    return dict(zip(_FACT_NAMES, told, strict=True)) | {"reserved_sums": reserved}
 
 
 def find_host(connection: Connection, key: HostKey) -> DockerHost | None:
     """Return the host, if it is known."""
     row = connection.execute(_FIND_HOST, the_host(key)).mappings().first()
     return None if row is None else records.read_host(row)
-
-
-def find_lives(connection: Connection, now: float) -> list[Life]:
-    """Return what every host is judged by, in the order of the keys."""
-    rows: Sequence[Mapping[Any, Any]] = connection.execute(_FIND_LIVES).mappings().all()
-    return host_records.read_lives(rows, _observation(rows[0]) if rows else None, now)
 
 
 def judge(
@@ -145,7 +155,3 @@ def has_host(connection: Connection, key: HostKey) -> bool:
 
 def _key(row: Mapping[Any, Any]) -> tuple[str, str, int]:
     return row["service_host"], row["docker_host"], row["docker_port"]
-
-
-def _observation(row: Mapping[Any, Any]) -> Observation | None:
-    return None if row["at"] is None else Observation(since=row["since"], at=row["at"])

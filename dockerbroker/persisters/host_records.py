@@ -5,15 +5,15 @@ their defaults.
 """
 
 import json
-from collections.abc import Iterable, Mapping
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
-from attrs import fields
+from attrs import define, field, fields
 
 from dockerbroker.errors import Unreadable
-from dockerbroker.model.hosts import HostKey, HostReport, HostState, Observation, silence
-from dockerbroker.model.liveness import HostRecord, Life, Sessions, heard, is_contended
+from dockerbroker.model.fleet import HostFacts
+from dockerbroker.model.hosts import HostKey, HostState
+from dockerbroker.model.liveness import HostRecord, Life, Sessions, heard
 from dockerbroker.model.vitals import Ping, Vitals
 from dockerbroker.persisters import records
 
@@ -21,8 +21,6 @@ Row = Mapping[Any, Any]
 
 _VITALS: Final = tuple(one.name for one in fields(Vitals))
 _SESSIONS: Final = tuple(one.name for one in fields(Sessions))
-#: Of so many hosts it is remembered what was read.
-_MANY_HOSTS: Final = 5000
 _NO_VITALS: Final = Vitals()
 _NO_SESSIONS: Final = Sessions()
 _ENCODER: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
@@ -35,8 +33,13 @@ def host_id(key: HostKey) -> tuple[str, str, int]:
 
 def new_row(ping: Ping) -> dict[str, Any]:
     """Return the columns of a host of which nothing is known but this ping, and that is not heard yet."""
+    return {**_told(ping), **_columns(HostRecord())}
+
+
+def _told(ping: Ping) -> dict[str, Any]:
+    """Return the columns that an agent tells."""
     vitals = None if ping.vitals == _NO_VITALS else _document(ping.vitals, _VITALS)
-    return {**records.host_row(ping.host), "vitals": vitals, **_columns(HostRecord())}
+    return {**records.host_row(ping.host), "vitals": vitals}
 
 
 def pinged_row(before: Row | None, ping: Ping, now: float) -> tuple[dict[str, Any], str | None]:
@@ -44,7 +47,7 @@ def pinged_row(before: Row | None, ping: Ping, now: float) -> tuple[dict[str, An
     known, refusal = heard(None if before is None else read_record(before), ping, now)
     if refusal is not None and before is not None:
         return {**before, **_columns(known)}, refusal
-    return {**new_row(ping), **_columns(known)}, refusal
+    return {**_told(ping), **_columns(known)}, refusal
 
 
 def read_record(row: Row) -> HostRecord:
@@ -66,59 +69,47 @@ def is_as_judged(row: Row, life: Life) -> bool:
     return known == (life.state.value, life.pinged_at, life.state_at)
 
 
-def read_report(row: Row, observation: Observation | None, now: float) -> HostReport:
-    """Return the host of a row, and how it is."""
+@define(eq=False)
+class KnownFacts:
+    """What was read of hosts last, by their rows: reading takes long, and few of many hosts have changed."""
+
+    _known: Mapping[Any, tuple[Any, HostFacts]] = field(factory=dict, init=False)
+
+    def facts(self, rows: Iterable[tuple[Any, Any]], read: Callable[[Any], Row]) -> list[HostFacts]:
+        """Return what is known of all hosts, of each of which there are an id and whatever tells its row.
+
+        `read` returns the row, with the sums of what is reserved.
+        """
+        before, known = self._known, {}
+        for one, told in rows:
+            seen = before.get(one)
+            known[one] = seen if seen is not None and seen[0] == told else (told, read_facts(read(told)))
+        self._known = known
+        return [facts for _, facts in known.values()]
+
+
+def read_facts(row: Row) -> HostFacts:
+    """Return what is known of the host of a row that has the sums of what is reserved there, too."""
     host = records.read_host(row)
     try:
-        age, silent = silence(row["pinged_at"], observation, now)
-        return HostReport(
+        # Hardly ever there is anything to be read of it; a member that is None is not written.
+        is_contended = row["sessions"] is not None and "contended_at" in row["sessions"]
+        return HostFacts(
             host=host,
-            age=age,
-            silence=silent,
-            vitals=read_vitals(row["vitals"]),
+            vitals=_read_vitals(row["vitals"]),
+            pinged_at=_number(row["pinged_at"]),
             state=HostState(row["state"] or HostState.ALIVE),
+            state_at=_number(row["state_at"]),
             is_cordoned=bool(row["is_cordoned"]),
             complaint=row["complaint"] or "",
-            is_contended=_is_contended(row["sessions"], host.keep_alive, now),
+            contended_at=read_sessions(row["sessions"]).contended_at if is_contended else None,
+            reserved=row["reserved_sums"],
         )
     except (AttributeError, TypeError, ValueError) as error:
         raise _unreadable(row) from error
 
 
-def _is_contended(text: str | None, keep_alive: float, now: float) -> bool:
-    # Hardly ever there is anything to be read; a member that is None is not written.
-    return text is not None and "contended_at" in text and is_contended(read_sessions(text), keep_alive, now)
-
-
-def read_lives(rows: Iterable[Row], observation: Observation | None, now: float) -> list[Life]:
-    """Return what hosts are judged by; of each no more is read than that takes, since it is done often."""
-    return [_read_life(row, observation, now) for row in rows]
-
-
-def _read_life(row: Row, observation: Observation | None, now: float) -> Life:
-    try:
-        age, silent = silence(row["pinged_at"], observation, now)
-        return Life(
-            key=HostKey(
-                service_host=row["service_host"],
-                docker_host=row["docker_host"],
-                docker_port=row["docker_port"],
-            ),
-            keep_alive=json.loads(row["document"])["keep_alive"],
-            silence=silent,
-            age=age,
-            state=HostState(row["state"] or HostState.ALIVE),
-            state_at=row["state_at"],
-            pinged_at=row["pinged_at"],
-        )
-    except (KeyError, RecursionError, TypeError, ValueError) as error:
-        raise _unreadable(row) from error
-
-
-# Each placement reads all hosts, of which few have pinged since the last one.
-@lru_cache(_MANY_HOSTS)
-def read_vitals(text: str | None) -> Vitals | None:
-    """Return what an agent has told, if it has."""
+def _read_vitals(text: str | None) -> Vitals | None:
     if text is None:
         return None
     stored = json.loads(text)

@@ -7,9 +7,10 @@ from zope.interface import Interface
 
 from dockerbroker.model.catalog import ImageDefinition
 from dockerbroker.model.certificates import HostCertificate
+from dockerbroker.model.fleet import Fleet
 from dockerbroker.model.hosts import DockerHost, HostKey, HostReport
 from dockerbroker.model.instances import Change, Operation, ServiceBinding, ServiceInstance
-from dockerbroker.model.liveness import Life, Verdict
+from dockerbroker.model.liveness import Verdict
 from dockerbroker.model.reservations import Reserved
 from dockerbroker.model.vitals import Ping
 
@@ -89,8 +90,11 @@ class IPersister(Interface):
     async def hosts() -> list[HostReport]:
         """Return every known host, the age of its last ping, and for how long it is known to be silent."""
 
-    async def lives() -> list[Life]:
-        """Return what every known host is judged by, in the order of the keys."""
+    async def fleet() -> Fleet:
+        """Return what is known of every host, and what is reserved there.
+
+        As long as nothing else is known of a host, its facts are mostly the same object.
+        """
 
     async def judge(verdicts: Iterable[Verdict]) -> frozenset[HostKey]:
         """Give hosts other states, but for those that have pinged or were judged since.
@@ -168,7 +172,8 @@ class IPersister(Interface):
         Its deadline is `within` seconds from now.
 
         A provision inserts its instance, which holds the instance's ports by a unique (host, port), and
-        raises `AlreadyExists` or `PortLeased`. When the instance reserves more on its host than before, and
+        raises `AlreadyExists` or `PortLeased`, and `HostFull` when its host is known to be cordoned or not to
+        be alive. When the instance reserves more on its host than before, and
         there would be more reserved than `change.most`, it raises `HostFull`; also when another one has its
         `lonely_place`. A bind inserts its binding. Everything but a provision takes the instance and raises
         `Busy` when another operation holds it, has held it since the change's instance was read, or it is

@@ -43,6 +43,11 @@ def host_full(host: str) -> HostFull:
     return HostFull(f"Other service instances have just reserved what was left of the Docker host {host}.")
 
 
+def host_unfit(host: str) -> HostFull:
+    """The host was chosen, and then cordoned or called dead."""
+    return HostFull(f"Nothing may be placed on the Docker host {host} any more.")
+
+
 def instance_busy(instance_id: str) -> Busy:
     """An operation holds the instance, or has changed it since it was read, or it is gone."""
     return Busy(f"Another operation holds the service instance {instance_id!r}, or has held it.")

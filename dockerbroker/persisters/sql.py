@@ -20,6 +20,7 @@ from dockerbroker.model.reservations import Reserved
 from dockerbroker.persisters import changes, history, leases, queries, reservations
 from dockerbroker.persisters.databases import PATIENCE, CommitUnknown, Database, Query, Write
 from dockerbroker.persisters.grouping import Groups, RunInThread
+from dockerbroker.persisters.host_records import KnownFacts
 from dockerbroker.persisters.interfaces import DatabaseState, IPersister
 from dockerbroker.persisters.sql_certificates import SqlCertificates
 from dockerbroker.persisters.sql_hosts import SqlHosts
@@ -42,6 +43,7 @@ class SqlPersister(SqlCertificates, SqlHosts):
     database: Database
     run: RunInThread
     _clock: IReactorTime | None = None
+    known_facts: KnownFacts = field(factory=KnownFacts, init=False, repr=False)
     _writing: DeferredSemaphore | None = field(init=False)
     _groups: Groups | None = field(init=False)
 

@@ -5,11 +5,13 @@ from typing import TypeVar
 
 from sqlalchemy import Connection
 
+from dockerbroker.model.fleet import Fleet
 from dockerbroker.model.hosts import DockerHost, HostKey, HostReport
-from dockerbroker.model.liveness import Life, Verdict
+from dockerbroker.model.liveness import Verdict
 from dockerbroker.model.vitals import Ping
 from dockerbroker.persisters import host_queries, tables
 from dockerbroker.persisters.databases import Database, Query
+from dockerbroker.persisters.host_records import KnownFacts
 
 T = TypeVar("T")
 
@@ -20,6 +22,7 @@ class SqlHosts:
     __slots__ = ()
 
     database: Database
+    known_facts: KnownFacts
 
     async def record_pings(self, pings: Iterable[Ping]) -> Mapping[HostKey, str]:
         """Store what the pings tell."""
@@ -41,18 +44,19 @@ class SqlHosts:
 
     async def hosts(self) -> list[HostReport]:
         """Return every host, in the order of the keys."""
-        return await self._read(
-            lambda connection: host_queries.find_hosts(connection, self.database.now(connection))
-        )
+        fleet = await self.fleet()
+        return [fleet.report(facts) for facts in fleet.hosts]
 
     async def host(self, key: HostKey) -> DockerHost | None:
         """Return the host."""
         return await self._read(lambda connection: host_queries.find_host(connection, key))
 
-    async def lives(self) -> list[Life]:
-        """Return what every host is judged by."""
+    async def fleet(self) -> Fleet:
+        """Return what is known of every host."""
         return await self._read(
-            lambda connection: host_queries.find_lives(connection, self.database.now(connection))
+            lambda connection: host_queries.find_fleet(
+                connection, self.database.now(connection), self.known_facts
+            )
         )
 
     async def judge(self, verdicts: Iterable[Verdict]) -> frozenset[HostKey]:

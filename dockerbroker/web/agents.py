@@ -1,7 +1,5 @@
 """The route to which the agents of the Docker hosts ping."""
 
-from collections.abc import Callable
-
 from klein.resource import KleinResource
 from twisted.web.server import Request
 
@@ -9,8 +7,6 @@ from dockerbroker import wire
 from dockerbroker.broker.pings import Pings
 from dockerbroker.model.docker_addresses import AllowedAddresses
 from dockerbroker.model.pings import decode_ping
-from dockerbroker.model.vitals import Ping
-from dockerbroker.persisters.interfaces import IPersister
 from dockerbroker.web.answers import answer, detached, json_body_of, new_app
 
 
@@ -22,14 +18,8 @@ class Agents:
 
     app = new_app()
 
-    def __init__(
-        self,
-        persister: IPersister,
-        addresses: AllowedAddresses,
-        keep_alive: float | None = None,
-        heard: Callable[[Ping], object] = lambda _ping: None,
-    ) -> None:
-        self._pings = Pings(persister, heard)
+    def __init__(self, pings: Pings, addresses: AllowedAddresses, keep_alive: float | None = None) -> None:
+        self._pings = pings
         self._addresses = addresses
         self._keep_alive = keep_alive
 

@@ -21,6 +21,7 @@ from dockerbroker.agent.requests import Requests, Send
 from dockerbroker.agent.telling import Teller
 from dockerbroker.agent.uploading import Uploader
 from dockerbroker.broker.certificates import Certificates
+from dockerbroker.broker.pings import Pings
 from dockerbroker.config import BrokerServer
 from dockerbroker.model.certificates import HostCertificate
 from dockerbroker.model.docker_addresses import read_addresses
@@ -49,7 +50,8 @@ HOST = DockerHost(
 def broker_resource(persister: MemoryPersister, keep_alive: float | None = None) -> IResource:
     """The real resource that agents ping, and give certificates; it may ask for an interval."""
     credentials = Credentials(user="admin", password=Secret(PASSWORD))
-    gate = Gate(Agents(persister, read_addresses(["10.0.0.0/8"]), keep_alive).resource(), credentials)
+    pings = Pings(persister, Clock(), pace=0)
+    gate = Gate(Agents(pings, read_addresses(["10.0.0.0/8"]), keep_alive).resource(), credentials)
     stored = Certificates(persister, MemoryTrials(), time.time)
     certificates = Gate(CertificateRoutes(stored).resource(), credentials)
     return Root(

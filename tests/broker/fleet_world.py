@@ -10,6 +10,7 @@ from attrs import define, field
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
+from dockerbroker.broker.fleet import FleetView
 from dockerbroker.broker.heartbeat import Heartbeat
 from dockerbroker.broker.judging import Judge
 from dockerbroker.broker.pings import Pings
@@ -54,8 +55,9 @@ class Broker:
 
     def __attrs_post_init__(self) -> None:
         """Start the broker as the program does."""
-        self.pings = Pings(self.persister)
-        self.judge = Judge(self.persister, self.clock, self._welcome, self.is_guarded)
+        self.pings = Pings(self.persister, self.clock, pace=0)
+        view = FleetView(self.persister, self.clock)
+        self.judge = Judge(self.persister, view, self.clock, self._welcome, self.is_guarded)
         heartbeat = Heartbeat(self.persister, self.clock)
         if not self.persister.is_cut:
             Deferred.fromCoroutine(self.persister.observe())

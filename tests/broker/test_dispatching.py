@@ -127,7 +127,7 @@ class MemoryTests(DispatchCase):
 
     def test_overcommit(self) -> None:
         """More is given away when the configuration allows it."""
-        self.stack.broker.placing.overcommit = Overcommit(memory=1.5)
+        self.stack.broker.placing.view.overcommit = Overcommit(memory=1.5)
         self.made("i-1", "i-2", "i-3")
         self.refused("i-4", "less than 512 MB")
 

@@ -344,7 +344,7 @@ class JudgeTests(FleetCase):
         self.start(brokers=1)
         broker = self.fleet.brokers[0]
         for _ in range(5):
-            broker.persister.fail_next("lives", Unavailable("It is away."))
+            broker.persister.fail_next("fleet", Unavailable("It is away."))
         with capturedLogs() as events:
             self.fleet.run(5)
         self.assertEqual([event["why"] for event in events], ["It is away."])
@@ -356,7 +356,7 @@ class JudgeTests(FleetCase):
         """A defect does not end the judging, and is told once."""
         self.start(brokers=1)
         for _ in range(3):
-            self.fleet.brokers[0].persister.fail_next("lives", ZeroDivisionError())
+            self.fleet.brokers[0].persister.fail_next("fleet", ZeroDivisionError())
         self.kill(1)
         self.fleet.run(6)
         self.assertEqual(self.dead(), 1)

@@ -9,10 +9,11 @@ from attrs import define, field
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
-from dockerbroker.broker.pings import MOST, Pings
+from dockerbroker.broker.pings import MOST, PACE, Pings
 from dockerbroker.errors import Conflict, Unavailable
 from dockerbroker.model.hosts import DockerHost, HostKey
 from dockerbroker.model.vitals import Ping
@@ -60,7 +61,8 @@ class PingsTests(SynchronousTestCase):
         """Begin with no pings."""
         self.database = Slow()
         persister: Any = self.database
-        self.pings = Pings(persister)
+        self.clock = Clock()
+        self.pings = Pings(persister, self.clock, pace=0)
 
     def ping(self, number: int, **members: Any) -> Deferred[None]:
         """Let a host ping."""
@@ -90,6 +92,38 @@ class PingsTests(SynchronousTestCase):
             self.successResultOf(one)
         self.assertEqual(self.database.sizes, [1, 4])
         self.assertEqual(self.database.writes, [])
+
+    def test_pace(self) -> None:
+        """One that comes soon after another waits for more; one that comes alone is written at once."""
+        persister: Any = self.database
+        self.pings = Pings(persister, self.clock)
+        first = self.ping(1)
+        self.database.finish()
+        self.successResultOf(first)
+        soon = [self.ping(number) for number in (2, 3)]
+        self.assertEqual(self.database.writes, [])
+        self.clock.advance(PACE)
+        self.database.finish()
+        for one in soon:
+            self.successResultOf(one)
+        self.clock.advance(PACE)
+        alone = self.ping(4)
+        self.database.finish()
+        self.successResultOf(alone)
+        self.assertEqual(self.database.sizes, [1, 2, 1])
+
+    def test_pace_of_many(self) -> None:
+        """So many that one write cannot take them are written without a pause."""
+        persister: Any = self.database
+        self.pings = Pings(persister, self.clock)
+        pings = [self.ping(number) for number in range(MOST + 2)]
+        self.database.finish()
+        self.database.finish()
+        self.assertEqual(self.database.sizes, [1, MOST])
+        self.clock.advance(PACE)
+        self.database.finish()
+        for one in pings:
+            self.successResultOf(one)
 
     def test_newest(self) -> None:
         """Of several pings of one host the last is written, and all are acknowledged."""

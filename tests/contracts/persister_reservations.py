@@ -7,11 +7,15 @@ from typing import Any
 from attrs import evolve
 
 from dockerbroker.errors import AlreadyExists, HostFull
+from dockerbroker.model.hosts import HostState
 from dockerbroker.model.instances import Change, Phase, ServiceInstance, neighbourhood_of
+from dockerbroker.model.liveness import Verdict
 from dockerbroker.model.plans import ContainerOptions, PlacementRules
 from dockerbroker.model.reservations import Most, Reserved
+from dockerbroker.model.secrets import Secret
 from tests.contracts.persister_case import PersisterTestCase
 from tests.persisters import values
+from tests.pinging import pings
 
 MIB = 1024**2
 
@@ -33,6 +37,51 @@ class ReservationsContract(PersisterTestCase):
     def limited(self, made: ServiceInstance, *, most: Most) -> Change:
         """Return the change that begins a provision when that much may be reserved."""
         return evolve(values.provision(f"by-{made.id}", made), most=most)
+
+    def unfit(self, *instances: ServiceInstance) -> None:
+        """Check that no instance is begun, and that nothing of it is there."""
+        before = self.reserved()
+        for one in instances:
+            change = values.provision("o-unfit", one)
+            self.refused(HostFull, self.persister.begin(change, owner="one", ttl=15, within=60))
+            self.assertIsNone(self.done(self.persister.instance(one.id)))
+            self.assertIsNone(self.done(self.persister.operation("o-unfit")))
+        self.assertEqual(self.reserved(), before)
+        self.assertEqual(self.done(self.persister.leased_ports(values.HERE)), {20001})
+
+    def test_cordoned(self) -> None:
+        """A new instance is not begun on a host that is cordoned; those that it has may be changed."""
+        self.done(self.persister.record_pings(pings([values.host(), values.host(values.THERE)])))
+        self.provisioned(values.instance("i1", 20001))
+        self.done(self.persister.cordon(values.HERE, is_cordoned=True))
+        self.unfit(values.instance("i2", 20002), values.instance("i3", definition=values.STATIC))
+        self.begin(values.provision("o4", values.instance("i4", 1, host=values.THERE)))
+        stored = self.done(self.persister.instance("i1"))
+        assert stored is not None
+        changed = evolve(stored, parameters=Secret({"new": True}))
+        self.succeed(self.begin(values.update("o5", changed)), instance=changed)
+        self.done(self.persister.cordon(values.HERE, is_cordoned=False))
+        self.begin(values.provision("o6", values.instance("i2", 20002)))
+
+    def test_not_alive(self) -> None:
+        """Nor is one on a host that is dead or returns."""
+        self.done(self.persister.record_pings(pings([values.host()])))
+        self.provisioned(values.instance("i1", 20001))
+        for state in (HostState.DEAD, HostState.RETURNING):
+            [life] = self.done(self.persister.fleet()).lives()
+            self.done(self.persister.judge([Verdict(life=life, state=state)]))
+            self.unfit(values.instance("i2", 20002))
+
+    def test_fleet(self) -> None:
+        """With all hosts it is told what is reserved on each; what has not changed is the same object."""
+        self.done(self.persister.record_pings(pings([values.host(), values.host(values.THERE)])))
+        before = {one.host.key: one for one in self.done(self.persister.fleet()).hosts}
+        self.assertEqual({one.reserved for one in before.values()}, {Reserved()})
+        self.provisioned(values.instance("i1", 20001, 20002, definition=large()))
+        after = {one.host.key: one for one in self.done(self.persister.fleet()).hosts}
+        wanted = Reserved(memory=512 * MIB, cpus=500, ports=2, instances=1)
+        self.assertEqual(after[values.HERE], evolve(before[values.HERE], reserved=wanted))
+        self.assertIs(after[values.THERE], before[values.THERE])
 
     def test_none(self) -> None:
         """Without instances nothing is reserved."""

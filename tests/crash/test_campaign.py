@@ -27,7 +27,7 @@ ELSEWHERE: Final = {
     "persister.delete_certificate": "one transaction of an operator",
     "persister.record_pings": "one transaction of an agent",
     "persister.observe": "one transaction of every second",
-    "persister.lives": "one read of every half second",
+    "persister.fleet": "one read of every half second",
     "persister.judge": "one transaction of every half second",
     "persister.cordon": "one transaction of an operator",
     "persister.complain": "one transaction of the reconciling of the whole world, or of an operator",

@@ -16,7 +16,6 @@ from dockerbroker.model.liveness import (
     Guard,
     HostRecord,
     Life,
-    Sessions,
     heard,
     is_contended,
     silenced,
@@ -58,7 +57,7 @@ class HeardTests(SynchronousTestCase):
                 self.assertEqual(record.sessions.session, before.sessions.session)
                 # Whoever is refused is either late, or not alone.
                 is_late = session == before.sessions.session
-                self.assertTrue(is_late or is_contended(record.sessions, 5, now))
+                self.assertTrue(is_late or is_contended(record.sessions.contended_at, 5, now))
             self.assertNotIn(record.sessions.session, record.sessions.former)
             self.assertLessEqual(len(record.sessions.former), MOST_FORMER)
 
@@ -70,7 +69,7 @@ class HeardTests(SynchronousTestCase):
             now += pause
             record, refusal = heard(record, ping(_HOST, session="s", sequence=sequence), now)
             self.assertIsNone(refusal)
-            self.assertFalse(is_contended(record.sessions, 5, now))
+            self.assertFalse(is_contended(record.sessions.contended_at, 5, now))
 
     @given(st.floats(-1e6, 1e6))
     def test_any_time(self, step: float) -> None:
@@ -78,13 +77,13 @@ class HeardTests(SynchronousTestCase):
         record, _ = heard(None, ping(_HOST, session="one", sequence=9), 1e6)
         record, refusal = heard(record, ping(_HOST, session="other", sequence=1), 1e6 + step)
         self.assertIsNone(refusal)
-        self.assertFalse(is_contended(record.sessions, 5, 1e6 + step))
+        self.assertFalse(is_contended(record.sessions.contended_at, 5, 1e6 + step))
 
     def test_contention_of_the_future(self) -> None:
         """What was seen before the clock went back does not count."""
-        self.assertFalse(is_contended(Sessions(contended_at=100.0), 5, 50))
-        self.assertTrue(is_contended(Sessions(contended_at=100.0), 5, 115))
-        self.assertFalse(is_contended(Sessions(), 5, 50))
+        self.assertFalse(is_contended(100.0, 5, 50))
+        self.assertTrue(is_contended(100.0, 5, 115))
+        self.assertFalse(is_contended(None, 5, 50))
 
 
 class SilencedTests(SynchronousTestCase):

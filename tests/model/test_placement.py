@@ -18,7 +18,6 @@ from dockerbroker.model.placement import (
     NO_ANSWER,
     NO_PORT,
     Demand,
-    Fleet,
     Hindrances,
     Overcommit,
     candidates,
@@ -26,6 +25,7 @@ from dockerbroker.model.placement import (
     demand,
     in_turn,
     misfit,
+    place_at,
 )
 from dockerbroker.model.plans import ContainerOptions, PlacementRules
 from dockerbroker.model.reservations import NOTHING, Most, Reserved
@@ -65,11 +65,10 @@ class HostTests(SynchronousTestCase):
     ) -> list[DockerHost]:
         """Return the hosts that may take an instance; `reserved` is what each has given away."""
         self.hindrances = Hindrances(hosts=len(reports))
-        sums = {one.host.key: reserved for one in reports}
-        fleet = Fleet(reports=reports, reserved=sums, neighbours=neighbours or {})
+        places = [place_at(one, reserved, overcommit or Overcommit()) for one in reports]
         asked = evolve(self.wanted, reserved=wanted)
-        found = candidates(fleet, asked, overcommit or Overcommit(), self.hindrances)
-        return [one.host for one in found]
+        found = candidates(places, asked, neighbours or {}, self.hindrances)
+        return [one.candidate.host for one in found]
 
     def refusal(self, *reports: HostReport, **wanted: Any) -> str:
         """Return what is said when none of the hosts takes an instance."""
@@ -170,26 +169,23 @@ class HostTests(SynchronousTestCase):
         """Hosts of which a ping is missing, in doubt, or without a free port, are tried after all others."""
         late, full, good = named("late"), named("full", portbind_min=1, portbind_max=2), named("good")
         doubted = named("doubted")
-        ordered = [
-            Candidate(host=late),
-            Candidate(host=doubted),
-            Candidate(host=full, reserved=Reserved(ports=2)),
-            Candidate(host=good, reserved=Reserved(ports=2)),
-        ]
         reports = [
-            HostReport(host=late, age=99, silence=99),
-            HostReport(host=good, age=0, silence=0),
+            HostReport(host=late, age=8, silence=8),
             HostReport(host=doubted, age=0, silence=0, complaint="Its certificate has expired."),
+            HostReport(host=full, age=0, silence=0),
+            HostReport(host=good, age=0, silence=0),
         ]
-        found = [one.host.key.service_host for one in in_turn(ordered, Fleet(reports=reports))]
-        self.assertEqual(found, ["good", "late", "doubted", "full"])
+        places = [place_at(one, Reserved(ports=2), Overcommit()) for one in reports]
+        doubtful = {place.candidate.host.key for place in places if place.is_doubtful}
+        found = in_turn([place.candidate for place in places], doubtful, {})
+        names = [one.host.key.service_host for one in found]
+        self.assertEqual(names, ["good", "late", "doubted", "full"])
 
     def test_neighbours_avoided(self) -> None:
         """Hosts with neighbours are tried after those without, and before those that may be dead."""
         hosts = [named("two"), named("none"), named("late"), named("one")]
-        reports = [HostReport(host=one, age=0, silence=99 if one is hosts[2] else 0) for one in hosts]
-        fleet = Fleet(reports=reports, neighbours={hosts[0].key: 2, hosts[3].key: 1})
-        found = in_turn([Candidate(host=one) for one in hosts], fleet)
+        neighbours = {hosts[0].key: 2, hosts[3].key: 1}
+        found = in_turn([Candidate(host=one) for one in hosts], {hosts[2].key}, neighbours)
         self.assertEqual([one.host.key.service_host for one in found], ["none", "one", "two", "late"])
 
     def test_neighbours_never(self) -> None:

@@ -74,7 +74,8 @@ class Life:
         )
         await self.persister.record_pings([ping(values.host(values.THERE), engine_id="\u00fc", session="s")])
         await self.persister.cordon(values.THERE, is_cordoned=True)
-        [dead] = [life for life in await self.persister.lives() if life.key == values.HERE]
+        lives = (await self.persister.fleet()).lives()
+        [dead] = [life for life in lives if life.key == values.HERE]
         await self.persister.judge([Verdict(life=dead, state=HostState.DEAD)])
         for name in ("10.0.0.2", "fd00::1", "Z"):
             await self.persister.put_certificate(values.certificate(name, self.text))

@@ -119,7 +119,7 @@ class TwoPersisters(RuleBasedStateMachine):
         """Give all hosts a state."""
 
         async def judged(persister: IPersister) -> object:
-            found = await persister.lives()
+            found = (await persister.fleet()).lives()
             return await persister.judge([Verdict(life=life, state=state) for life in found])
 
         self.both(judged)

@@ -81,7 +81,7 @@ class CostTestCase(SynchronousTestCase):
         call("hosts")
         call("cordon", host, is_cordoned=True)
         call("complain", host, "It does not answer.")
-        [life] = call("lives")
+        [life] = call("fleet").lives()
         call("judge", [Verdict(life=life, state=HostState.DEAD)])
         call("host", host)
         call("instance", "i0")

@@ -28,11 +28,9 @@ UNBOUNDED = {
     "certificates": "ZRANGE",
     "close": "ZRANGE",
     "erase": "SMEMBERS",
-    "hosts": "SMEMBERS",
+    "fleet": "SMEMBERS",
     "images": "ZRANGE",
     "lessors": "ZRANGE",
-    # One for each host.
-    "lives": "SMEMBERS",
     "prelude": "HGETALL",
     "renew": "SMEMBERS",
     # One field for each host; the instances of a service in one space.

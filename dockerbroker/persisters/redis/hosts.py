@@ -3,18 +3,22 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from dockerbroker.model.fleet import Fleet
 from dockerbroker.model.hosts import LONGEST_GAP, ROUNDING, DockerHost, HostKey, HostReport, Observation
-from dockerbroker.model.liveness import MOST_FORMER, Life, Verdict
+from dockerbroker.model.liveness import MOST_FORMER, Verdict
 from dockerbroker.model.vitals import Ping
-from dockerbroker.persisters import host_records, records, refusals
+from dockerbroker.persisters import records, refusals
+from dockerbroker.persisters.host_records import KnownFacts
 from dockerbroker.persisters.redis import rows
-from dockerbroker.persisters.redis.rows import texts, unpacked
+from dockerbroker.persisters.redis.rows import texts
 
 
 class RedisHosts:
     """Keeps hosts, their pings and their states."""
 
     __slots__ = ()
+
+    known_facts: KnownFacts
 
     async def record_pings(self, pings: Iterable[Ping]) -> Mapping[HostKey, str]:
         """Store what the pings tell."""
@@ -28,8 +32,8 @@ class RedisHosts:
 
     async def hosts(self) -> list[HostReport]:
         """Return every host, in the order of the keys."""
-        found, observation, now = await self._seen("hosts")
-        reports = [host_records.read_report(row, observation, now) for row in found]
+        fleet = await self.fleet()
+        reports = [fleet.report(facts) for facts in fleet.hosts]
         return sorted(reports, key=lambda one: one.host.key)
 
     async def host(self, key: HostKey) -> DockerHost | None:
@@ -37,10 +41,14 @@ class RedisHosts:
         row = await self._record("host", rows.host_id(key))
         return None if row is None else records.read_host(row)
 
-    async def lives(self) -> list[Life]:
-        """Return what every host is judged by."""
-        found, observation, now = await self._seen("lives")
-        return sorted(host_records.read_lives(found, observation, now), key=lambda one: one.key)
+    async def fleet(self) -> Fleet:
+        """Return what is known of every host."""
+        found, now, since, at = await self._ask("fleet")
+        return Fleet(
+            hosts=self.known_facts.facts(((one[0], one) for one in found), rows.facts),
+            now=float(now),
+            observation=Observation(since=float(since), at=float(at)) if at else None,
+        )
 
     async def judge(self, verdicts: Iterable[Verdict]) -> frozenset[HostKey]:
         """Change the states of hosts that are as they were when judged."""
@@ -60,11 +68,6 @@ class RedisHosts:
         """Delete what is known of the host."""
         if await self._call("forget_host", id=rows.host_id(key)) == ["unknown"]:
             raise refusals.host_unknown(key)
-
-    async def _seen(self, script: str) -> tuple[list[dict[str, Any]], Observation | None, float]:
-        found, now, since, at = await self._ask(script)
-        observation = Observation(since=float(since), at=float(at)) if at else None
-        return [unpacked(row) for row in found], observation, float(now)
 
     async def _record(self, kind: str, first: str, second: str | None = None) -> dict[str, Any] | None:
         raise NotImplementedError

@@ -24,6 +24,7 @@ _REFUSALS: Final[Mapping[str, Callable[[Change], BrokerError]]] = {
     "operation": lambda change: refusals.operation_exists(change.operation.id),
     "port": lambda change: _port_leased(change.instance),
     "unbound": lambda change: refusals.binding_gone(change.operation.binding_id),
+    "unfit": lambda change: _host_unfit(change.instance),
 }
 
 
@@ -100,6 +101,11 @@ def _ended(operation: Operation, now: float) -> dict[str, Any]:
 def _host_full(instance: ServiceInstance | None) -> BrokerError:
     assert instance is not None, "only an instance reserves something"
     return refusals.host_full(instance.host.service_host)
+
+
+def _host_unfit(instance: ServiceInstance | None) -> BrokerError:
+    assert instance is not None, "only an instance is placed"
+    return refusals.host_unfit(instance.host.service_host)
 
 
 def _port_leased(instance: ServiceInstance | None) -> BrokerError:

@@ -15,6 +15,7 @@ from dockerbroker.model.instances import Change, Operation, ServiceBinding, Serv
 from dockerbroker.model.reservations import Reserved
 from dockerbroker.persisters import records, refusals
 from dockerbroker.persisters.archive import CLOSED, obstacle
+from dockerbroker.persisters.host_records import KnownFacts
 from dockerbroker.persisters.interfaces import DatabaseState, IPersister
 from dockerbroker.persisters.redis import operations, rows
 from dockerbroker.persisters.redis.certificates import RedisCertificates
@@ -48,6 +49,7 @@ class RedisPersister(RedisCertificates, RedisHosts):
 
     commands: Commands
     scripts: Scripts = field(repr=False)
+    known_facts: KnownFacts = field(factory=KnownFacts, init=False, repr=False)
 
     async def cluster_id(self) -> str:
         """Return the identifier that this database was born with."""

@@ -5,7 +5,7 @@ ignored, and stay as they are.
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from twisted.logger import Logger
@@ -35,6 +35,23 @@ _NULLABLE: Final = (
     "sessions",
     "state_at",
     "vitals",
+)
+
+
+#: What the script `fleet` tells of each host, in this order.
+_FLEET_COLUMNS: Final = (
+    "id",
+    "service_host",
+    "docker_host",
+    "docker_port",
+    "document",
+    "vitals",
+    "sessions",
+    "state",
+    "is_cordoned",
+    "pinged_at",
+    "state_at",
+    "complaint",
 )
 
 
@@ -120,6 +137,14 @@ def verdict(judged: Verdict) -> dict[str, Any]:
         "pinged_at": life.pinged_at,
         "state_at": life.state_at,
     }
+
+
+def facts(told: Sequence[Any]) -> dict[str, Any]:
+    """Return the row of a host as the script `fleet` tells it: the columns, then what is reserved."""
+    *values, sums = told
+    columns = zip(_FLEET_COLUMNS, values, strict=True)
+    row = unpacked({column: value for column, value in columns if value is not False})
+    return row | {"reserved_sums": reserved(sums or "0 0 0 0")}
 
 
 def host_key(text: str) -> HostKey:

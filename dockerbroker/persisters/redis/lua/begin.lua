@@ -16,6 +16,12 @@ local function superseded()
   return (row[2] ~= given.supersedes.epoch or row[3] ~= given.supersedes.document) and 'moved'
 end
 
+-- Whether nothing may be placed on the host of a new instance.
+local function is_unfit(host)
+  local known = redis.call('HMGET', key('host', host), 'state', 'is_cordoned')
+  return known[2] == '1' or (known[1] and known[1] ~= 'alive')
+end
+
 local function taken()
   local stored = redis.call('HMGET', holder, 'id', 'operation_id', 'last_operation_id')
   if given.kind == 'provision' then
@@ -39,6 +45,7 @@ local refusal = (is_closed() and 'closed')
   or taken()
   or (redis.call('EXISTS', name) == 1 and 'operation')
   or (instance and not given.remove_instance and is_port_leased(instance) and 'port')
+  or (given.kind == 'provision' and is_unfit(instance.host) and 'unfit')
   or (instance and not given.remove_instance and has_neighbour(instance) and 'full')
   or (instance and not given.remove_instance and given.most and is_full(instance, given.most) and 'full')
 if refusal then
