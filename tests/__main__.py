@@ -16,7 +16,11 @@ from typing import IO, Final
 
 _FOLDER: Final = Path(__file__).parent
 #: Packages that have a process of their own.
-_WAITING: Final = (("integration",), ("fleet",), ("command", "contracts", "faults", "races", "servers"))
+_WAITING: Final = (
+    ("integration",),
+    ("drivers", "fleet"),
+    ("command", "contracts", "faults", "races", "servers"),
+)
 
 
 def _everything_else() -> list[str]:

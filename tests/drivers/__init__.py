@@ -1,0 +1,1 @@
+"""Whole brokers on each kind of database server."""
