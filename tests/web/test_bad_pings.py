@@ -76,7 +76,7 @@ class BadPingCase(SynchronousTestCase):
         # What a ping would change is another time by now.
         self.stack.advance(0.5)
 
-    def send(self, body: Any, **headers: str) -> Answer:
+    def send(self, body: Any, **headers: str | None) -> Answer:
         """Send a body."""
         return self.stack.request("POST", "/ping", body, headers=headers)
 
@@ -221,6 +221,8 @@ class ClaimTests(BadPingCase):
         """The ping that is spoiled here is a good one, also when it is repeated since its answer was lost."""
         for body in (GOOD, GOOD, {**GOOD, "Sequence": 8}, {**GOOD, "Session": "next", "Sequence": 1}):
             self.assertEqual(self.send(body).status, 200)
-        [report] = self.successResultOf(self.stack.persister.hosts())
+        # The original's agent does not say what it sends.
+        self.assertEqual(self.send(PING, **{"Content-Type": None}).status, 200)
+        [report, _] = self.successResultOf(self.stack.persister.hosts())
         self.assertEqual(report.host, evolve(HOST, keep_alive=1.0, labels={"disk": "ssd"}))
         self.assertTrue(report.is_usable)
