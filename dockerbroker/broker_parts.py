@@ -130,6 +130,7 @@ def make_parts(
     comparer = make_comparer(reactor, seams)
     restarts = Restarts(comparer, reactor)
     returning = Returning(seams.persister, seams.engines, comparer)
+    pings = Pings(seams.persister, reactor, restarts.heard)
     return Parts(
         persister=persister,
         engines=engines,
@@ -138,7 +139,9 @@ def make_parts(
         comparer=comparer,
         restarts=restarts,
         heartbeat=Heartbeat(seams.persister, reactor),
-        judge=Judge(seams.persister, view, reactor, returning.welcome, configuration.mass_guard),
+        judge=Judge(
+            seams.persister, view, reactor, returning.welcome, configuration.mass_guard, pings.settled
+        ),
         watch=Watch(seams.persister, reactor),
         administration=administration,
         apis=make_apis(
@@ -146,11 +149,7 @@ def make_parts(
             broker,
             administration,
             Certificates(seams.persister, DockerTrials(engines), time.time),
-            Agents(
-                Pings(seams.persister, reactor, restarts.heard),
-                configuration.docker_addresses,
-                configuration.agent_keep_alive,
-            ),
+            Agents(pings, configuration.docker_addresses, configuration.agent_keep_alive),
         ),
     )
 

@@ -6,7 +6,7 @@ from typing import ClassVar, Final
 from attrs import define, field
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.task import LoopingCall
+from twisted.internet.task import LoopingCall, deferLater
 from twisted.logger import Logger
 
 from dockerbroker.broker.fleet import FleetView
@@ -19,8 +19,15 @@ from dockerbroker.persisters.interfaces import IPersister
 PERIOD: Final = 0.5
 #: A broker that is so much too late may not have heard what was said meanwhile; seconds.
 LONGEST_LAG: Final = 1.0
+#: How often the reactor looks for what has arrived before a look: a connection is accepted in one turn, and
+#: what comes on it read in another.
+_TURNS: Final = 3
 #: How long to wait until a host is compared again with which that has failed, in seconds.
 AGAIN: Final = 5.0
+
+
+async def _at_once() -> None:
+    """Wait for nothing."""
 
 
 @define(eq=False)
@@ -40,7 +47,7 @@ class Judge:
 
     `welcome` compares a host that has returned with the database, and raises a `BrokerError` when it cannot.
     What it reads is what the `view` then has. Without `is_guarded` nothing is held back when most hosts fall
-    silent at once.
+    silent at once. `settled` returns when the pings that were heard are stored.
     """
 
     _log: ClassVar[Logger] = Logger()
@@ -50,6 +57,7 @@ class Judge:
     clock: IReactorTime
     welcome: Callable[[HostKey], Awaitable[None]]
     is_guarded: bool = True
+    settled: Callable[[], Awaitable[None]] = _at_once
     is_paused: bool = field(default=False, init=False)
     _loop: LoopingCall = field(init=False)
     _last: float = field(default=0.0, init=False)
@@ -79,6 +87,7 @@ class Judge:
             return
         # One uncaught error would end the loop for ever.
         try:
+            await self._listen()
             await self._judge(now)
         except BrokerError as error:
             if not self._is_away:
@@ -90,6 +99,12 @@ class Judge:
             self._is_away = True
         else:
             self._is_away = False
+
+    async def _listen(self) -> None:
+        """Let the pings in that have come while the broker was held up: they are no silence."""
+        for _ in range(_TURNS):
+            await deferLater(self.clock, 0)
+        await self.settled()
 
     async def _judge(self, now: float) -> None:
         fleet = await self.view.look()

@@ -1,7 +1,7 @@
 """Pings of agents, which are stored together when many come at once."""
 
 from collections.abc import Callable
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 from attrs import define, field, frozen
 from twisted.internet.defer import Deferred
@@ -62,6 +62,7 @@ class Pings:
     _not_before: float = field(default=0.0, init=False)
     _waiting: list[_Waiting] = field(factory=list, init=False)
     _is_writing: bool = field(default=False, init=False)
+    _newest: Deferred[None] | None = field(default=None, init=False)
     _refused: set[tuple[str, str | None, str]] = field(factory=set, init=False)
 
     async def record(self, ping: Ping) -> None:
@@ -71,9 +72,23 @@ class Pings:
         """
         waiting = _Waiting(ping, Deferred())
         self._waiting.append(waiting)
+        self._newest = waiting.stored
         if not self._is_writing:
             Deferred.fromCoroutine(self._write())
         await waiting.stored
+
+    async def settled(self) -> None:
+        """Return when the pings that have come by now are stored or refused, or could not be stored."""
+        if self._newest is None or self._newest.called:
+            return
+        settled: Deferred[None] = Deferred()
+
+        def settle(result: Any) -> Any:
+            settled.callback(None)
+            return result
+
+        self._newest.addBoth(settle)
+        await settled
 
     async def _write(self) -> None:
         """Store what waits until nothing does."""

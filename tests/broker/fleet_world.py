@@ -7,7 +7,9 @@ from contextlib import contextmanager
 from random import Random
 
 from attrs import define, field
+from twisted.internet.base import DelayedCall
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import Clock
 
 from dockerbroker.broker.fleet import FleetView
@@ -38,12 +40,44 @@ class CutPersister(MemoryPersister):
             yield
 
 
+class ReactorClock(Clock):
+    """A clock on which calls without a delay come when a reactor has read what has arrived."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._soon: list[DelayedCall] = []
+
+    def callLater(
+        self,
+        delay: float,
+        callable: Callable[..., object],  # noqa: A002 (Twisted's own name)
+        *args: object,
+        **kw: object,
+    ) -> IDelayedCall:
+        """Call after so many seconds, or in the next turn."""
+        if delay > 0:
+            return super().callLater(delay, callable, *args, **kw)
+        call = DelayedCall(
+            self.seconds(), callable, args, kw, self._soon.remove, lambda _call: None, self.seconds
+        )
+        self._soon.append(call)
+        return call
+
+    def turn(self) -> bool:
+        """Call what is to be called in this turn; returns whether there was anything."""
+        calls, self._soon = self._soon, []
+        for call in calls:
+            call.called = 1
+            call.func(*call.args, **call.kw)
+        return bool(calls)
+
+
 @define(eq=False)
 class Broker:
     """A broker of which only what concerns hosts runs; its clock stands still while it is stopped."""
 
     persister: CutPersister
-    clock: Clock
+    clock: ReactorClock
     is_guarded: bool = True
     is_stopped: bool = field(default=False, init=False)
     is_dead: bool = field(default=False, init=False)
@@ -57,7 +91,9 @@ class Broker:
         """Start the broker as the program does."""
         self.pings = Pings(self.persister, self.clock, pace=0)
         view = FleetView(self.persister, self.clock)
-        self.judge = Judge(self.persister, view, self.clock, self._welcome, self.is_guarded)
+        self.judge = Judge(
+            self.persister, view, self.clock, self._welcome, self.is_guarded, self.pings.settled
+        )
         heartbeat = Heartbeat(self.persister, self.clock)
         if not self.persister.is_cut:
             Deferred.fromCoroutine(self.persister.observe())
@@ -74,6 +110,11 @@ class Broker:
         if self.is_stopped or self.is_dead:
             return
         self.clock.advance(now - self.clock.seconds())
+        self._hear_waiting()
+        while self.clock.turn():
+            self._hear_waiting()
+
+    def _hear_waiting(self) -> None:
         while self._waiting:
             self.hear(self._waiting.pop(0))
 
@@ -138,7 +179,7 @@ class Fleet:
         """Start brokers."""
         for _ in range(count):
             persister = CutPersister(self.persister.seconds, self.persister.tables)
-            clock = Clock()
+            clock = ReactorClock()
             clock.advance(self.now + self.random.uniform(0, STEP))
             self.brokers.append(Broker(persister, clock, is_guarded))
 
@@ -151,7 +192,7 @@ class Fleet:
             self.agents.append(Agent(host, self.random, heard, next=first))
 
     def run(self, seconds: float, until: Callable[[], bool] = lambda: False) -> None:
-        """Let time pass, or less when that is true; what dies meanwhile is noted."""
+        """Let time pass, or less when that is true; what dies meanwhile, or returns, is noted."""
         end = self.now + seconds
         while self.now < end and not until():
             self.now += STEP
@@ -161,7 +202,7 @@ class Fleet:
             for broker in self.random.sample(self.brokers, len(self.brokers)):
                 broker.advance(self.now)
             for key, state in self.states().items():
-                if state is HostState.DEAD:
+                if state is not HostState.ALIVE:
                     self.died_at.setdefault(key, self.now)
 
     def states(self) -> dict[HostKey, HostState]:

@@ -93,6 +93,24 @@ class PingsTests(SynchronousTestCase):
         self.assertEqual(self.database.sizes, [1, 4])
         self.assertEqual(self.database.writes, [])
 
+    def test_settled(self) -> None:
+        """Who asks is told when all that have come until then are stored, refused, or have failed."""
+        self.successResultOf(Deferred.fromCoroutine(self.pings.settled()))
+        self.ping(1)
+        self.ping(2)
+        settled = Deferred.fromCoroutine(self.pings.settled())
+        self.database.finish()
+        self.assertNoResult(settled)
+        failed = self.ping(3)
+        self.database.finish()
+        self.successResultOf(settled)
+        settled = Deferred.fromCoroutine(self.pings.settled())
+        self.assertNoResult(settled)
+        self.database.finish(Unavailable("It is away."))
+        self.successResultOf(settled)
+        self.failureResultOf(failed, Unavailable)
+        self.successResultOf(Deferred.fromCoroutine(self.pings.settled()))
+
     def test_pace(self) -> None:
         """One that comes soon after another waits for more; one that comes alone is written at once."""
         persister: Any = self.database
