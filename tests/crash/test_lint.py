@@ -59,9 +59,9 @@ class LintTests(SynchronousTestCase):
         """A part that is given a database or a Docker itself is found, by keyword or position."""
         for call in (
             "Placing(persister=persister)",
-            "Placing(persister, seams.engines)",
+            "Placing(persister, view, seams.engines)",
             "Placing(seams.persister, engines=database)",
-            "Placing(seams.persister, seams.persister)",
+            "Placing(seams.persister, view, seams.persister)",
         ):
             with self.subTest(call):
                 self.assertEqual(len(unpointed_wiring(f"{_PARTS}{call}")), 1, call)
@@ -69,7 +69,7 @@ class LintTests(SynchronousTestCase):
     def test_pointed_wiring(self) -> None:
         """A part that is given the members of the seams is no offence."""
         source = (
-            f"{_PARTS}\ndef wire(seams: Seams):\n    Placing(seams.persister, seams.engines)\n"
+            f"{_PARTS}\ndef wire(seams: Seams):\n    Placing(seams.persister, view, seams.engines)\n"
             "seams = make_seams(persister, engines, executors, None)\nPlacing(engines=seams.engines)\n"
         )
         self.assertEqual(unpointed_wiring(source), [])
