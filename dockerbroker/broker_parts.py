@@ -15,11 +15,14 @@ from dockerbroker.broker.beginning import Beginning
 from dockerbroker.broker.blocking import BlockedPorts
 from dockerbroker.broker.certificates import Certificates
 from dockerbroker.broker.comparing import Comparer
+from dockerbroker.broker.draining import Drainer
 from dockerbroker.broker.executions import Executions
 from dockerbroker.broker.fleet import FleetView
 from dockerbroker.broker.heartbeat import Heartbeat
 from dockerbroker.broker.judging import Judge
 from dockerbroker.broker.limits import Limits
+from dockerbroker.broker.moves import Moves
+from dockerbroker.broker.moving import Moving
 from dockerbroker.broker.pings import Pings
 from dockerbroker.broker.placing import Placing
 from dockerbroker.broker.readiness import Readiness
@@ -35,6 +38,7 @@ from dockerbroker.broker.watching import Watch
 from dockerbroker.broker.worker import Worker
 from dockerbroker.config import BrokerConfiguration
 from dockerbroker.crashpoints import Reach, armed
+from dockerbroker.engines.copies import DockerCopies
 from dockerbroker.engines.docker import DockerEngines
 from dockerbroker.engines.executors import HostExecutors
 from dockerbroker.engines.interfaces import Engines, Executors
@@ -61,6 +65,7 @@ class Parts:
     reconciler: Reconciler
     comparer: Comparer
     restarts: Restarts
+    drainer: Drainer
     heartbeat: Heartbeat
     judge: Judge
     watch: Watch
@@ -119,7 +124,8 @@ def make_parts(
     def executors(engines: Engines) -> Executors:
         return HostExecutors(reactor, engines, os.environ)
 
-    seams = make_seams(persister, engines, executors, reach)
+    copies = DockerCopies(reactor, engines, engines.threads)
+    seams = make_seams(persister, engines, copies, executors, reach)
     worker = make_worker(reactor, limits, seams, reach, owner)
     worker.wait_for_host = configuration.wait_for_host
     administration = Administration(seams.persister, configuration.services.catalog)
@@ -127,6 +133,7 @@ def make_parts(
     view = FleetView(seams.persister, reactor, configuration.overcommit)
     placing = make_placing(reactor, configuration, seams, view, worker.steps.blocked)
     broker = make_broker(seams.persister, placing, beginning)
+    moving = Moving(seams.persister, seams.engines, placing, beginning)
     comparer = make_comparer(reactor, seams)
     restarts = Restarts(comparer, reactor)
     returning = Returning(seams.persister, seams.engines, comparer)
@@ -138,6 +145,7 @@ def make_parts(
         reconciler=Reconciler(seams.persister, worker, reactor),
         comparer=comparer,
         restarts=restarts,
+        drainer=Drainer(persister=seams.persister, moving=moving, clock=reactor),
         heartbeat=Heartbeat(seams.persister, reactor),
         judge=Judge(
             seams.persister, view, reactor, returning.welcome, configuration.mass_guard, pings.settled
@@ -159,18 +167,21 @@ def _limits(configuration: BrokerConfiguration) -> Limits:
         ready_within=configuration.ready_within,
         execute_within=configuration.execute_within,
         answer=configuration.answer_within,
+        move=configuration.move_within,
     )
 
 
 def make_worker(reactor: Any, limits: Limits, seams: Seams, reach: Reach | None, owner: str) -> Worker:
     """Wire what carries operations."""
+    removals = Removals(seams.persister, seams.engines, reactor)
     steps = Steps(
         persister=seams.persister,
         engines=seams.engines,
         executors=seams.executors,
         executions=Executions(seams.persister, seams.engines, seams.executors, reactor),
         readiness=Readiness(reactor),
-        removals=Removals(seams.persister, seams.engines, reactor),
+        removals=removals,
+        moves=Moves(seams.persister, seams.engines, seams.copies, removals, reactor),
         limits=limits,
         sample=_random.sample,
         clock=reactor,

@@ -142,13 +142,14 @@ class Program:
             return
         self._parts = parts
         # Tells that it is there, judges hosts, keeps leases, takes over what nobody carries, compares rows
-        # with Docker.
+        # with Docker, and moves what is on hosts that are to be drained.
         parts.watch.tell = self.refuse
         parts.watch.start()
         parts.heartbeat.start()
         parts.judge.start()
         parts.reconciler.start()
         parts.comparer.start()
+        parts.drainer.start()
         self.site.open(parts.apis)
 
     async def close(self) -> None:
@@ -165,6 +166,7 @@ class Program:
             self._parts.judge.is_paused = refusal is not None
             self._parts.restarts.is_paused = refusal is not None
             self._parts.reconciler.is_paused = refusal is not None
+            self._parts.drainer.is_paused = refusal is not None
 
     def end_leases(self) -> None:
         """End the keeping of leases, and the rest where a start has failed half-way."""
@@ -174,6 +176,7 @@ class Program:
             self._parts.judge.stop()
             self._parts.restarts.stop()
             self._parts.comparer.stop()
+            self._parts.drainer.stop()
             self._parts.reconciler.stop()
 
     async def settle(self) -> None:
@@ -185,6 +188,7 @@ class Program:
             self._parts.judge.stop()
             self._parts.restarts.stop()
             self._parts.comparer.stop()
+            self._parts.drainer.stop()
             # What it has just claimed is among the work that is waited for; no database is closed under it.
             await self._parts.reconciler.settle()
 

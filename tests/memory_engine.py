@@ -136,8 +136,11 @@ class MemoryEngine(MemoryExecs):
             anonymous={path: self._identifier() for path in own},
         )
         self.world[container.id] = container
-        for name in spec.volumes.values():
-            self.disk.setdefault(name, MemoryVolume(name=name, labels=volume_labels(spec)))
+        for path, name in spec.volumes.items():
+            volume = MemoryVolume(name=name, labels=volume_labels(spec))
+            if spec.fills_volumes:
+                volume.contents.update(image.contents.get(path, {}))
+            self.disk.setdefault(name, volume)
         for name in container.anonymous.values():
             self.disk[name] = MemoryVolume(name=name)
         return container.id

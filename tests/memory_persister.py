@@ -28,7 +28,7 @@ from dockerbroker.model.vitals import Ping
 from dockerbroker.persisters import host_records, records
 from dockerbroker.persisters.archive import CLOSED, obstacle
 from dockerbroker.persisters.interfaces import DatabaseState, IPersister
-from tests.memory_tables import Row, Tables
+from tests.memory_tables import Row, Tables, held
 
 __all__ = ["Fault", "MemoryPersister", "Tables"]
 
@@ -205,7 +205,16 @@ class MemoryPersister:
     async def cordon(self, key: HostKey, *, is_cordoned: bool) -> None:
         """Let nothing be placed on the host, or let it again."""
         with self._call("cordon"):
-            self._known_host(key)["is_cordoned"] = is_cordoned
+            row = self._known_host(key)
+            row["is_cordoned"] = is_cordoned
+            row["is_draining"] = row["is_draining"] and is_cordoned
+
+    async def drain(self, key: HostKey, *, is_draining: bool) -> None:
+        """Let the instances of the host move, or let them stay."""
+        with self._call("drain"):
+            row = self._known_host(key)
+            row["is_draining"] = is_draining
+            row["is_cordoned"] = row["is_cordoned"] or is_draining
 
     async def complain(self, key: HostKey, complaint: str) -> None:
         """Record why the Docker of the host cannot be used."""
@@ -309,8 +318,7 @@ class MemoryPersister:
         """Return how many instances of a neighbourhood are on which host."""
         with self._call("neighbours"):
             rows = self.tables.instances.values()
-            found = (row["reserved"] for row in rows if row["neighbourhood"] == neighbourhood)
-            return Counter(records.read_reservation(text)[0] for text in found)
+            return Counter(key for row in rows if row["neighbourhood"] == neighbourhood for key in held(row))
 
     async def begin(self, change: Change, *, owner: str, ttl: float, within: float) -> Operation:
         """Write a new operation with what it needs."""

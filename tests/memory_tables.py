@@ -7,12 +7,24 @@ from typing import Any
 from attrs import define, evolve, field
 
 from dockerbroker.errors import AlreadyExists, Busy, HostFull, LostLease, NotFound, PortLeased
+from dockerbroker.model.holdings import holdings
 from dockerbroker.model.hosts import HostKey, HostState, Observation
 from dockerbroker.model.instances import Change, Operation, OperationKind, Phase
 from dockerbroker.model.reservations import NOTHING, Reserved
 from dockerbroker.persisters import records
 
 Row = dict[str, Any]
+
+
+def held(row: Row) -> dict[HostKey, Reserved]:
+    """Return what the instance of a row reserves on each host."""
+    texts = (row["reserved"], row["reserved_there"])
+    return dict(records.read_reservation(text) for text in texts if text is not None)
+
+
+def host_of(lease: Row) -> HostKey:
+    """Return the host of a port that is leased."""
+    return HostKey(**{name: lease[name] for name in ("service_host", "docker_host", "docker_port")})
 
 
 @define(eq=False)
@@ -45,29 +57,29 @@ class Tables:
         """Return what all instances of each host reserve."""
         sums: dict[HostKey, Reserved] = {}
         for row in self.instances.values():
-            key, reserved = records.read_reservation(row["reserved"])
-            if reserved:
-                sums[key] = sums.get(key, NOTHING) + reserved
+            for key, reserved in held(row).items():
+                if reserved:
+                    sums[key] = sums.get(key, NOTHING) + reserved
         return sums
 
     def check_room(self, change: Change) -> None:
         """Raise `HostFull` when the change lets more be reserved on a host than may be."""
         if change.instance is None or change.remove_instance:
             return
-        if change.operation.kind is OperationKind.PROVISION:
-            self._check_fit(change.instance.host)
-        place = change.instance.lonely_place
+        if (place := change.placed_on) is not None:
+            self._check_fit(place)
+        wanted = {one.lonely_place for one in holdings(change.instance)} - {None}
         others = (row for one, row in self.instances.items() if one != change.instance.id)
-        if place is not None and any(row["lonely_place"] == place for row in others):
-            raise HostFull(f"The Docker host {change.instance.host.service_host} has a neighbour.")
+        if any(wanted & {row["lonely_place"], row["lonely_place_there"]} for row in others):
+            raise HostFull("The Docker host has a neighbour.")
         if change.most is None:
             return
-        key, more = change.instance.host, change.instance.reserved
         stored = self.instances.get(change.instance.id)
-        if stored is not None:
-            more -= records.read_reservation(stored["reserved"])[1]
-        if not change.most.has_room(self.reserved().get(key, NOTHING), more):
-            raise HostFull(f"The Docker host {key.service_host} is full.")
+        before = {} if stored is None else held(stored)
+        for one in holdings(change.instance):
+            more = one.reserved - before.get(one.host, NOTHING)
+            if not change.most.has_room(self.reserved().get(one.host, NOTHING), more):
+                raise HostFull(f"The Docker host {one.host.service_host} is full.")
 
     def _check_fit(self, key: HostKey) -> None:
         row = self.hosts.get(key)
@@ -136,7 +148,7 @@ class Tables:
         if change.instance is None or change.remove_instance:
             return
         for lease in records.leased_ports_of(change.instance):
-            holder = self.leases.get((change.instance.host, lease["port"]), change.instance.id)
+            holder = self.leases.get((host_of(lease), lease["port"]), change.instance.id)
             if holder != change.instance.id:
                 raise PortLeased(f"The port {lease['port']} is leased to another service instance.")
 
@@ -152,7 +164,7 @@ class Tables:
             self.instances[instance.id] = before | records.instance_row(instance)
             self._forget_leases(instance.id)
             for lease in records.leased_ports_of(instance):
-                self.leases[instance.host, lease["port"]] = instance.id
+                self.leases[host_of(lease), lease["port"]] = instance.id
         if binding is not None:
             self.bindings[binding.instance_id, binding.id] = records.binding_row(binding)
         if change.remove_binding is not None:

@@ -25,7 +25,7 @@ class MemoryImage:
 
     `exit_code` is that of a container that ends as soon as it is started; `startable` is false when its
     command cannot be run; `shell` is whether it has a `/bin/sh`, by which executions can be killed. `labels`
-    are the image's own.
+    are the image's own; `contents` is what new volumes get, by their paths in the container.
     """
 
     image: DockerImage
@@ -36,6 +36,7 @@ class MemoryImage:
     startable: bool = True
     shell: bool = True
     labels: dict[str, str] = field(factory=dict)
+    contents: dict[str, dict[str, bytes]] = field(factory=dict)
 
 
 @define(kw_only=True, eq=False)

@@ -24,11 +24,14 @@ from dockerbroker.broker.administration import Administration
 from dockerbroker.broker.beginning import Beginning
 from dockerbroker.broker.certificates import Certificates
 from dockerbroker.broker.comparing import Comparer
+from dockerbroker.broker.draining import Drainer
 from dockerbroker.broker.executions import Executions
 from dockerbroker.broker.fleet import FleetView
 from dockerbroker.broker.heartbeat import Heartbeat
 from dockerbroker.broker.judging import Judge
 from dockerbroker.broker.limits import Limits
+from dockerbroker.broker.moves import Moves
+from dockerbroker.broker.moving import Moving
 from dockerbroker.broker.pings import Pings
 from dockerbroker.broker.placing import Placing
 from dockerbroker.broker.readiness import Readiness
@@ -63,6 +66,7 @@ from tests.asking import (
     provision_body,
     query,
 )
+from tests.memory_copies import MemoryCopies
 from tests.memory_engine import MemoryEngine, MemoryEngines, MemoryImage
 from tests.memory_persister import MemoryPersister
 from tests.memory_trials import MemoryTrials
@@ -129,8 +133,8 @@ def add_service(engine: MemoryEngine, definition: ImageDefinition = REDIS, **beh
 class Stack:
     """One broker; `neighbour` and `successor` make other ones on the same database and engines.
 
-    Its comparer, its watch, its heartbeat and its judge are started by the tests that want one; without a
-    heartbeat no host is ever silent.
+    Its comparer, its drainer, its watch, its heartbeat and its judge are started by the tests that want one;
+    without a heartbeat no host is ever silent.
 
     `limits`, `clock`, `persister` and `engines` may be given; `reach` is done at crash points, and
     `skew` is by how many seconds its wall clock is wrong. One that is not `is_open` has no database yet: its
@@ -150,12 +154,14 @@ class Stack:
     trials: MemoryTrials = Factory(MemoryTrials)
     persister: MemoryPersister = field()
     engines: MemoryEngines = field()
+    copies: MemoryCopies = field(init=False)
     worker: Worker = field(init=False)
     broker: ServiceBroker = field(init=False)
     administration: Administration = field(init=False)
     reconciler: Reconciler = field(init=False)
     comparer: Comparer = field(init=False)
     restarts: Restarts = field(init=False)
+    drainer: Drainer = field(init=False)
     heartbeat: Heartbeat = field(init=False)
     judge: Judge = field(init=False)
     watch: Watch = field(init=False)
@@ -189,15 +195,18 @@ class Stack:
         def executors(engines: Engines) -> Executors:
             return lambda host: DockerApiExecutor(clock, engines(host))
 
-        seams = make_seams(self.persister, self.engines, executors, self.reach)
+        self.copies = MemoryCopies(self.engines, clock)
+        seams = make_seams(self.persister, self.engines, self.copies, executors, self.reach)
         executions = Executions(seams.persister, seams.engines, seams.executors, clock)
+        removals = Removals(seams.persister, seams.engines, clock)
         steps = Steps(
             persister=seams.persister,
             engines=seams.engines,
             executors=seams.executors,
             executions=executions,
             readiness=Readiness(clock),
-            removals=Removals(seams.persister, seams.engines, clock),
+            removals=removals,
+            moves=Moves(seams.persister, seams.engines, seams.copies, removals, clock),
             limits=limits,
             sample=in_order,
             clock=clock,
@@ -225,6 +234,8 @@ class Stack:
             spent=lambda: 0.0,
             jitter=_whole,
         )
+        moving = Moving(seams.persister, seams.engines, placing, beginning)
+        self.drainer = Drainer(persister=seams.persister, moving=moving, clock=clock)
         self.heartbeat = Heartbeat(seams.persister, clock)
         returning = Returning(seams.persister, seams.engines, self.comparer)
         self.judge = Judge(seams.persister, view, clock, returning.welcome)
@@ -259,6 +270,7 @@ class Stack:
         self.heartbeat.is_paused = refusal is not None
         self.judge.is_paused = refusal is not None
         self.reconciler.is_paused = refusal is not None
+        self.drainer.is_paused = refusal is not None
 
     def add_host(self, host: DockerHost) -> MemoryEngine:
         """Let a host's agent ping; return its engine, which has no image yet."""

@@ -44,6 +44,7 @@ _WRONG = {
     "cpuovercommit": "much",
     "readywithin": "soon",
     "waitforhost": -1,
+    "movewithin": 59,
     "massguard": 3,
 }
 _COMPLAINTS = (
@@ -62,6 +63,7 @@ _COMPLAINTS = (
     "cpuovercommit: must be a number from 0.1 to 1000",
     "readywithin: must be a number",
     "waitforhost: must be a number from 0 to 86400",
+    "movewithin: must be a number from 60 to 518400",
     "massguard: must be true or false",
 )
 

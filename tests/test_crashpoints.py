@@ -111,8 +111,11 @@ class PointedTests(SynchronousTestCase):
         """Without anything to reach the seams are the very objects that were given."""
         persister: Any = object()
         engines: Any = object()
-        seams = make_seams(persister, engines, lambda given: given, None)  # type: ignore[arg-type,return-value]
+        copies: Any = object()
+        executors: Any = lambda given: given  # noqa: E731
+        seams = make_seams(persister, engines, copies, executors, None)
         self.assertIs(seams.persister, persister)
+        self.assertIs(seams.copies, copies)
         self.assertIs(seams.engines, engines)
         self.assertIs(seams.executors, engines)
 

@@ -31,6 +31,7 @@ from dockerbroker.model.plans import Plan
 from dockerbroker.model.polling import is_parked
 from dockerbroker.model.requests import Accepted, DeleteRequest
 from dockerbroker.model.reservations import Most
+from dockerbroker.model.standing import host_id
 from dockerbroker.model.steps import forward_steps
 from dockerbroker.model.transitions import require_asynchronous
 from dockerbroker.model.work import Work, ending
@@ -105,13 +106,14 @@ class Beginning:
         *,
         within: float,
         halts: Operation | None = None,
+        after_id: str | None = None,
         most: Most | None = None,
     ) -> Work:
         """Write the intent in one transaction, and return what is to be launched.
 
         An intent whose writing has an unknown outcome is nobody's: it is taken over when its lease has
         lapsed. What it halts may still be under way at Docker. `most` is what may be reserved on the
-        instance's host in all.
+        instance's host in all; `after_id` is the platform's last operation before one of the broker's own.
         """
         now = self.wall()
         steps = forward_steps(kind, instance)
@@ -122,6 +124,8 @@ class Beginning:
             binding_id=binding.id if binding is not None else None,
             step=steps[0],
             halted_id=halts.id if halts is not None else None,
+            after_id=after_id,
+            former_host=None if kind is not OperationKind.MOVE else host_id(instance.host),
             may_create=halts is not None and halts.kind is OperationKind.PROVISION,
             created_at=now,
             step_at=now,
@@ -149,6 +153,11 @@ class Beginning:
         )
         change = ending(Work(operation=operation, instance=instance), now)
         await self.persister.begin(change, owner=self.worker.holder(), ttl=LEASE, within=0)
+
+    async def refuse(self, operation: Operation) -> None:
+        """Write an operation that has failed before it was begun; raises `Busy` as `begin`."""
+        failed = operation.over(Phase.FAILED, self.wall())
+        await self.persister.begin(Change(operation=failed), owner=self.worker.holder(), ttl=LEASE, within=0)
 
     def launch(self, work: Work, within: float) -> Begun:
         """Let the worker carry what was begun."""

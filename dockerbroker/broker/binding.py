@@ -7,6 +7,7 @@ from dockerbroker.broker.lookups import offered_now
 from dockerbroker.errors import Busy, InvalidRequest, OperationFailed
 from dockerbroker.model.catalog import chosen
 from dockerbroker.model.instances import BindingState, OperationKind, ServiceBinding, ServiceInstance
+from dockerbroker.model.moving import as_told
 from dockerbroker.model.requests import Accepted, BindRequest, Bound, DeleteRequest
 from dockerbroker.model.schemas import check_parameters
 from dockerbroker.model.transitions import (
@@ -60,7 +61,8 @@ class Bindings:
         match bind_decision(request, instance, stored, running):
             case Done():
                 assert stored is not None
-                return Bound(binding=stored, created=False)
+                assert instance is not None
+                return Bound(binding=as_told(stored, instance), created=False)
             case Join():
                 return await self.beginning.join(running)
         assert instance is not None
@@ -79,6 +81,7 @@ class Bindings:
             bind_resource=request.bind_resource,
             parameters=request.parameters,
             context=request.context,
+            moves=instance.moves,
             created_at=self.beginning.wall(),
         )
         if request.predecessor_binding_id is None:
@@ -87,6 +90,8 @@ class Bindings:
         if request.predecessor_binding_id == request.binding_id:
             raise InvalidRequest("A binding cannot be its own predecessor.")
         predecessor = await self.persister.binding(instance.id, request.predecessor_binding_id)
+        if predecessor is not None:
+            predecessor = as_told(predecessor, instance)
         check_predecessor(request, instance, predecessor, self.beginning.wall())
         assert predecessor is not None
         return evolve(

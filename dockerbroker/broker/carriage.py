@@ -45,7 +45,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.2, 30.0
 #: What may be otherwise the next time. All else that Docker or an executable says is an answer.
 _TRANSIENT = (EngineUnreachable, OutcomeUnknown, Unavailable)
 #: The steps that may be left at any moment: the others are waited for, so that nothing comes late.
-_INTERRUPTIBLE = frozenset({Step.READY, Step.EXECUTE})
+_INTERRUPTIBLE = frozenset({Step.READY, Step.EXECUTE, Step.COPY})
 
 
 @define(eq=False)
@@ -281,15 +281,17 @@ class Carriage:
 
 def _may_pass(operation: Operation, error: BrokerError) -> bool:
     """Whether the same step may succeed at another time."""
-    if operation.kind is OperationKind.UPDATE and isinstance(error, HostPortTaken):
+    keeps_ports = operation.kind is OperationKind.UPDATE or operation.step is Step.RESTORE
+    if keeps_ports and isinstance(error, HostPortTaken):
         # An update keeps its ports; the container that was stopped may not have let go of them yet.
         return True
     return isinstance(error, _TRANSIENT) or type(error) is EngineError
 
 
 def _is_undone_later(operation: Operation, error: BrokerError) -> bool:
-    """Whether an update waits to be undone: the instance is to be what it was, not to be deleted."""
-    if operation.kind is not OperationKind.UPDATE or not _may_pass(operation, error):
+    """Whether what changes an instance waits to be undone: it is to be what it was, not to be deleted."""
+    changes = operation.kind in {OperationKind.UPDATE, OperationKind.MOVE}
+    if not changes or not _may_pass(operation, error):
         return False
     return isinstance(error, EngineUnreachable) or operation.attempt < MOST_ATTEMPTS
 

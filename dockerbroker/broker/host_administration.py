@@ -1,7 +1,8 @@
 """What administrators ask of Docker hosts, and do about them."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import suppress
+from time import time
 from typing import ClassVar, Final
 
 from attrs import define, frozen
@@ -9,8 +10,10 @@ from twisted.logger import Logger
 
 from dockerbroker.broker.comparing import pages
 from dockerbroker.errors import Conflict, NotFound
-from dockerbroker.model.hosts import HostReport
-from dockerbroker.model.instances import OperationKind
+from dockerbroker.model.draining import Drain, moved, refusal, standing_of
+from dockerbroker.model.hosts import HostKey, HostReport
+from dockerbroker.model.instances import Operation, OperationKind, Phase
+from dockerbroker.model.moving import outdated
 from dockerbroker.model.standing import host_id
 from dockerbroker.persisters.interfaces import IPersister
 
@@ -29,14 +32,16 @@ class KnownHost:
 
 @define(eq=False)
 class HostAdministration:
-    """Shows hosts, cordons them, and forgets them.
+    """Shows hosts, cordons them, drains them, and forgets them.
 
-    A host is named by its `host_id`, or by its service host alone where that is enough.
+    A host is named by its `host_id`, or by its service host alone where that is enough. `wall` returns
+    seconds since 1970.
     """
 
     _log: ClassVar[Logger] = Logger()
 
     persister: IPersister
+    wall: Callable[[], float] = time
 
     async def hosts(self) -> list[KnownHost]:
         """Return all hosts, in the order of their keys."""
@@ -68,6 +73,40 @@ class HostAdministration:
         )
         return await self.host(host_id(key))
 
+    async def drain(self, name: str, *, is_draining: bool) -> Drain:
+        """Let all instances of a host move to others, or let those stay that have not begun to.
+
+        Raises as `host`, and `Conflict` for a host that is dead.
+        """
+        report = (await self.host(name)).report
+        if is_draining and (why := refusal(report)) is not None:
+            raise Conflict(why)
+        await self.persister.drain(report.host.key, is_draining=is_draining)
+        self._log.info(
+            "an administrator {wants} the Docker host {host} drained",
+            wants="wants" if is_draining else "does not want",
+            host=report.host.key.service_host,
+        )
+        return await self.drained(host_id(report.host.key))
+
+    async def drained(self, name: str) -> Drain:
+        """Return how the draining of a host stands; raises as `host`."""
+        report = (await self.host(name)).report
+        key, now = report.host.key, self.wall()
+        found = {
+            row.id: standing_of(row, await self.persister.last_operation(row.id), now)
+            async for page in pages(self.persister, set())
+            for row in page
+            if row.host == key
+        }
+        for operation in await self.persister.operations(unfinished=False, limit=_MOST_OPERATIONS):
+            if operation.instance_id not in found and _has_left(operation, key):
+                instance = await self.persister.instance(operation.instance_id)
+                if instance is not None:
+                    bindings = outdated(await self.persister.bindings(instance.id), instance)
+                    found[instance.id] = moved(operation, instance, bindings)
+        return Drain(report=report, instances=[found[instance_id] for instance_id in sorted(found)])
+
     async def forget(self, name: str, *, forced: bool) -> None:
         """Forget a host until it pings again; raises `Conflict` while it has instances, unless `forced`.
 
@@ -90,6 +129,11 @@ class HostAdministration:
         return {
             row.id: None async for page in pages(self.persister, set()) for row in page if row.host == key
         }
+
+
+def _has_left(operation: Operation, key: HostKey) -> bool:
+    is_moved = operation.kind is OperationKind.MOVE and operation.phase is Phase.SUCCEEDED
+    return is_moved and operation.former_host == host_id(key)
 
 
 def named(name: str, hosts: Collection[KnownHost]) -> KnownHost:

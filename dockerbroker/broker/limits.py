@@ -17,7 +17,8 @@ class Limits:
     undoing, too, fits into the request.
 
     A request that allows its answer to come later waits for `answer` only, and what it asks for has
-    `asynchronous` to be done.
+    `asynchronous` to be done. The move of an instance to another host, for which nobody waits, has `move`:
+    volumes may be large.
     """
 
     ready_within: float = 30.0
@@ -27,6 +28,7 @@ class Limits:
     request: float = 44.0
     answer: float = 10.0
     asynchronous: float = 600.0
+    move: float = 86400.0
 
     @property
     def undoing(self) -> float:

@@ -7,7 +7,8 @@ from attrs import define
 from dockerbroker.errors import NotFound
 from dockerbroker.model.catalog import ImageDefinition
 from dockerbroker.model.fetching import fetched_binding, fetched_instance
-from dockerbroker.model.instances import ServiceBinding, ServiceInstance
+from dockerbroker.model.instances import OperationKind, ServiceBinding, ServiceInstance
+from dockerbroker.model.moving import as_told
 from dockerbroker.model.polling import last_operation
 from dockerbroker.model.requests import FetchRequest, LastOperation, PollRequest
 from dockerbroker.persisters.interfaces import IPersister
@@ -38,7 +39,7 @@ class Lookups:
         definition = await offered_now(self.persister, instance.definition)
         if not definition.bindings_retrievable:
             raise NotFound(f"Bindings of {definition.name!r} cannot be fetched.")
-        return fetched_binding(binding)
+        return as_told(fetched_binding(binding), instance)
 
     async def last_operation(self, request: PollRequest) -> LastOperation:
         """Return how an operation stands, also of what is gone; raises `NotFound`."""
@@ -46,6 +47,10 @@ class Lookups:
             operation = await self.persister.operation(request.operation_id)
         else:
             operation = await self.persister.last_operation(request.instance_id, request.binding_id)
+            if operation is not None and operation.kind is OperationKind.MOVE:
+                # No platform has asked for it.
+                before = operation.after_id
+                operation = None if before is None else await self.persister.operation(before)
         instance = await self.persister.instance(request.instance_id)
         return last_operation(request, operation, instance, self.wall())
 

@@ -1,6 +1,6 @@
 """Finds a host for a new instance, and what it will be given there."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from attrs import define, evolve, field, frozen
 from twisted.internet.defer import Deferred
@@ -18,6 +18,7 @@ from dockerbroker.model.dispatchers import Candidate, Dispatcher
 from dockerbroker.model.fleet import HostFacts
 from dockerbroker.model.hosts import DockerHost, HostKey
 from dockerbroker.model.instances import ServiceInstance, neighbourhood_of
+from dockerbroker.model.moving import moved_dashboard, on_host
 from dockerbroker.model.placement import (
     NO_ANSWER,
     NO_PORT,
@@ -34,6 +35,7 @@ from dockerbroker.model.placement import (
 from dockerbroker.model.requests import ProvisionRequest
 from dockerbroker.model.reservations import NOTHING, Most
 from dockerbroker.model.vitals import Vitals
+from dockerbroker.model.world import place_of
 from dockerbroker.persisters.interfaces import IPersister
 
 #: How long each host may at least take to tell what it has, in seconds; more when there are few.
@@ -70,9 +72,46 @@ class Placing:
         """
         deadline = self.clock.seconds() + within
         hindrances, hosts = await self.hosts(definition, request.space_guid)
+
+        async def on(host: DockerHost) -> ServiceInstance:
+            return await self._on(host, _instance(definition, request, host, now))
+
+        return await self._first(hindrances, hosts, on, deadline)
+
+    async def elsewhere(self, instance: ServiceInstance, *, keeps_ports: bool, within: float) -> Placed:
+        """Return what an instance becomes on another host, by which it keeps its ports if it may.
+
+        It takes `within` seconds at most. Raises `NoCapacity` that says why not.
+        """
+        deadline = self.clock.seconds() + within
+        hindrances, hosts = await self.hosts(instance.definition, instance.space_guid)
+
+        async def on(host: DockerHost) -> ServiceInstance:
+            leased = await self.persister.leased_ports(host.key)
+            there = on_host(instance, host, leased, keeps_ports=keeps_ports)
+            fitted = await self._fitted(there, host)
+            # What it has at any path is copied, whatever the image is there.
+            fitted = evolve(fitted, volumes={**fitted.volumes, **instance.volumes})
+            return with_dashboard(evolve(fitted, dashboard_url=moved_dashboard(instance, fitted)))
+
+        others = apart(instance, hosts, await self._engine_id(instance.host))
+        return await self._first(hindrances, others, on, deadline)
+
+    async def _engine_id(self, key: HostKey) -> str | None:
+        told = (one.vitals for one in await self.persister.hosts() if one.host.key == key)
+        vitals = next(told, None)
+        return None if vitals is None else vitals.engine_id
+
+    async def _first(
+        self,
+        hindrances: Hindrances,
+        hosts: Sequence[Candidate],
+        on: Callable[[DockerHost], Awaitable[ServiceInstance]],
+        deadline: float,
+    ) -> Placed:
+        """Return what the first host says that takes the instance; no host may use up the time of all."""
         for position, candidate in enumerate(hosts):
-            instance = _instance(definition, request, candidate.host, now)
-            looking = Deferred.fromCoroutine(self._on(candidate.host, instance))
+            looking = Deferred.fromCoroutine(_made(on, candidate.host))
             remaining = max(deadline - self.clock.seconds(), 0)
             share = max(remaining / (len(hosts) - position), LEAST_LOOK)
             try:
@@ -171,11 +210,25 @@ class Placing:
         leased = await self.persister.leased_ports(host.key)
         kept = {port: instance.ports[port] for port in image.ports if port in instance.ports}
         blocked = self.blocked.on(host.key, self.clock.seconds())
-        ports = {**kept, **choose_ports(host, new, leased, self.sample, blocked)}
+        ports = {**kept, **choose_ports(host, new, leased | set(kept.values()), self.sample, blocked)}
         volumes = instance_volumes(
             await self.persister.cluster_id(), instance.id, definition.plan.options, image
         )
         return evolve(instance, ports=ports, volumes=volumes)
+
+
+async def _made(on: Callable[[DockerHost], Awaitable[ServiceInstance]], host: DockerHost) -> ServiceInstance:
+    return await on(host)
+
+
+def apart(instance: ServiceInstance, hosts: Sequence[Candidate], engine_id: str | None) -> list[Candidate]:
+    """Return the candidates that are not the instance's host by another name; `engine_id` is its Docker's."""
+    place = place_of(instance.host)
+    return [
+        one
+        for one in hosts
+        if place_of(one.host.key) != place and (not engine_id or one.vitals.engine_id != engine_id)
+    ]
 
 
 def _instance(

@@ -7,7 +7,7 @@ from attrs import fields, frozen
 
 from dockerbroker.broker.steps import Steps
 from dockerbroker.crashpoints import Reach, enter, pointed
-from dockerbroker.engines.interfaces import Engines, Executors, IEngine, IExecutor
+from dockerbroker.engines.interfaces import Engines, Executors, ICopies, IEngine, IExecutor
 from dockerbroker.model.hosts import DockerHost
 from dockerbroker.model.work import Work
 from dockerbroker.persisters.interfaces import IPersister
@@ -19,12 +19,14 @@ class Seams:
 
     persister: IPersister
     engines: Engines
+    copies: ICopies
     executors: Executors
 
 
 def make_seams(
     persister: IPersister,
     engines: Engines,
+    copies: ICopies,
     executors_on: Callable[[Engines], Executors],
     reach: Reach | None,
 ) -> Seams:
@@ -33,7 +35,7 @@ def make_seams(
     With it there is a crash point before and after every call; `executors_on` makes executors on engines.
     """
     if reach is None:
-        return Seams(persister=persister, engines=engines, executors=executors_on(engines))
+        return Seams(persister=persister, engines=engines, copies=copies, executors=executors_on(engines))
 
     def engine(host: DockerHost) -> IEngine:
         return pointed(IEngine, engines(host), "engine", reach)
@@ -44,7 +46,10 @@ def make_seams(
         return pointed(IExecutor, on_points(host), "executor", reach)
 
     return Seams(
-        persister=pointed(IPersister, persister, "persister", reach), engines=engine, executors=executor
+        persister=pointed(IPersister, persister, "persister", reach),
+        engines=engine,
+        copies=pointed(ICopies, copies, "copies", reach),
+        executors=executor,
     )
 
 

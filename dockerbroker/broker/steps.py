@@ -12,6 +12,7 @@ from dockerbroker.broker.creations import Creations
 from dockerbroker.broker.executions import GONE, Executions
 from dockerbroker.broker.hosts import known_host
 from dockerbroker.broker.limits import Limits
+from dockerbroker.broker.moves import Moves
 from dockerbroker.broker.readiness import Readiness, Service
 from dockerbroker.broker.removals import Removals
 from dockerbroker.broker.survivors import Survivors
@@ -19,6 +20,7 @@ from dockerbroker.engines.interfaces import Engines, Executors, IEngine
 from dockerbroker.errors import (
     BrokerError,
     EngineError,
+    EngineUnreachable,
     HostPortTaken,
     NoCapacity,
     NotThere,
@@ -56,6 +58,7 @@ class Steps:
     executions: Executions
     readiness: Readiness
     removals: Removals
+    moves: Moves
     limits: Limits
     sample: Sample[int]
     clock: IReactorTime
@@ -67,18 +70,27 @@ class Steps:
         `remaining` is how many seconds of the operation are left. Raises a `BrokerError` when the step
         failed.
         """
+        on_one = focused(work)
+        try:
+            return widened(work, await self._done(on_one, remaining))
+        except (EngineUnreachable, OutcomeUnknown) as error:
+            if await self.moves.is_left(work.operation, on_one.instance.host, error):
+                return work
+            raise
+
+    async def _done(self, work: Work, remaining: float) -> Work:
         host = await known_host(self.persister, work.instance.host)
         if takes_container(work.operation, work.instance):
-            settled = await Survivors(self.persister, self.engines).settled(focused(work), host)
+            settled = await Survivors(self.persister, self.engines).settled(work, host)
             if settled is not None:
-                return widened(work, settled)
-        effect = self._effects()[work.operation.step]
-        return widened(work, await effect(focused(work), host, remaining))
+                return settled
+        return await self._effects()[work.operation.step](work, host, remaining)
 
     def _effects(self) -> dict[Step, Callable[[Work, DockerHost, float], Awaitable[Work]]]:
         return {
             Step.CREATE: self._create,
             Step.HALT: self._halt,
+            Step.COPY: self._copy,
             Step.START: self._start,
             Step.READY: self._await_ready,
             Step.EXECUTE: self._execute,
@@ -93,17 +105,29 @@ class Steps:
 
     async def _create(self, work: Work, host: DockerHost, remaining: float) -> Work:
         del remaining
+        if work.operation.kind is OperationKind.MOVE:
+            return await self.moves.create(work, host)
         container_id = await Creations(self.persister).create(self.engines(host), work)
         return evolve(work, instance=evolve(work.instance, container_id=container_id))
 
     async def _halt(self, work: Work, host: DockerHost, remaining: float) -> Work:
-        """Stop the present container, which leaves its ports to its successor; it may be gone already."""
+        """Stop the present container, which leaves its ports to its successor; it may be gone already.
+
+        For a move it may not: nothing of it could be copied.
+        """
         del remaining
         try:
             await self.engines(host).stop(_container_of(work), grace=STOP_GRACE)
         except NotThere:
+            if work.operation.kind is OperationKind.MOVE:
+                raise
             self._log.warn("the container of {instance}, to be replaced, is gone", instance=work.instance.id)
         return work
+
+    async def _copy(self, work: Work, host: DockerHost, remaining: float) -> Work:
+        del remaining
+        assert work.former is not None, "what moves was something before"
+        return await self.moves.copy(work, host, await known_host(self.persister, work.former.host))
 
     async def _start(self, work: Work, host: DockerHost, remaining: float) -> Work:
         del remaining
@@ -113,10 +137,11 @@ class Steps:
             await engine.start(container_id)
         except HostPortTaken as error:
             # A successor gets the ports that are known to those who use the service, or none.
+            is_new = work.operation.kind is OperationKind.PROVISION
             if work.operation.kind is not OperationKind.UPDATE:
                 ports = work.instance.ports.values()
                 self.blocked.block(host.key, ports, error.description, self.clock.seconds())
-            if work.operation.attempt >= PORT_ATTEMPTS or work.operation.kind is OperationKind.UPDATE:
+            if work.operation.attempt >= PORT_ATTEMPTS or not is_new:
                 raise
             return await self._with_other_ports(work, host, engine)
         except NotThere:
@@ -175,20 +200,32 @@ class Steps:
         return work
 
     async def _retire(self, work: Work, host: DockerHost, remaining: float) -> Work:
-        """Remove the container that was replaced; the volumes go on in its successor."""
+        """Remove the container that was replaced; the volumes go on in its successor, or were copied."""
         del remaining
+        if work.operation.kind is OperationKind.MOVE:
+            await self.moves.clear(work, host, grace=STOP_GRACE)
+            return work
         await self.removals.containers(work, host, (work.instance.generation,), grace=STOP_GRACE)
         return work
 
     async def _discard(self, work: Work, host: DockerHost, remaining: float) -> Work:
         del remaining
+        if work.operation.kind is OperationKind.MOVE:
+            await self.moves.discard(work, host)
+            return work
         await self.removals.containers(work, host, (work.instance.generation,), grace=0)
         return work
 
     async def _restore(self, work: Work, host: DockerHost, remaining: float) -> Work:
         engine = self.engines(host)
         container_id = _container_of(work)
-        await engine.start(container_id)
+        try:
+            await engine.start(container_id)
+        except NotThere:
+            if work.operation.kind is not OperationKind.MOVE:
+                raise
+            self._log.warn("the container of {instance} is gone", instance=work.instance.id)
+            return work
         await engine.keep_running(container_id, work.instance.plan.options.restart)
         try:
             service = await self._service(work, host)
@@ -216,6 +253,8 @@ class Steps:
             case OperationKind.UNBIND | OperationKind.DEPROVISION:
                 await self.executions.clean(Action(work.operation.kind.value), work, host, within)
                 return work
+            case OperationKind.MOVE:
+                raise AssertionError("a move executes nothing")
 
     async def _revive(self, work: Work, host: DockerHost, within: float) -> None:
         """Start the container again if somebody stopped it, so that a binding gets a service that runs."""

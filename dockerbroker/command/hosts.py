@@ -1,12 +1,27 @@
-"""Shows Docker hosts, cordons them, and forgets them."""
+"""Shows Docker hosts, cordons them, drains them, and forgets them."""
 
 import math
+from collections import Counter
+
+from twisted.internet.task import deferLater
 
 from dockerbroker.broker.host_administration import HostAdministration, KnownHost
 from dockerbroker.command.deployment import Deployment
 from dockerbroker.command.showing import show_table, tell
+from dockerbroker.model.draining import (
+    FAILED,
+    MOVED,
+    MOVING,
+    STAYING,
+    WAITING,
+    Drain,
+    InstanceDrain,
+)
 from dockerbroker.model.standing import hindrance, host_id
 
+#: How often it is looked how a drain stands, in seconds.
+_LOOK_EVERY = 2.0
+_DRAIN_COLUMNS = ("instance", "state", "bytes", "bindings to make again", "what")
 _COLUMNS = (
     "host",
     "state",
@@ -44,6 +59,38 @@ async def cordon_host(deployment: Deployment, name: str, *, is_cordoned: bool) -
     else:
         tell("Instances are placed on it again.")
     return 0
+
+
+async def drain_host(deployment: Deployment, name: str, *, is_draining: bool, waits: bool) -> int:
+    """Let the instances of a host move to others, or stay; raises `NotFound` or `Conflict`.
+
+    With `waits` it ends when nothing moves any more, and tells of all that stays by its status.
+    """
+    hosts = HostAdministration(deployment.persister, deployment.wall)
+    drain = await hosts.drain(name, is_draining=is_draining)
+    if not is_draining:
+        tell("What has not begun to move stays; nothing is placed on it until it is uncordoned.")
+        return 0
+    tell("Nothing is placed on it from now on, and the brokers move what it has.")
+    told = ""
+    while waits and drain.report.is_draining and drain.is_under_way:
+        if (line := _progress(drain)) != told:
+            told = line
+            tell(line)
+        await deferLater(deployment.clock, _LOOK_EVERY)
+        drain = await hosts.drained(name)
+    show_table(_DRAIN_COLUMNS, [_drain_row(one) for one in drain.instances])
+    return 1 if waits and any(one.state != MOVED for one in drain.instances) else 0
+
+
+def _progress(drain: Drain) -> str:
+    counts = Counter(one.state for one in drain.instances)
+    counted = ", ".join(f"{counts[state]} {state}" for state in (MOVED, MOVING, WAITING, FAILED, STAYING))
+    return f"{counted}; {sum(one.copied for one in drain.instances)} bytes copied"
+
+
+def _drain_row(one: InstanceDrain) -> tuple[str, ...]:
+    return one.instance_id, one.state, str(one.copied), " ".join(one.bindings), one.what
 
 
 async def forget_host(deployment: Deployment, name: str, *, forced: bool) -> int:

@@ -230,6 +230,28 @@ def uncordon_host(context: click.Context, config: Path, host: str) -> None:
     _do(context, config, lambda it: housing.cordon_host(it, host, is_cordoned=False))
 
 
+@hosts.command("drain")
+@configured
+@_host
+@click.option("--wait", "waits", is_flag=True, help="Until all have moved that can, with progress.")
+@click.pass_context
+def drain_host(context: click.Context, config: Path, host: str, *, waits: bool) -> None:
+    """Let nothing be placed on a host any more, and let its instances move to others with their volumes.
+
+    With --wait the exit status is 1 when some of them stay.
+    """
+    _do(context, config, lambda it: housing.drain_host(it, host, is_draining=True, waits=waits))
+
+
+@hosts.command("undrain")
+@configured
+@_host
+@click.pass_context
+def undrain_host(context: click.Context, config: Path, host: str) -> None:
+    """Let those instances of a host stay that have not begun to move; it stays cordoned."""
+    _do(context, config, lambda it: housing.drain_host(it, host, is_draining=False, waits=False))
+
+
 @hosts.command("forget")
 @configured
 @_host

@@ -26,6 +26,8 @@ DEFAULT_EXECUTE_WITHIN = 30.0
 DEFAULT_ANSWER_WITHIN = 10.0
 #: Seconds that a deletion waits for a Docker host that is dead.
 DEFAULT_WAIT_FOR_HOST = 600.0
+#: Seconds that the move of an instance to another host may take.
+DEFAULT_MOVE_WITHIN = 86400.0
 #: How many Docker calls run at once on one host.
 DEFAULT_PER_HOST = 4
 
@@ -47,6 +49,7 @@ _LEAST_TIMES = 0.1
 _MOST_TIMES = 1000.0
 #: The records of operations are kept for 7 days.
 _LONGEST_ABSENCE = 86400.0
+_LEAST_MOVE, _LONGEST_MOVE = 60.0, 6 * 86400.0
 
 
 @frozen(kw_only=True)
@@ -65,7 +68,8 @@ class BrokerConfiguration:
 
     `ready_within`, `execute_within` and `answer_within` are seconds; 0 for the last one is never waiting.
     `wait_for_host` is for how many seconds a deletion waits for a host that is dead, and `mass_guard` whether
-    it is held back when most hosts fall silent at once.
+    it is held back when most hosts fall silent at once. `move_within` are the seconds that the move of an
+    instance to another host may take.
     `docker_addresses` are those that agents may announce, and `plain_docker` is whether Docker may be reached
     without TLS over a network. `agent_keep_alive` are the seconds between pings for which agents are asked,
     None for their own. `warnings` are sentences for the log.
@@ -84,6 +88,7 @@ class BrokerConfiguration:
     docker_addresses: AllowedAddresses
     plain_docker: bool
     wait_for_host: float
+    move_within: float
     mass_guard: bool
     agent_keep_alive: float | None
     warnings: tuple[str, ...]
@@ -109,6 +114,7 @@ def load_broker(path: Path, environment: Mapping[str, str]) -> BrokerConfigurati
         answer_within=top.number("answerwithin", DEFAULT_ANSWER_WITHIN, least=0, most=_LONGEST_ANSWER),
         per_host=top.integer("perhost", DEFAULT_PER_HOST, least=1, most=_MOST_PER_HOST),
         wait_for_host=top.number("waitforhost", DEFAULT_WAIT_FOR_HOST, least=0, most=_LONGEST_ABSENCE),
+        move_within=top.number("movewithin", DEFAULT_MOVE_WITHIN, least=_LEAST_MOVE, most=_LONGEST_MOVE),
         mass_guard=top.truth("massguard", default=True),
         agent_keep_alive=_read_agent_interval(top),
         docker_addresses=_read_addresses(top),

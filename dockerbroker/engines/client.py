@@ -4,7 +4,7 @@ import math
 import ssl
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import requests
@@ -105,6 +105,32 @@ class Client(APIClient):
         response._content_consumed = True  # type: ignore[attr-defined]  # noqa: SLF001
         return response
 
+    def read_archive(self, container_id: str, path: str, silence: float) -> requests.Response:
+        """Begin to read what is at the path, as a tar stream; raises what docker-py does.
+
+        It is not bounded: whoever reads it must not keep it. `silence` is how long Docker may pause, in
+        seconds. The client serves nothing else afterwards.
+        """
+        return self._archive("GET", container_id, path, silence)
+
+    def write_archive(self, container_id: str, path: str, chunks: Iterator[bytes], silence: float) -> None:
+        """Unpack a tar stream at the path; what the iterator raises ends it, and is raised."""
+        self._archive("PUT", container_id, path, silence, chunks).close()
+
+    def _archive(
+        self, method: str, container_id: str, path: str, silence: float, data: Any = None
+    ) -> requests.Response:
+        url = self._url("/containers/{0}/archive", container_id)  # type: ignore[attr-defined]
+        # Docker would compress it.
+        headers = {"Accept-Encoding": "identity"}
+        wanted = requests.Request(method, url, headers=headers, params={"path": path}, data=data)
+        request = self.prepare_request(wanted)
+        # While a body is sent, the time to connect is what limits each write.
+        limits: dict[str, Any] = {"timeout": (silence, silence), "stream": True, "allow_redirects": False}
+        response = super().send(request, **limits)
+        self._raise_for_status(response)  # type: ignore[attr-defined]
+        return response
+
     def knows_path(self, container_id: str, path: str) -> bool:
         """Whether the container has something at the path (`HEAD /containers/{id}/archive`)."""
         url = self._url("/containers/{0}/archive", container_id)  # type: ignore[attr-defined]
@@ -143,6 +169,12 @@ class Clients:
             raise ours from error
         self._give_back(client, None)
         return answer
+
+    def own(self, remaining: float) -> Client:
+        """Return a client that the caller closes; raises an `EngineError`."""
+        if self._closed:
+            raise EngineUnreachable(f"The connections to the Docker host {self.address} are closed.")
+        return self._connected(time.monotonic() + remaining)
 
     def version(self, remaining: float) -> str:
         """Return the version of the API that was negotiated with the engine."""

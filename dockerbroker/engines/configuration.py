@@ -36,7 +36,7 @@ def _host_configuration(client: APIClient, spec: ContainerSpec) -> HostConfig:
         port_bindings=bindings,
         log_config=LogConfig(type="json-file", config={"max-size": "10m", "max-file": "3"}),
         security_opt=["no-new-privileges"],
-        mounts=[_mount(path, name, labels) for path, name in spec.volumes.items()],
+        mounts=[_mount(path, name, labels, fills=spec.fills_volumes) for path, name in spec.volumes.items()],
         nano_cpus=None if spec.cpus is None else round(spec.cpus * _NANOSECONDS),
         # As much memory and swap together as memory: swapping would only hide that the limit is too low.
         mem_limit=spec.memory,
@@ -45,5 +45,5 @@ def _host_configuration(client: APIClient, spec: ContainerSpec) -> HostConfig:
     )
 
 
-def _mount(path: str, name: str, labels: dict[str, str]) -> Mount:
-    return Mount(path, name, type="volume", labels=labels)
+def _mount(path: str, name: str, labels: dict[str, str], *, fills: bool) -> Mount:
+    return Mount(path, name, type="volume", labels=labels, no_copy=not fills)

@@ -42,6 +42,8 @@ _STOP = 5.0
 _TURN = 30.0
 #: Looks, changes and execs have places of their own.
 _LANES = 3
+#: How many volumes are copied at once, to and from all hosts.
+MOST_COPIES = 8
 #: What a start of an exec may take beyond the command's own deadline: beginning, and looking at its end.
 _AROUND_EXEC = 10.0
 _POLL = 0.1
@@ -283,7 +285,7 @@ class DockerEngines:
             engine.connections.close()
 
     def _engine(self, host: DockerHost, address: DockerAddress) -> DockerEngine:
-        room = _LANES * self.per_host * (len(self._engines) + 1)
+        room = _LANES * self.per_host * (len(self._engines) + 1) + MOST_COPIES
         self.threads.adjustPoolsize(0, max(room, self.threads.max))
         return DockerEngine(
             address=address,

@@ -12,6 +12,7 @@ from dockerbroker.model.containers import (
     ExecOutput,
     ExecState,
     Volume,
+    VolumePlace,
 )
 from dockerbroker.model.executables import Execution, ExecutionResult
 from dockerbroker.model.hosts import DockerHost
@@ -127,6 +128,26 @@ class IExecutor(Interface):
         """Kill whatever bears the marker in the container; returns whether it is certain that nothing does.
 
         For a run whose broker died: nobody else knows whether it still goes on.
+        """
+
+
+class ICopies(Interface):
+    """Copies what is in volumes from one host to another.
+
+    Both raise `NotThere` for a container or path that is not there, and `EngineUnreachable` or
+    `OutcomeUnknown` when a host does not answer, or is silent for too long in the midst of it.
+    """
+
+    async def is_empty(place: VolumePlace) -> bool:
+        """Return whether nothing is in the volume."""
+
+    async def copy(source: VolumePlace, target: VolumePlace, told: Callable[[int], object]) -> None:
+        """Copy all that is in a volume into another one, which is empty, and compare what is there then.
+
+        Names, kinds, modes, owners, times in seconds, sizes and contents are as they were; neither container
+        may run, and the path is the same in both. It takes as long as it takes: `told` is called now and then
+        with the bytes that were copied.
+        Cancelling it ends it soon, with the target unfinished. Raises `EngineError` when the two differ.
         """
 
 

@@ -9,10 +9,12 @@ from dockerbroker.model.containers import (
     LABEL_INSTANCE,
     LABEL_SPEC,
     Container,
+    Volume,
     container_name,
     container_spec,
     spec_hash,
 )
+from dockerbroker.model.holdings import holdings
 from dockerbroker.model.instances import Operation, OperationKind, ServiceInstance, Step
 from dockerbroker.model.reservations import NOTHING
 from dockerbroker.model.world import place_of
@@ -36,13 +38,20 @@ def i1(world: Snapshot) -> list[str]:
         f"the volume {one.name} on {_name(view)} belongs to no service instance"
         for view in world.hosts
         for one in view.volumes
-        if one.labels.get(LABEL_INSTANCE) not in instances.keys() | world.busy
+        if not _is_wanted(world, view, instances.get(one.labels.get(LABEL_INSTANCE, "")), one)
     ]
     return found + [
         f"the container {container_id} belongs to {count} service instances"
         for container_id, count in named.items()
         if count > 1
     ]
+
+
+def _is_wanted(world: Snapshot, view: HostView, instance: ServiceInstance | None, volume: Volume) -> bool:
+    """Whether the volume is where its instance is, or somebody is at work on that."""
+    if instance is None:
+        return volume.labels.get(LABEL_INSTANCE) in world.busy
+    return not world.is_settled(instance) or place_of(instance.host) == place_of(view.host.key)
 
 
 def _containers(instance: ServiceInstance) -> set[str]:
@@ -127,8 +136,9 @@ def i4(world: Snapshot) -> list[str]:
     """Every port of a host has one owner, and is published as it is reserved."""
     holders: dict[tuple[object, int], set[str]] = {}
     for instance in world.instances:
-        for port in _ports(instance):
-            holders.setdefault((place_of(instance.host), port), set()).add(instance.id)
+        for held in holdings(instance):
+            for port in held.ports:
+                holders.setdefault((place_of(held.host), port), set()).add(instance.id)
     found = [
         f"port {port} is reserved for {', '.join(sorted(owners))}"
         for (_, port), owners in sorted(holders.items(), key=str)
@@ -148,17 +158,11 @@ def i4(world: Snapshot) -> list[str]:
 
 
 def _wrongly_summed(world: Snapshot, view: HostView) -> Iterator[str]:
-    there = [one.reserved for one in world.instances if one.host == view.host.key]
+    every = [held for one in world.instances for held in holdings(one)]
+    there = [held.reserved for held in every if held.host == view.host.key]
     summed = sum(there, NOTHING)
     if view.reserved is not None and view.reserved != summed:
         yield f"the instances of {_name(view)} reserve {summed}, and {view.reserved} is written down"
-
-
-def _ports(instance: ServiceInstance) -> set[int]:
-    if not instance.owns_container:
-        return set()
-    both = [one for one in (instance, instance.successor) if one is not None]
-    return {port for one in both for port in one.ports.values()}
 
 
 def _wrongly_published(world: Snapshot) -> Iterator[str]:

@@ -11,7 +11,8 @@ from typing import Any
 from attrs import asdict, evolve, field, frozen
 
 from dockerbroker.errors import OperationFailed
-from dockerbroker.model.instances import Operation, ServiceInstance
+from dockerbroker.model.hosts import DockerHost
+from dockerbroker.model.instances import Operation, OperationKind, ServiceInstance
 from dockerbroker.model.plans import RESTARTS, ContainerOptions
 
 #: What the broker's own labels begin with; images must not bear such, since containers inherit theirs.
@@ -57,7 +58,8 @@ class ContainerSpec:
 
     `command` replaces the image's unless it is empty. `memory` is in bytes, `cpus` in processors, `pids`
     counts processes; None is without a limit. `volumes` maps paths in the container to Docker's volumes,
-    which are made if they do not exist. `restart` is the policy for `IEngine.keep_running`: a container is
+    which are made if they do not exist, and get what the image has at their paths when `fills_volumes`.
+    `restart` is the policy for `IEngine.keep_running`: a container is
     created without one.
     """
 
@@ -71,6 +73,7 @@ class ContainerSpec:
     cpus: float | None = None
     pids: int | None = None
     volumes: Mapping[str, str] = field(factory=dict)
+    fills_volumes: bool = True
     restart: str = RESTARTS[0]
 
 
@@ -105,6 +108,15 @@ class Volume:
 
     name: str
     labels: Mapping[str, str] = field(factory=dict)
+
+
+@frozen(kw_only=True)
+class VolumePlace:
+    """Where a volume is reached: at a path in a container, which need not run, on a host."""
+
+    host: DockerHost
+    container_id: str
+    path: str
 
 
 @frozen(kw_only=True)
@@ -169,8 +181,12 @@ def instance_volumes(
 
 
 def spec_hash(spec: ContainerSpec) -> str:
-    """Return a short hexadecimal digest of all that shapes the container; its name and labels do not."""
-    shape = asdict(spec, filter=lambda attribute, _value: attribute.name not in {"name", "labels"})
+    """Return a short hexadecimal digest of all that shapes the container; its name and labels do not.
+
+    Nor does what its volumes get when they are new.
+    """
+    outside = {"name", "labels", "fills_volumes"}
+    shape = asdict(spec, filter=lambda attribute, _value: attribute.name not in outside)
     document = json.dumps(shape, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(document.encode("utf-8")).hexdigest()[:16]
 
@@ -199,6 +215,8 @@ def container_spec(
         cpus=options.cpus,
         pids=options.pids,
         volumes=instance.volumes,
+        # What the instance has is copied into them.
+        fills_volumes=operation.kind is not OperationKind.MOVE,
         restart=options.restart,
         labels={
             LABEL_CLUSTER: cluster_id,

@@ -35,6 +35,7 @@ class HostFacts:
     state: HostState = HostState.ALIVE
     state_at: float | None = None
     is_cordoned: bool = False
+    is_draining: bool = False
     complaint: str = ""
     contended_at: float | None = None
     reserved: Reserved = NOTHING
@@ -65,6 +66,7 @@ class Fleet:
             vitals=facts.vitals,
             state=facts.state,
             is_cordoned=facts.is_cordoned,
+            is_draining=facts.is_draining,
             complaint=facts.complaint,
             is_contended=is_contended(facts.contended_at, facts.host.keep_alive, self.now),
         )

@@ -106,8 +106,9 @@ class HostReport:
 
     `age` is the time since its last accepted ping, infinite when there is none. `silence` is the part of it
     during which brokers were there to hear a ping: by that it is judged. `is_cordoned` tells that an
-    administrator wants nothing placed on it, `is_contended` that two agents claim to be it. `complaint` says
-    why brokers could not use its Docker when they last tried, whatever its agent tells.
+    administrator wants nothing placed on it, `is_draining` that its instances shall move to other hosts, and
+    `is_contended` that two agents claim to be it. `complaint` says why brokers could not use its Docker when
+    they last tried, whatever its agent tells.
     """
 
     host: DockerHost
@@ -116,6 +117,7 @@ class HostReport:
     vitals: "Vitals | None" = None
     state: HostState = HostState.ALIVE
     is_cordoned: bool = False
+    is_draining: bool = False
     is_contended: bool = False
     complaint: str = ""
 

@@ -42,13 +42,14 @@ class BindingState(Enum):
 
 
 class OperationKind(Enum):
-    """The changes that a platform asks for."""
+    """The changes that a platform asks for, and one that no platform asks for: the move to another host."""
 
     PROVISION = "provision"
     UPDATE = "update"
     BIND = "bind"
     UNBIND = "unbind"
     DEPROVISION = "deprovision"
+    MOVE = "move"
 
 
 class Phase(Enum):
@@ -66,11 +67,13 @@ class Step(Enum):
     CREATE = "create"
     #: The container that is to be replaced stops; it is kept until its successor is ready.
     HALT = "halt"
+    #: What is in the instance's volumes is copied to the host to which it moves, and compared.
+    COPY = "copy"
     START = "start"
     READY = "ready"
     EXECUTE = "execute"
     KEEP = "keep"
-    #: The container that was replaced is removed; from here there is no way back.
+    #: The container that was replaced is removed, by a move with its volumes; from here there is no way back.
     RETIRE = "retire"
     UNBIND = "unbind"
     UNDO = "undo"
@@ -83,10 +86,11 @@ class Step(Enum):
 
 def neighbourhood_of(service_id: str, space_guid: str) -> str:
     """Return what is the same of the instances of a service in a space."""
-    return _digest(service_id, space_guid)
+    return digest(service_id, space_guid)
 
 
-def _digest(*texts: str) -> str:
+def digest(*texts: str) -> str:
+    """Return a hexadecimal text that only these texts, in this order, have."""
     return hashlib.sha256(json.dumps(texts).encode()).hexdigest()
 
 
@@ -100,8 +104,8 @@ class ServiceInstance:
     container; `volumes` maps paths in the container to Docker's volumes. `provisioned` is what `/provision`
     answered. `created_at` is in seconds since 1970, for people only.
 
-    `successor` is what an update in progress makes of the instance; until that has succeeded the instance is
-    what it was.
+    `successor` is what an update or a move in progress makes of the instance; until that has succeeded the
+    instance is what it was. `moves` counts how often it has moved to another host, at last at `moved_at`.
 
     `operation_id` is the operation that holds the instance, and `last_operation_id` the one that held it
     last: whoever knows it has read the instance as it is. Both are the persister's own.
@@ -115,6 +119,8 @@ class ServiceInstance:
     parameters: Secret[dict[str, Any]] = field(factory=no_members)
     context: Mapping[str, Any] = field(factory=dict)
     generation: int = 1
+    moves: int = 0
+    moved_at: float = 0.0
     container_id: str | None = None
     ports: Mapping[str, int] = field(factory=dict)
     volumes: Mapping[str, str] = field(factory=dict)
@@ -145,15 +151,22 @@ class ServiceInstance:
         return self.definition.plan
 
     @property
+    def is_moving(self) -> bool:
+        """Whether it is on its way to another host."""
+        return self.successor is not None and self.successor.host != self.host
+
+    @property
     def leased_ports(self) -> frozenset[int]:
-        """The host's ports that it holds: none when the container is not ours.
+        """The ports of its present host that it holds: none when the container is not ours.
 
         While it is updated it holds those of its successor, too.
         """
         if not self.owns_container:
             return frozenset()
-        successors = self.successor.ports if self.successor is not None else {}
-        return frozenset({*self.ports.values(), *successors.values()})
+        return frozenset(port for one in self._staying() for port in one.ports.values())
+
+    def _staying(self) -> "tuple[ServiceInstance, ...]":
+        return (self,) if self.successor is None or self.is_moving else (self, self.successor)
 
     @property
     def neighbourhood(self) -> str | None:
@@ -161,20 +174,13 @@ class ServiceInstance:
 
         While it is updated what its successor wants holds, too.
         """
-        if self._strictest is None:
+        if self.distance is None:
             return None
         return neighbourhood_of(self.definition.service_id, self.space_guid)
 
     @property
-    def lonely_place(self) -> str | None:
-        """What no other instance has that must not be on one host with this one, if there is such a thing."""
-        if self._strictest is None or not self._strictest.is_alone:
-            return None
-        host = self.host
-        return _digest(str(self.neighbourhood), host.service_host, host.docker_host, str(host.docker_port))
-
-    @property
-    def _strictest(self) -> PlacementRules | None:
+    def distance(self) -> PlacementRules | None:
+        """The strictest of its rules about others on its host, if it has any."""
         if not self.owns_container:
             return None
         rules = [one.plan.placement for one in (self, self.successor) if one is not None]
@@ -183,18 +189,17 @@ class ServiceInstance:
 
     @property
     def reserved(self) -> Reserved:
-        """What it reserves on its host: nothing when the container is not ours.
+        """What it reserves on its present host: nothing when the container is not ours.
 
         While it is updated only one of its containers runs: the larger one counts.
         """
         if not self.owns_container:
             return NOTHING
-        own = reserved_by(self.plan.options)
-        to_be = own if self.successor is None else reserved_by(self.successor.plan.options)
+        each = [reserved_by(one.plan.options) for one in self._staying()]
         return evolve(
-            own,
-            memory=max(own.memory, to_be.memory),
-            cpus=max(own.cpus, to_be.cpus),
+            each[0],
+            memory=max(one.memory for one in each),
+            cpus=max(one.cpus for one in each),
             ports=len(self.leased_ports),
         )
 
@@ -203,13 +208,15 @@ class ServiceInstance:
 class ServiceBinding:
     """A binding; `document` is the binding as the platform gets it: credentials, endpoints and so on.
 
-    `predecessor_id` is the binding that this one is to replace (OSB section Binding Rotation).
+    `predecessor_id` is the binding that this one is to replace (OSB section Binding Rotation). `moves` is how
+    often the instance had moved when the binding was made: since the next move its address is another one.
     """
 
     instance_id: str
     id: str
     app_guid: str | None = None
     predecessor_id: str | None = None
+    moves: int = 0
     bind_resource: Mapping[str, Any] = field(factory=dict)
     parameters: Secret[dict[str, Any]] = field(factory=no_members)
     context: Mapping[str, Any] = field(factory=dict)
@@ -220,7 +227,7 @@ class ServiceBinding:
 
 @frozen(kw_only=True)
 class Operation:
-    """One change that a platform asked for: written down before anything is done, kept when it is over.
+    """One change that was asked for: written down before anything is done, kept when it is over.
 
     `step` is what is being done, `step_at` when it began, and `attempt` counts how often a step had to be
     begun again; it is committed before the step. `epoch` is raised by whoever takes the operation over; a
@@ -229,8 +236,9 @@ class Operation:
     Docker may still carry out a create that nobody heard the outcome of. `is_cancelled` asks whoever carries
     the operation to undo it. `description` says why the operation failed; `instance_usable` and
     `update_repeatable` what that means for the instance (OSB section Polling Last Operation).
-    `halted_id` is the creation that this deletion has ended. Other times are seconds since 1970, for people
-    only.
+    `halted_id` is the creation that this deletion has ended. A move tells how many bytes it has `copied` from
+    which host, and which operation on the instance was the platform's last one, `after_id`. Other times are
+    seconds since 1970, for people only.
     """
 
     id: str
@@ -239,6 +247,9 @@ class Operation:
     step: Step
     binding_id: str | None = None
     halted_id: str | None = None
+    after_id: str | None = None
+    former_host: str | None = None
+    copied: int = 0
     phase: Phase = Phase.FORWARD
     attempt: int = 1
     epoch: int = 1
@@ -279,7 +290,7 @@ class Change:
 
     A given instance or binding is written as it is; the removals delete the instance with all its bindings
     and port leases, or the one binding. `supersedes` is the operation that a new one ends and replaces: the
-    creation that a deletion halts. `most` is what may be reserved on the instance's host in all, when a new
+    creation that a deletion halts. `most` is what may be reserved in all on the host on which a new
     operation makes the instance reserve more.
     """
 
@@ -290,3 +301,13 @@ class Change:
     remove_binding: str | None = None
     supersedes: str | None = None
     most: Most | None = None
+
+    @property
+    def placed_on(self) -> HostKey | None:
+        """The host on which a new operation places the instance, if it does."""
+        if self.instance is None or self.operation.is_over:
+            return None
+        if self.operation.kind is OperationKind.PROVISION:
+            return self.instance.host
+        there = self.instance.successor if self.operation.kind is OperationKind.MOVE else None
+        return None if there is None else there.host

@@ -60,6 +60,7 @@ class HostRecord:
     state_at: float | None = None
     is_cordoned: bool = False
     complaint: str = ""
+    is_draining: bool = False
 
 
 def heard(before: HostRecord | None, ping: Ping, now: float) -> tuple[HostRecord, str | None]:

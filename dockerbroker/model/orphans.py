@@ -9,12 +9,12 @@ from collections.abc import Set as AbstractSet
 from enum import Enum
 from typing import Final
 
-from attrs import frozen
+from attrs import field, frozen
 
 from dockerbroker.model.containers import container_name, is_volume_name
 from dockerbroker.model.hosts import DockerHost
 from dockerbroker.model.instances import Operation, OperationKind, Phase, ServiceInstance
-from dockerbroker.model.world import PASSES, HostSight, Place, Sight, World, is_settled, place_of
+from dockerbroker.model.world import PASSES, HostSight, Place, Sight, VolumeSight, World, is_settled, place_of
 
 #: How long something must have been seen without an owner before it is removed, in seconds.
 GRACE: Final = 60.0
@@ -71,25 +71,30 @@ class Claims:
     """What rows lay claim to.
 
     `instances` are the ids of all rows, `containers` all containers that rows name. `settled` are the
-    instances that no operation changes, and whose own container was seen.
+    instances that no operation changes, and whose own container was seen. `homes` are the places of those of
+    them whose container runs: what volumes they have elsewhere a move has left.
     """
 
     instances: AbstractSet[str] = frozenset()
     containers: AbstractSet[str] = frozenset()
     settled: AbstractSet[str] = frozenset()
+    homes: Mapping[str, Place] = field(factory=dict)
 
 
 def claims_of(rows: Iterable[ServiceInstance], busy: AbstractSet[str], world: World) -> Claims:
     """Return what these rows lay claim to; `busy` are the instances that an operation holds."""
     instances, containers, settled = set(busy), set(), set()
+    homes: dict[str, Place] = {}
     for instance in rows:
         instances.add(instance.id)
         containers |= _named(instance)
         sight = world.get(place_of(instance.host))
-        seen = sight is not None and instance.container_id in sight.containers
-        if seen and instance.owns_container and is_settled(instance, busy):
+        own = None if sight is None else sight.containers.get(instance.container_id or "")
+        if own is not None and instance.owns_container and is_settled(instance, busy):
             settled.add(instance.id)
-    return Claims(instances=instances, containers=containers, settled=settled)
+            if own.running:
+                homes[instance.id] = place_of(instance.host)
+    return Claims(instances=instances, containers=containers, settled=settled, homes=homes)
 
 
 def merged(parts: Iterable[Claims]) -> Claims:
@@ -99,6 +104,7 @@ def merged(parts: Iterable[Claims]) -> Claims:
         instances=frozenset().union(*(one.instances for one in every)),
         containers=frozenset().union(*(one.containers for one in every)),
         settled=frozenset().union(*(one.settled for one in every)),
+        homes={instance_id: place for one in every for instance_id, place in one.homes.items()},
     )
 
 
@@ -112,7 +118,8 @@ def orphans(sight: HostSight, claims: Claims, cluster_id: str) -> list[Orphan]:
     """Return what the host has without an owner.
 
     A container must bear the name that its labels give it, and no row may name it. When its instance exists,
-    that must be settled, with its own container there: what is beside it is left over.
+    that must be settled, with its own container there: what is beside it is left over. So is a volume of an
+    instance whose container runs elsewhere.
     """
     found = [
         Orphan(
@@ -128,10 +135,16 @@ def orphans(sight: HostSight, claims: Claims, cluster_id: str) -> list[Orphan]:
     return found + [
         Orphan(kind=Kind.VOLUME, id=one.name, host=sight.host, instance_id=one.instance_id, users=one.users)
         for one in sight.volumes
-        if one.instance_id
-        and one.instance_id not in claims.instances
-        and is_volume_name(one.name, cluster_id)
+        if one.instance_id and _is_left(one, sight, claims) and is_volume_name(one.name, cluster_id)
     ]
+
+
+def _is_left(volume: VolumeSight, sight: HostSight, claims: Claims) -> bool:
+    """Whether the volume's instance is gone, or lives on another host."""
+    if volume.instance_id not in claims.instances:
+        return True
+    home = claims.homes.get(volume.instance_id)
+    return home is not None and home != place_of(sight.host.key)
 
 
 def bears_its_name(sight: Sight, cluster_id: str) -> bool:
@@ -234,6 +247,8 @@ def verdict(orphan: Orphan, evidence: Evidence, claims: Claims) -> Verdict:
     if (instance is None) == (orphan.instance_id in claims.instances):
         return Verdict.CHANGED
     if instance is not None and (orphan.id in _named(instance) or not is_settled(instance, frozenset())):
+        return Verdict.CHANGED
+    if instance is not None and orphan.kind is Kind.VOLUME and place_of(instance.host) == orphan.key[1]:
         return Verdict.CHANGED
     if orphan.kind is Kind.CONTAINER and not evidence.is_known:
         return Verdict.UNKNOWN

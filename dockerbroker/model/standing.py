@@ -24,6 +24,12 @@ def hindrance(report: HostReport) -> str:
         return report.trouble
     if not report.host.is_active:
         return "Its agent is configured not to be active."
+    return _wish(report)
+
+
+def _wish(report: HostReport) -> str:
+    if report.is_draining:
+        return "An administrator has it drained."
     return "An administrator has cordoned it." if report.is_cordoned else ""
 
 
@@ -43,6 +49,7 @@ def encode_host(report: HostReport, instances: int) -> dict[str, Any]:
         "Hindrance": hindrance(report),
         "Complaint": report.complaint,
         "IsCordoned": report.is_cordoned,
+        "IsDraining": report.is_draining,
         "IsActive": host.is_active,
         "KeepAlive": host.keep_alive,
         "PerfFactor": host.perf_factor,

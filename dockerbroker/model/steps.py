@@ -8,25 +8,30 @@ from dockerbroker.model.instances import Operation, OperationKind, Phase, Servic
 #: brokers die must not kill them for ever.
 MOST_ATTEMPTS = 12
 
-#: The steps of an update that work on what the instance is to become.
-_ON_SUCCESSOR = frozenset({Step.CREATE, Step.START, Step.READY, Step.EXECUTE, Step.KEEP, Step.DISCARD})
-#: What is done of an update that is not undone any more.
+#: What makes something else of an instance, its successor.
+_CHANGES = frozenset({OperationKind.UPDATE, OperationKind.MOVE})
+#: The steps of an update or a move that work on what the instance is to become.
+_ON_SUCCESSOR = frozenset(
+    {Step.CREATE, Step.COPY, Step.START, Step.READY, Step.EXECUTE, Step.KEEP, Step.DISCARD}
+)
+#: What is done of an update or a move that is not undone any more.
 _FINAL = frozenset({Step.RETIRE})
+_MOVE = (Step.CREATE, Step.HALT, Step.COPY, Step.START, Step.READY, Step.KEEP, Step.RETIRE)
 
 
 def is_replacing(instance: ServiceInstance) -> bool:
-    """Whether the update in progress puts another container in the place of the instance's."""
+    """Whether the update or move in progress puts another container in the place of the instance's."""
     return instance.successor is not None and instance.successor.generation != instance.generation
 
 
 def is_on_successor(operation: Operation) -> bool:
     """Whether the operation's present step works on what the instance is to become."""
-    return operation.kind is OperationKind.UPDATE and operation.step in _ON_SUCCESSOR
+    return operation.kind in _CHANGES and operation.step in _ON_SUCCESSOR
 
 
 def is_final(operation: Operation) -> bool:
     """Whether the operation is past the point from which it is undone: it is done again until it succeeds."""
-    return operation.kind is OperationKind.UPDATE and operation.step in _FINAL
+    return operation.kind in _CHANGES and operation.step in _FINAL
 
 
 def is_deletion(kind: OperationKind) -> bool:
@@ -47,6 +52,7 @@ def forward_steps(kind: OperationKind, instance: ServiceInstance) -> tuple[Step,
             (Step.KEEP, owns),
         ),
         OperationKind.UPDATE: _update_steps(instance),
+        OperationKind.MOVE: tuple((step, owns) for step in _MOVE),
         OperationKind.BIND: ((Step.EXECUTE, True),),
         OperationKind.UNBIND: ((Step.EXECUTE, True),),
         OperationKind.DEPROVISION: ((Step.UNBIND, True), (Step.EXECUTE, runs), (Step.REMOVE, True)),
@@ -75,7 +81,7 @@ def undo_steps(kind: OperationKind, instance: ServiceInstance) -> tuple[Step, ..
     """
     if kind is OperationKind.PROVISION:
         return (Step.UNDO, Step.REMOVE) if not instance.definition.is_static else (Step.REMOVE,)
-    if kind is OperationKind.UPDATE and is_replacing(instance):
+    if kind is OperationKind.MOVE or (kind is OperationKind.UPDATE and is_replacing(instance)):
         return (Step.DISCARD, Step.RESTORE)
     if kind is OperationKind.UPDATE:
         return (Step.UNDO,) if Step.EXECUTE in forward_steps(kind, instance) else ()
@@ -110,7 +116,7 @@ def failing(
 
 
 def _goes_with_container(kind: OperationKind, instance: ServiceInstance) -> bool:
-    if kind is OperationKind.UPDATE:
+    if kind in _CHANGES:
         return is_replacing(instance)
     return kind is OperationKind.PROVISION and instance.owns_container
 

@@ -18,6 +18,7 @@ from dockerbroker.model.work import Work
 _TAKING = {
     OperationKind.PROVISION: frozenset({Step.UNDO, Step.REMOVE}),
     OperationKind.UPDATE: frozenset({Step.DISCARD}),
+    OperationKind.MOVE: frozenset({Step.DISCARD}),
 }
 
 
@@ -70,7 +71,7 @@ def is_untold(operation: Operation, instance: ServiceInstance) -> bool:
             return True
         case OperationKind.PROVISION:
             return not instance.owns_container or instance.plan.options.restart == UNKEPT
-        case OperationKind.UPDATE:
+        case OperationKind.UPDATE | OperationKind.MOVE:
             wanted = instance.successor or instance
             return is_replacing(instance) and wanted.plan.options.restart == UNKEPT
         case _:

@@ -20,7 +20,7 @@ from dockerbroker.model.steps import is_on_successor
 class Work:
     """An operation and the records that it changes; `back_to` is a step that must be begun again.
 
-    `former` is what the instance was before an update, while a step works on what it is to become.
+    `former` is what the instance was before an update or a move, while a step works on what it is to become.
     """
 
     operation: Operation
@@ -34,7 +34,7 @@ def focused(work: Work) -> Work:
     """Return the work with the instance on which its present step works: its successor, if it has one."""
     if not is_on_successor(work.operation):
         return work
-    assert work.instance.successor is not None, "an update in progress has a successor"
+    assert work.instance.successor is not None, "what changes has a successor"
     return evolve(work, instance=work.instance.successor, former=work.instance)
 
 
@@ -67,6 +67,9 @@ def _success(work: Work, operation: Operation) -> Change:
             return Change(operation=operation, instance=evolve(work.instance, state=InstanceState.READY))
         case OperationKind.UPDATE:
             return Change(operation=operation, instance=_updated(work.instance))
+        case OperationKind.MOVE:
+            moved = evolve(_updated(work.instance), moved_at=operation.finished_at or 0.0)
+            return Change(operation=operation, instance=moved)
         case OperationKind.DEPROVISION:
             return Change(operation=operation, remove_instance=True)
         case OperationKind.BIND:
@@ -78,7 +81,7 @@ def _success(work: Work, operation: Operation) -> Change:
 
 
 def _updated(instance: ServiceInstance) -> ServiceInstance:
-    assert instance.successor is not None, "an update in progress has a successor"
+    assert instance.successor is not None, "what changes has a successor"
     return evolve(instance.successor, state=InstanceState.READY)
 
 
@@ -90,10 +93,8 @@ def _failure(work: Work, operation: Operation, *, clean: bool) -> Change:
         case OperationKind.BIND if clean:
             assert binding is not None
             return Change(operation=operation, remove_binding=binding.id)
-        case OperationKind.UPDATE:
-            state = InstanceState.READY if clean else InstanceState.FAILED
-            told = evolve(operation, instance_usable=clean, update_repeatable=clean)
-            return Change(operation=told, instance=evolve(work.instance, state=state, successor=None))
+        case OperationKind.UPDATE | OperationKind.MOVE:
+            return _unchanged(work, operation, clean=clean)
         case OperationKind.DEPROVISION:
             told = evolve(operation, instance_usable=False)
             return Change(operation=told, instance=evolve(work.instance, state=InstanceState.FAILED))
@@ -102,3 +103,12 @@ def _failure(work: Work, operation: Operation, *, clean: bool) -> Change:
         case OperationKind.BIND | OperationKind.UNBIND:
             assert binding is not None
             return Change(operation=operation, binding=evolve(binding, state=BindingState.DIRTY))
+
+
+def _unchanged(work: Work, operation: Operation, *, clean: bool) -> Change:
+    stays = evolve(work.instance, state=InstanceState.READY, successor=None)
+    if operation.kind is OperationKind.MOVE:
+        # No platform has asked for it; what may be wrong with the instance is found by comparing.
+        return Change(operation=operation, instance=stays)
+    told = evolve(operation, instance_usable=clean, update_repeatable=clean)
+    return Change(operation=told, instance=stays if clean else evolve(stays, state=InstanceState.FAILED))

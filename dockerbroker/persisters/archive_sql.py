@@ -23,6 +23,7 @@ from dockerbroker.persisters.archive import (
 )
 from dockerbroker.persisters.databases import CommitUnknown, Database, Query
 from dockerbroker.persisters.grouping import RunInThread
+from dockerbroker.persisters.reservations import lonely_places_of
 from dockerbroker.persisters.tables import (
     bindings,
     certificates,
@@ -31,6 +32,7 @@ from dockerbroker.persisters.tables import (
     hosts,
     images,
     instances,
+    lonely_places,
     metadata,
     operations,
     port_leases,
@@ -209,6 +211,12 @@ def _add(connection: Connection, kind: Kind, rows: Sequence[Row], mover: str) ->
         return
     values: list[dict[str, Any]] = [dict(row) for row in rows]
     connection.execute(insert(table), values)
+    if kind is Kind.INSTANCE:
+        places = [
+            {"place": place, "instance_id": row["id"]} for row in rows for place in lonely_places_of(row)
+        ]
+        if places:
+            connection.execute(insert(lonely_places), places)
 
 
 def _hold(connection: Connection, mover: str) -> str:

@@ -27,14 +27,24 @@ from dockerbroker.persisters.archive import CLOSED
 from dockerbroker.persisters.history import find_operation
 from dockerbroker.persisters.host_queries import of_host, the_host
 from dockerbroker.persisters.leases import update_held
-from dockerbroker.persisters.reservations import find_reservation, move
+from dockerbroker.persisters.reservations import Columns, find_holdings, lonely_places_of, move
 from dockerbroker.persisters.statements import run
-from dockerbroker.persisters.tables import bindings, deployment, hosts, instances, operations, port_leases
+from dockerbroker.persisters.tables import (
+    bindings,
+    deployment,
+    hosts,
+    instances,
+    lonely_places,
+    operations,
+    port_leases,
+)
 
 # Statements are made once: making one costs several times as much as running it.
 _INSERT_INSTANCE: Final = insert(instances).inline()
 _INSERT_BINDING: Final = insert(bindings).inline()
 _INSERT_LEASES: Final = insert(port_leases).inline()
+_INSERT_PLACES: Final = insert(lonely_places).inline()
+_DELETE_PLACES: Final = delete(lonely_places).where(lonely_places.c.instance_id == bindparam("instance"))
 _THE_INSTANCE: Final = instances.c.id == bindparam("instance")
 _THE_BINDING: Final = (
     bindings.c.instance_id == bindparam("instance"),
@@ -106,7 +116,7 @@ def begin(
     }
     if operation.binding_id is None and operation.kind is not OperationKind.PROVISION:
         run(connection, _KEEP_NO_MORE, {"instance": operation.instance_id})
-    before = None if operation.kind is OperationKind.PROVISION else _reserved_before(connection, change)
+    before = None if operation.kind is OperationKind.PROVISION else _held_before(connection, change)
     with _or_raise(refusals.operation_exists(operation.id)):
         _insert_operation(connection, row, change)
     _write(connection, rest, before)
@@ -116,12 +126,11 @@ def begin(
 
 def _insert_operation(connection: Connection, row: dict[str, Any], change: Change) -> None:
     inserting, new = _INSERT_OPERATION, {f"new_{column}": value for column, value in row.items()}
-    place = change.instance.host if change.instance is not None else None
-    is_placed = place is not None and change.operation.kind is OperationKind.PROVISION
-    if place is not None and is_placed:
+    place = change.placed_on
+    if place is not None:
         inserting, new = _INSERT_PROVISION, new | the_host(place)
     if run(connection, inserting, new).rowcount == 0:
-        if place is not None and is_placed and not connection.execute(_FIND_CLOSED).scalar():
+        if place is not None and not connection.execute(_FIND_CLOSED).scalar():
             raise refusals.host_unfit(place.service_host)
         raise Unavailable(CLOSED)
 
@@ -166,24 +175,24 @@ def commit(connection: Connection, change: Change) -> None:
     if change.operation.is_over:
         row |= {"owner": None, "lease_until": None}
     update_held(connection, change.operation, row)
-    before = _reserved_before(connection, change)
+    before = _held_before(connection, change)
     _write(connection, change, before)
     _reserve(connection, change, before)
 
 
-def _reserved_before(connection: Connection, change: Change) -> str | None:
-    """Return what the stored instance reserves, when the change may change that."""
+def _held_before(connection: Connection, change: Change) -> Columns | None:
+    """Return what the stored instance holds of hosts, when the change may change that."""
     if change.instance is None and not change.remove_instance:
         return None
-    return find_reservation(connection, change.operation.instance_id)
+    return find_holdings(connection, change.operation.instance_id)
 
 
-def _reserve(connection: Connection, change: Change, before: str | None) -> None:
+def _reserve(connection: Connection, change: Change, before: Columns | None) -> None:
     """Change the sums of the hosts, after everything else; see `reservations`."""
     if change.remove_instance:
         move(connection, before, None, None)
     elif change.instance is not None:
-        move(connection, before, records.reservation(change.instance), change.most)
+        move(connection, before, records.holding_columns(change.instance), change.most)
 
 
 def _take(connection: Connection, change: Change) -> Change:
@@ -213,7 +222,7 @@ def _has_binding(connection: Connection, operation: Operation) -> bool:
     return bool(connection.execute(_HAS_BINDING, wanted).scalar())
 
 
-def _write(connection: Connection, change: Change, before: str | None) -> None:
+def _write(connection: Connection, change: Change, before: Columns | None) -> None:
     operation = change.operation
     if change.remove_instance:
         # The bindings and the port leases go with it.
@@ -231,17 +240,19 @@ def _write(connection: Connection, change: Change, before: str | None) -> None:
 
 
 def _put_instance(
-    connection: Connection, instance: ServiceInstance, operation: Operation, before: str | None
+    connection: Connection, instance: ServiceInstance, operation: Operation, before: Columns | None
 ) -> None:
     if before is None:
         _insert_instance(connection, instance, operation)
         return
     same, row = {"instance": instance.id}, records.instance_row(instance)
-    with _or_raise(refusals.host_full(instance.host.service_host)):
-        run(connection, _UPDATE_INSTANCE, same | row)
-    if row["reserved"] == before:
-        # The ports are those that it has leased.
+    run(connection, _UPDATE_INSTANCE, same | row)
+    if all(row[name] == before[name] for name in before):
+        # The ports, and what it has for itself, are those that it has.
         return
+    if lonely_places_of(row) != lonely_places_of(before):
+        run(connection, _DELETE_PLACES, same)
+        _take_places(connection, instance, row)
     stored = connection.execute(_FIND_LEASES, same).all()
     wanted = records.leased_ports_of(instance)
     if {tuple(row) for row in stored} != {tuple(lease[c.name] for c in _LEASE_COLUMNS) for lease in wanted}:
@@ -252,20 +263,24 @@ def _put_instance(
 def _insert_instance(connection: Connection, instance: ServiceInstance, operation: Operation) -> None:
     held = {"operation_id": operation.id, "last_operation_id": operation.id}
     row = records.instance_row(instance) | held
-    try:
+    with _or_raise(refusals.instance_exists(instance.id)):
         run(connection, _INSERT_INSTANCE, row)
-    except IntegrityError as error:
-        # All databases name the constraint; an instance may bear its name, and whoever asks looks again.
-        if instances.c.lonely_place.name in str(error.orig):
-            raise refusals.host_full(instance.host.service_host) from None
-        raise refusals.instance_exists(instance.id) from None
+    _take_places(connection, instance, row)
     _lease_ports(connection, instance, records.leased_ports_of(instance))
+
+
+def _take_places(connection: Connection, instance: ServiceInstance, columns: Columns) -> None:
+    """Take what the instance has for itself alone."""
+    if places := lonely_places_of(columns):
+        taken = [{"place": place, "instance_id": instance.id} for place in sorted(places)]
+        with _or_raise(refusals.host_full((instance.successor or instance).host.service_host)):
+            run(connection, _INSERT_PLACES, taken)
 
 
 def _lease_ports(connection: Connection, instance: ServiceInstance, leases: Sequence[dict[str, Any]]) -> None:
     if leases:
         ports = [lease["port"] for lease in leases]
-        with _or_raise(refusals.port_leased(ports, instance.host.service_host)):
+        with _or_raise(refusals.port_leased(ports, (instance.successor or instance).host.service_host)):
             run(connection, _INSERT_LEASES, leases)
 
 

@@ -16,6 +16,9 @@ from dockerbroker.persisters.statements import run
 from dockerbroker.persisters.tables import hosts, observation, reservations
 
 HOST_COLUMNS: Final = ("service_host", "docker_host", "docker_port")
+#: What an administrator wants of a host that is to be emptied, and of one that is to be used.
+_DRAINING: Final = {"is_cordoned": True, "is_draining": True}
+_FREE: Final = {"is_cordoned": False, "is_draining": False}
 #: By so much two readings of one time may differ, in seconds.
 _SAME: Final = 0.0005
 
@@ -130,10 +133,19 @@ def judge(
 
 
 def cordon(connection: Connection, key: HostKey, *, is_cordoned: bool) -> None:
-    """Let nothing be placed on a host, or let it again; raises `NotFound`."""
+    """Let nothing be placed on a host, or let it again, which ends its draining; raises `NotFound`."""
+    _want(connection, key, {"is_cordoned": True} if is_cordoned else _FREE)
+
+
+def drain(connection: Connection, key: HostKey, *, is_draining: bool) -> None:
+    """Let the instances of a host move, and nothing be placed on it, or let them stay; raises `NotFound`."""
+    _want(connection, key, _DRAINING if is_draining else {"is_draining": False})
+
+
+def _want(connection: Connection, key: HostKey, wanted: Mapping[str, bool]) -> None:
     if connection.execute(_FIND_HOST.with_for_update(), the_host(key)).first() is None:
         raise refusals.host_unknown(key)
-    connection.execute(update(hosts).where(*of_host(hosts)).values(is_cordoned=is_cordoned), the_host(key))
+    connection.execute(update(hosts).where(*of_host(hosts)).values(wanted), the_host(key))
 
 
 def complain(connection: Connection, key: HostKey, complaint: str) -> None:

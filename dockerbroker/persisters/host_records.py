@@ -60,6 +60,7 @@ def read_record(row: Row) -> HostRecord:
         state_at=row["state_at"],
         is_cordoned=bool(row["is_cordoned"]),
         complaint=row["complaint"] or "",
+        is_draining=bool(row["is_draining"]),
     )
 
 
@@ -101,6 +102,7 @@ def read_facts(row: Row) -> HostFacts:
             state=HostState(row["state"] or HostState.ALIVE),
             state_at=_number(row["state_at"]),
             is_cordoned=bool(row["is_cordoned"]),
+            is_draining=bool(row["is_draining"]),
             complaint=row["complaint"] or "",
             contended_at=read_sessions(row["sessions"]).contended_at if is_contended else None,
             reserved=row["reserved_sums"],
@@ -141,6 +143,7 @@ def _columns(known: HostRecord) -> dict[str, Any]:
         "state_at": known.state_at,
         "is_cordoned": known.is_cordoned,
         "complaint": known.complaint or None,
+        "is_draining": known.is_draining,
     }
 
 

@@ -103,7 +103,17 @@ class IPersister(Interface):
         """
 
     async def cordon(key: HostKey, *, is_cordoned: bool) -> None:
-        """Record whether an administrator wants nothing placed on the host; raises `NotFound`."""
+        """Record whether an administrator wants nothing placed on the host; raises `NotFound`.
+
+        One on which something may be placed is not drained any more.
+        """
+
+    async def drain(key: HostKey, *, is_draining: bool) -> None:
+        """Record whether the instances of the host shall move to others; raises `NotFound`.
+
+        On one that is drained nothing may be placed either, and that stays so when it is not drained any
+        more.
+        """
 
     async def complain(key: HostKey, complaint: str) -> None:
         """Record why brokers cannot use the Docker of the host: a sentence, or nothing when they can.
@@ -172,13 +182,14 @@ class IPersister(Interface):
         Its deadline is `within` seconds from now.
 
         A provision inserts its instance, which holds the instance's ports by a unique (host, port), and
-        raises `AlreadyExists` or `PortLeased`, and `HostFull` when its host is known to be cordoned or not to
-        be alive. When the instance reserves more on its host than before, and
-        there would be more reserved than `change.most`, it raises `HostFull`; also when another one has its
-        `lonely_place`. A bind inserts its binding. Everything but a provision takes the instance and raises
-        `Busy` when another operation holds it, has held it since the change's instance was read, or it is
-        gone, or the binding of an unbind is gone; for a bind also `AlreadyExists`. The other records of the
-        change are written as they are, but for the ids of operations in the instance, which are the
+        raises `AlreadyExists` or `PortLeased`. When the instance reserves more on a host than before, and
+        there would be more reserved than `change.most`, it raises `HostFull`; also when another one has a
+        lonely place of its own, and when it is placed on a host that is known to be cordoned or not to be
+        alive. An instance that moves holds ports and places on both hosts, and reserves on both
+        (`model.holdings`). A bind inserts its binding. Everything but a provision takes the instance and
+        raises `Busy` when another operation holds it, has held it since the change's instance was read, or it
+        is gone, or the binding of an unbind is gone; for a bind also `AlreadyExists`. The other records of
+        the change are written as they are, but for the ids of operations in the instance, which are the
         persister's. Returns the operation as stored: epoch 1, with its owner and its deadline.
 
         A change that supersedes an operation takes the instance from it, and raises `Busy` when that

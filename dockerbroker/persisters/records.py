@@ -19,6 +19,7 @@ from twisted.logger import Logger
 from dockerbroker.errors import Unreadable
 from dockerbroker.model.catalog import ImageDefinition
 from dockerbroker.model.certificates import HostCertificate
+from dockerbroker.model.holdings import Holding, holding, holding_there, holdings
 from dockerbroker.model.hosts import DockerHost, HostKey
 from dockerbroker.model.instances import Operation, ServiceBinding, ServiceInstance
 from dockerbroker.model.reservations import Reserved
@@ -92,7 +93,7 @@ def _read_host(service_host: str, docker_host: str, docker_port: int, document: 
 def instance_row(instance: ServiceInstance) -> dict[str, Any]:
     """Return the columns of an instance, but for the ids of operations, which are the persister's own.
 
-    What an update makes of it stands inside, as a whole, but without ids of operations.
+    What an update or a move makes of it stands inside, as a whole, but without ids of operations.
     """
     document, secret = _CONVERTER.unstructure(instance), _instance_secrets(instance)
     if (successor := instance.successor) is not None:
@@ -103,16 +104,25 @@ def instance_row(instance: ServiceInstance) -> dict[str, Any]:
         "image_name": instance.definition.name,
         "document": _text(document),
         "secret": _text(secret),
-        "reserved": reservation(instance),
         "neighbourhood": instance.neighbourhood,
-        "lonely_place": instance.lonely_place,
+        **holding_columns(instance),
     }
 
 
-def reservation(instance: ServiceInstance) -> str:
-    """Return the column that tells where an instance reserves how much, and which ports it holds there."""
-    ports = {"ports": sorted(instance.leased_ports)}
-    return _text({**host_columns(instance.host), **reserved_columns(instance.reserved), **ports})
+def holding_columns(instance: ServiceInstance) -> dict[str, str | None]:
+    """Return the columns that tell what an instance holds of its host, and of that to which it moves."""
+    here, there = holding(instance), holding_there(instance)
+    return {
+        "reserved": _reservation(here),
+        "reserved_there": None if there is None else _reservation(there),
+        "lonely_place": here.lonely_place,
+        "lonely_place_there": None if there is None else there.lonely_place,
+    }
+
+
+def _reservation(held: Holding) -> str:
+    ports = {"ports": sorted(held.ports)}
+    return _text({**host_columns(held.host), **reserved_columns(held.reserved), **ports})
 
 
 def reserved_columns(reserved: Reserved) -> dict[str, int]:
@@ -131,7 +141,7 @@ def read_reserved(row: Row) -> Reserved:
 
 
 def read_reservation(text: str) -> tuple[HostKey, Reserved]:
-    """Return where an instance reserves how much, by the column `reserved` of its row."""
+    """Return where an instance reserves how much, by the column `reserved`, or `reserved_there`."""
     members = json.loads(text)
     key = HostKey(**{column: members[column] for column in ("service_host", "docker_host", "docker_port")})
     return key, read_reserved(members | {"ports": len(members["ports"])})
@@ -159,8 +169,11 @@ def read_instances(rows: Iterable[Row]) -> list[ServiceInstance]:
 
 def leased_ports_of(instance: ServiceInstance) -> list[dict[str, Any]]:
     """Return the columns of the port leases that an instance holds."""
-    host = host_columns(instance.host)
-    return [{**host, "port": port, "instance_id": instance.id} for port in sorted(instance.leased_ports)]
+    return [
+        {**host_columns(held.host), "port": port, "instance_id": instance.id}
+        for held in holdings(instance)
+        for port in sorted(held.ports)
+    ]
 
 
 def binding_row(binding: ServiceBinding) -> dict[str, Any]:

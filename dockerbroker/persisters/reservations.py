@@ -19,11 +19,20 @@ from dockerbroker.persisters.statements import run
 from dockerbroker.persisters.tables import instances, reservations
 
 _SUMS: Final = ("memory", "cpus", "ports", "instances")
+#: The columns of what an instance holds of its host, and of that to which it moves.
+_HELD: Final = ("reserved", "reserved_there", "lonely_place", "lonely_place_there")
+
+Columns = Mapping[str, str | None]
 
 # Statements are made once: making one costs several times as much as running it.
 _FIND_ALL: Final = select(reservations)
-_FIND_RESERVED: Final = select(instances.c.reserved).where(instances.c.id == bindparam("instance"))
-_FIND_NEIGHBOURS: Final = select(instances.c.reserved).where(
+_FIND_HOLDINGS: Final = select(
+    instances.c.reserved,
+    instances.c.reserved_there,
+    instances.c.lonely_place,
+    instances.c.lonely_place_there,
+).where(instances.c.id == bindparam("instance"))
+_FIND_NEIGHBOURS: Final = select(instances.c.reserved, instances.c.reserved_there).where(
     instances.c.neighbourhood == bindparam("neighbourhood")
 )
 #: What inserts the row of a host unless it is there.
@@ -62,29 +71,36 @@ def find_reserved(connection: Connection) -> dict[HostKey, Reserved]:
 
 def find_neighbours(connection: Connection, neighbourhood: str) -> Counter[HostKey]:
     """Return how many instances of a neighbourhood are on which host."""
-    found = connection.execute(_FIND_NEIGHBOURS, {"neighbourhood": neighbourhood}).scalars()
-    return Counter(records.read_reservation(text)[0] for text in found)
+    found = connection.execute(_FIND_NEIGHBOURS, {"neighbourhood": neighbourhood})
+    return Counter(records.read_reservation(text)[0] for row in found for text in row if text is not None)
 
 
-def find_reservation(connection: Connection, instance_id: str) -> str | None:
-    """Return what the stored instance reserves, as its row has it, if there is such an instance."""
-    return connection.execute(_FIND_RESERVED, {"instance": instance_id}).scalar()
+def find_holdings(connection: Connection, instance_id: str) -> Columns | None:
+    """Return the columns of what the stored instance holds of hosts, if there is such an instance."""
+    row = connection.execute(_FIND_HOLDINGS, {"instance": instance_id}).first()
+    return None if row is None else dict(zip(_HELD, row, strict=True))
 
 
-def move(connection: Connection, before: str | None, after: str | None, most: Most | None) -> None:
+def lonely_places_of(columns: Columns) -> set[str]:
+    """Return the places that an instance with these columns has for itself."""
+    return {place for name in _HELD[2:] if (place := columns[name]) is not None}
+
+
+def move(connection: Connection, before: Columns | None, after: Columns | None, most: Most | None) -> None:
     """Change the sums by what an instance has reserved before and reserves from now on.
 
-    Raises `HostFull` when that is more on its host than the most.
+    Raises `HostFull` when that is more on one of its hosts than the most.
     """
     if before == after:
         return
     changes: dict[HostKey, Reserved] = {}
-    if before is not None:
-        key, reserved = records.read_reservation(before)
-        changes[key] = NOTHING - reserved
-    if after is not None:
-        key, reserved = records.read_reservation(after)
-        changes[key] = changes.get(key, NOTHING) + reserved
+    for columns, is_new in ((before, False), (after, True)):
+        for name in _HELD[:2]:
+            text = None if columns is None else columns[name]
+            if text is not None:
+                key, reserved = records.read_reservation(text)
+                sums = changes.get(key, NOTHING)
+                changes[key] = sums + reserved if is_new else sums - reserved
     # In the order of the keys, so that none who changes several waits for one that waits for it.
     for key in sorted(changes):
         _reserve(connection, key, changes[key], most)

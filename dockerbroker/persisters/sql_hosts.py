@@ -72,6 +72,10 @@ class SqlHosts:
         """Record why the Docker of the host cannot be used."""
         await self._write(lambda connection: host_queries.complain(connection, key, complaint))
 
+    async def drain(self, key: HostKey, *, is_draining: bool) -> None:
+        """Let the instances of the host move, or let them stay."""
+        await self._write(lambda connection: host_queries.drain(connection, key, is_draining=is_draining))
+
     async def forget_host(self, key: HostKey) -> None:
         """Delete what is known of the host."""
 

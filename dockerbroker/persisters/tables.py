@@ -61,7 +61,8 @@ images: Final = Table(
 
 #: `pinged_at` and `state_at` are by the clock of the leases; null is infinitely long ago. `vitals` is what
 #: the agent told last of how the host is, and `sessions` which of its starts have pinged. Brokers agree on
-#: the state; the cordon is an administrator's, and the complaint of whoever could not use its Docker.
+#: the state; the cordon is an administrator's, and so is the wish that its instances move; the complaint is
+#: that of whoever could not use its Docker.
 hosts: Final = Table(
     "hosts",
     metadata,
@@ -77,6 +78,7 @@ hosts: Final = Table(
     Column("state_at", Double),
     Column("is_cordoned", Boolean, nullable=False, server_default=false()),
     Column("complaint", document()),
+    Column("is_draining", Boolean, nullable=False, server_default=false()),
     PrimaryKeyConstraint("service_host", "docker_host", "docker_port"),
 )
 
@@ -104,7 +106,8 @@ observation: Final = Table(
 #: `operation_id` is the operation that holds the instance, `last_operation_id` the last one that held it:
 #: nothing changes an instance but the operation that holds it. `image_name` is no foreign key: the catalog
 #: entry lives on in the document when the catalog changes. `reserved` is what it adds to which row of
-#: `reservations`. Instances of one `neighbourhood` shall not be on one host; no two have one `lonely_place`.
+#: `reservations`, and `reserved_there` that of the host to which it moves. Instances of one `neighbourhood`
+#: shall not be on one host; what it has for itself alone stands in `lonely_places`.
 instances: Final = Table(
     "instances",
     metadata,
@@ -115,9 +118,10 @@ instances: Final = Table(
     Column("document", document(), nullable=False),
     Column("secret", document(), nullable=False),
     Column("reserved", document(), nullable=False),
+    Column("reserved_there", document()),
     Column("neighbourhood", Identifier),
     Column("lonely_place", Identifier),
-    UniqueConstraint("lonely_place", name="instances_lonely_place"),
+    Column("lonely_place_there", Identifier),
     Index("instances_image_name", "image_name"),
     Index("instances_neighbourhood", "neighbourhood"),
 )
@@ -142,6 +146,15 @@ port_leases: Final = Table(
     Column("instance_id", Identifier, ForeignKey("instances.id", ondelete="CASCADE"), nullable=False),
     PrimaryKeyConstraint("service_host", "docker_host", "docker_port", "port"),
     Index("port_leases_instance_id", "instance_id"),
+)
+
+#: The places that an instance has for itself: one on its host, and while it moves one on the other.
+lonely_places: Final = Table(
+    "lonely_places",
+    metadata,
+    Column("place", Identifier, primary_key=True),
+    Column("instance_id", Identifier, ForeignKey("instances.id", ondelete="CASCADE"), nullable=False),
+    Index("lonely_places_instance_id", "instance_id"),
 )
 
 #: What all instances of a host reserve: memory in bytes, processors in thousandths.

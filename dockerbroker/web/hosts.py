@@ -7,6 +7,7 @@ from twisted.web.server import Request
 from werkzeug.routing import PathConverter
 
 from dockerbroker.broker.host_administration import HostAdministration, KnownHost
+from dockerbroker.model.draining import encode_drain
 from dockerbroker.model.standing import encode_host
 from dockerbroker.web.answers import answer, detached, new_app
 from dockerbroker.web.query import Query
@@ -18,7 +19,7 @@ HOSTS: Final = ([b"admin", b"hosts"], [b"admin", b"conditions"])
 class _Name(PathConverter):
     """A host's name, which may hold slashes, but is not the path of what is done to a host."""
 
-    regex = r"(?!.*/(?:cordon|forget)\Z)[^/].*?"
+    regex = r"(?!.*/(?:cordon|drain|forget)\Z)[^/].*?"
 
 
 class HostRoutes:
@@ -60,6 +61,23 @@ class HostRoutes:
     async def uncordon(self, request: Request, host: str) -> bytes:
         """Let instances be placed on a Docker host again."""
         return answer(request, 200, _encoded(await detached(self._hosts.cordon(host, is_cordoned=False))))
+
+    @app.route("/admin/hosts/<path:host>/drain", methods=["PUT"])
+    async def drain(self, request: Request, host: str) -> bytes:
+        """Let the instances of a Docker host move to others."""
+        drain = await detached(self._hosts.drain(host, is_draining=True))
+        return answer(request, 202, encode_drain(drain))
+
+    @app.route("/admin/hosts/<path:host>/drain", methods=["GET"])
+    async def drained(self, request: Request, host: str) -> bytes:
+        """Return how the draining of a Docker host stands."""
+        return answer(request, 200, encode_drain(await self._hosts.drained(host)))
+
+    @app.route("/admin/hosts/<path:host>/drain", methods=["DELETE"])
+    async def undrain(self, request: Request, host: str) -> bytes:
+        """Let the instances stay that have not begun to move."""
+        drain = await detached(self._hosts.drain(host, is_draining=False))
+        return answer(request, 200, encode_drain(drain))
 
     @app.route("/admin/hosts/<path:host>/forget", methods=["POST"])
     async def forget(self, request: Request, host: str) -> bytes:

@@ -206,7 +206,11 @@ class RandomWorld:
 def random_world(random: Random) -> RandomWorld:
     """Return a world of up to forty things."""
     world = RandomWorld(random)
-    makers = [_owned] * 4 + [_gone] * 3 + [_stale, _updating, _copy, _failed, _lost, _nameless, _existing]
+    makers = (
+        [_owned] * 4
+        + [_gone] * 3
+        + [_stale, _moved, _moving, _updating, _copy, _failed, _lost, _nameless, _existing]
+    )
     for _ in range(random.randrange(12)):
         random.choice(makers)(world, random.choice(HOSTS))
     return world
@@ -235,6 +239,35 @@ def _stale(world: RandomWorld, host: DockerHost) -> None:
     world.rows[row.id] = evolve(row, container_id=own)
     world.sacred |= {own, world.volume(host, row.id, own)}
     world.doomed.add(world.container(world.random.choice(HOSTS), row.id, 2))
+
+
+def _moved(world: RandomWorld, host: DockerHost) -> None:
+    """An instance that has moved, and left what it had on a host that did not answer."""
+    row = world.row(host, generation=2, moves=1)
+    own = world.container(host, row.id, 2)
+    world.rows[row.id] = evolve(row, container_id=own)
+    world.sacred |= {own, world.volume(host, row.id, own)}
+    former = world.random.choice([one for one in HOSTS if one is not host])
+    left = world.container(former, row.id, 1, running=False)
+    world.doomed |= {left, world.volume(former, row.id, left)}
+
+
+def _moving(world: RandomWorld, host: DockerHost) -> None:
+    """An instance on its way: nothing of it is touched on either host."""
+    row = world.row(host, operation_id=world.name("o"), state=InstanceState.UPDATING)
+    other = world.random.choice([one for one in HOSTS if one is not host])
+    own, its = world.container(host, row.id, 1), world.container(other, row.id, 2)
+    successor = evolve(row, generation=2, host=other.key, container_id=world.random.choice([None, its]))
+    world.rows[row.id] = evolve(row, container_id=own, successor=successor)
+    world.sacred |= {own, its, world.volume(host, row.id, own), world.volume(other, row.id, its)}
+
+
+def lives_elsewhere(world: RandomWorld, owner: str, place: Place) -> bool:
+    """Whether the owner of a volume is an instance that is well on another host."""
+    row = world.rows[owner]
+    there = world.containers[place_of(row.host)].get(row.container_id or "")
+    is_well = row.operation_id is None and row.state is InstanceState.READY and row.owns_container
+    return there is not None and there.running and is_well and place_of(row.host) != place
 
 
 def _updating(world: RandomWorld, host: DockerHost) -> None:

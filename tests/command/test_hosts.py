@@ -8,7 +8,9 @@ from twisted.internet.defer import Deferred
 from dockerbroker.model.hosts import HostKey
 from tests.command.case import LineCase
 from tests.pinging import pings
-from tests.stack import HOST
+from tests.stack import HOST, add_service
+
+OTHER = evolve(HOST, key=HostKey(service_host="10.0.0.7", docker_host="10.0.0.8", docker_port=2375))
 
 
 class HostsTests(LineCase):
@@ -32,6 +34,26 @@ class HostsTests(LineCase):
         self.assertEqual(self.listed()[0][4:], ["no", ""])
         self.assertEqual(self.stack.provision("i-2").status, 201)
 
+    def test_drain(self) -> None:
+        """A host is emptied while the command waits, and tells of it."""
+        add_service(self.stack.add_host(OTHER))
+        self.stack.drainer.start()
+        result = self.ask("hosts", "drain", "--wait", "10.0.0.1")
+        self.assert_said(result, 0, "brokers move", "0 moved, 0 moving, 1 waiting", "bytes copied")
+        [moved] = [line.split("\t") for line in result.stdout.splitlines()]
+        self.assertEqual(moved, ["i-1", "moved", "0", "", "It is on 10.0.0.7."])
+        self.assertEqual(self.listed()[0][3:], ["0", "yes", "An administrator has it drained."])
+        self.assert_said(self.ask("hosts", "undrain", "10.0.0.1"), 0, "stays")
+        self.assertEqual(self.listed()[0][4:], ["yes", "An administrator has cordoned it."])
+
+    def test_drain_of_the_only_host(self) -> None:
+        """When something stays the status tells it, and the reason is shown; without waiting it is not."""
+        self.stack.drainer.start()
+        self.assert_said(self.ask("hosts", "drain", "10.0.0.1"), 0, "brokers move")
+        result = self.ask("hosts", "drain", "--wait", "10.0.0.1")
+        self.assert_said(result, 1)
+        self.assertIn("No Docker host is available", result.stdout)
+
     def test_forget(self) -> None:
         """A host with an instance is forgotten by force alone."""
         self.assertIn("i-1", self.one_line(self.ask("hosts", "forget", "10.0.0.1"), 1))
@@ -45,7 +67,7 @@ class HostsTests(LineCase):
             HOST, key=HostKey(service_host="10.0.0.1", docker_host="unix:///run/docker.sock", docker_port=0)
         )
         Deferred.fromCoroutine(self.stack.persister.record_pings(pings([twin])))
-        for word in ("cordon", "uncordon", "forget"):
+        for word in ("cordon", "uncordon", "drain", "undrain", "forget"):
             self.one_line(self.ask("hosts", word, "elsewhere"), 1)
             self.assertIn("unix:///run/docker.sock,0", self.one_line(self.ask("hosts", word, "10.0.0.1"), 1))
         self.assert_said(self.ask("hosts", "cordon", "10.0.0.1,unix:///run/docker.sock,0"), 0)

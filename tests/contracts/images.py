@@ -96,7 +96,7 @@ def fill_memory(engine: MemoryEngine) -> None:
     engine.add_image(CRASHING, exit_code=3, logs="first\nsecond\nthird\n")
     engine.add_image(BROKEN, startable=False)
     engine.add_image(WITHOUT_SHELL, scripts={"/sleep": _hang}, shell=False)
-    engine.add_image(KEEPING, volumes=VOLUMES)
+    engine.add_image(KEEPING, volumes=VOLUMES, contents={"/data": {"first": FIRST.encode()}})
     engine.add_image(RESERVED, labels={LABEL_INSTANCE: "instance"})
 
 

@@ -16,6 +16,7 @@ from tests.contracts.persister_history import ForgetContract, HistoryContract
 from tests.contracts.persister_instances import ConditionsContract, InstancesContract
 from tests.contracts.persister_leases import LeasesContract
 from tests.contracts.persister_liveness import LivenessContract
+from tests.contracts.persister_moves import MovesContract
 from tests.contracts.persister_operations import BeginContract
 from tests.contracts.persister_outcomes import CommitContract
 from tests.contracts.persister_races import RaceContract
@@ -42,6 +43,7 @@ CONTRACTS: tuple[type[PersisterTestCase], ...] = (
     DeadlinesContract,
     RaceContract,
     ReservationsContract,
+    MovesContract,
     NeighboursContract,
     DefectsContract,
     CommitContract,

@@ -276,10 +276,27 @@ class LivenessContract(PersisterTestCase):
         self.done(self.persister.complain(HERE, "It does not answer."))
         self.assertEqual(self.done(self.persister.hosts()), [])
 
+    def test_drain(self) -> None:
+        """A host that is drained has a cordon, whoever pings; without one it is not drained any more."""
+        self.hear()
+        self.done(self.persister.drain(HERE, is_draining=True))
+        self.hear(session="s", sequence=1)
+        self.done(self.persister.cordon(HERE, is_cordoned=True))
+        report = self.report()
+        self.assertEqual((report.is_cordoned, report.is_draining, report.is_usable), (True, True, False))
+        self.done(self.fixture.persister().drain(HERE, is_draining=False))
+        self.assertEqual((self.report().is_cordoned, self.report().is_draining), (True, False))
+        self.done(self.persister.drain(HERE, is_draining=True))
+        self.persister = self.fixture.restart()
+        self.assertTrue(self.report().is_draining)
+        self.done(self.persister.cordon(HERE, is_cordoned=False))
+        self.assertEqual((self.report().is_cordoned, self.report().is_draining), (False, False))
+
     def test_unknown(self) -> None:
-        """A host that is not known can neither be cordoned nor forgotten."""
+        """A host that is not known can neither be cordoned nor drained nor forgotten."""
         self.hear(THERE)
         self.refused(NotFound, self.persister.cordon(HERE, is_cordoned=True))
+        self.refused(NotFound, self.persister.drain(HERE, is_draining=True))
         self.refused(NotFound, self.persister.forget_host(HERE))
         self.assertEqual(len(self.done(self.persister.hosts())), 1)
 

@@ -24,7 +24,7 @@ ROOMS: Final = ("dockerbroker/broker", "dockerbroker/web")
 WIRING: Final = ("dockerbroker/broker_parts.py", "tests/stack.py")
 INTERFACES: Final = {
     "dockerbroker/persisters/interfaces.py": ("IPersister",),
-    "dockerbroker/engines/interfaces.py": ("IEngine", "IExecutor"),
+    "dockerbroker/engines/interfaces.py": ("ICopies", "IEngine", "IExecutor"),
 }
 #: Parts on Docker's side of the seams: what they await lies between the points of a call of Docker.
 _BELOW: Final = frozenset({"Trust"})
@@ -87,6 +87,7 @@ _SEAMS: Final = {
     "persister": ("IPersister",),
     "engines": ("Engines",),
     "executors": ("Executors",),
+    "copies": ("ICopies",),
     "": ("IEngine", "IExecutor"),
 }
 

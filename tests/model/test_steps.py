@@ -25,12 +25,14 @@ from tests.model.values import (
     REDIS,
     STATIC,
     instance,
+    moving,
     operation,
     updating,
 )
 
 Steps = tuple[Step, ...]
 
+MOVE: Final = (Step.CREATE, Step.HALT, Step.COPY, Step.START, Step.READY, Step.KEEP, Step.RETIRE)
 #: What each operation does for an own container, an own static one, an existing one, an existing static one.
 FORWARD: Final[dict[OperationKind, tuple[Steps, Steps, Steps, Steps]]] = {
     OperationKind.PROVISION: (
@@ -42,6 +44,7 @@ FORWARD: Final[dict[OperationKind, tuple[Steps, Steps, Steps, Steps]]] = {
     OperationKind.BIND: ((Step.EXECUTE,),) * 4,
     OperationKind.UNBIND: ((Step.EXECUTE,),) * 4,
     OperationKind.UPDATE: ((Step.EXECUTE,), (), (Step.EXECUTE,), ()),
+    OperationKind.MOVE: (MOVE, MOVE, (), ()),
     OperationKind.DEPROVISION: (
         (Step.UNBIND, Step.EXECUTE, Step.REMOVE),
         (Step.UNBIND, Step.REMOVE),
@@ -65,11 +68,12 @@ OWN: Final = (REDIS, STATIC)
 
 def situations() -> list[tuple[OperationKind, ServiceInstance]]:
     """Return every kind of operation with every kind of instance that it may work on."""
-    plain = [
+    plain: list[tuple[OperationKind, ServiceInstance]] = [
         (kind, instance(one))
         for kind, one in product(OperationKind, DEFINITIONS)
-        if kind is not OperationKind.UPDATE
+        if kind not in {OperationKind.UPDATE, OperationKind.MOVE}
     ]
+    plain += [(OperationKind.MOVE, moving(one)) for one in OWN]
     in_place = [(OperationKind.UPDATE, updating(one, replaces=False)) for one in DEFINITIONS]
     return plain + in_place + [(OperationKind.UPDATE, updating(one, replaces=True)) for one in OWN]
 
@@ -107,16 +111,17 @@ class ForwardTests(SynchronousTestCase):
         self.assertEqual(found, [False, False, True])
 
     def test_what_works_on_the_successor(self) -> None:
-        """Only steps of an update work on a successor: those for the new container, and the executable."""
-        expected = {*REPLACEMENT, Step.DISCARD} - {Step.HALT, Step.RETIRE}
+        """Only steps of an update or a move do so: those for the new container, and the executable."""
+        expected = {*REPLACEMENT, *MOVE, Step.DISCARD} - {Step.HALT, Step.RETIRE}
+        changes = {OperationKind.UPDATE, OperationKind.MOVE}
         for kind, step in product(OperationKind, Step):
             found = is_on_successor(operation(kind, step=step))
-            self.assertEqual(found, kind is OperationKind.UPDATE and step in expected, (kind, step))
+            self.assertEqual(found, kind in changes and step in expected, (kind, step))
 
     def test_point_of_no_return(self) -> None:
         """Only the removal of a replaced container is not undone any more."""
         final = [pair for pair in product(OperationKind, Step) if is_final(operation(pair[0], step=pair[1]))]
-        self.assertEqual(final, [(OperationKind.UPDATE, Step.RETIRE)])
+        self.assertEqual(final, [(kind, Step.RETIRE) for kind in (OperationKind.UPDATE, OperationKind.MOVE)])
 
 
 class UndoTests(SynchronousTestCase):
@@ -128,7 +133,7 @@ class UndoTests(SynchronousTestCase):
             case OperationKind.PROVISION:
                 runs = not asked.definition.is_static
                 return (Step.UNDO, Step.REMOVE) if runs else (Step.REMOVE,)
-            case OperationKind.UPDATE if is_replacing(asked):
+            case OperationKind.UPDATE | OperationKind.MOVE if is_replacing(asked):
                 return (Step.DISCARD, Step.RESTORE)
             case OperationKind.UPDATE if not asked.definition.is_static:
                 return (Step.UNDO,)

@@ -18,7 +18,7 @@ from dockerbroker.model.instances import (
 )
 from dockerbroker.model.steps import is_on_successor
 from dockerbroker.model.work import Work, ending, focused, progress, widened
-from tests.model.values import binding, instance, operation, updating
+from tests.model.values import binding, instance, moving, operation, updating
 
 
 class SuccessorTests(SynchronousTestCase):
@@ -55,12 +55,20 @@ class SuccessorTests(SynchronousTestCase):
             self.assertEqual((changed.container_id, found.back_to), ("c-2", Step.CREATE))
 
 
+def moved() -> ServiceInstance:
+    """Return the instance that has moved."""
+    successor = moving().successor
+    assert successor is not None
+    return evolve(successor, moved_at=12.0)
+
+
 class EndingTests(SynchronousTestCase):
     """The last write of an operation."""
 
     def end(self, kind: OperationKind, phase: Phase, *, clean: bool = True) -> tuple[Operation, Change]:
         """Return the operation at its end, and the change that ends it."""
         held = updating(replaces=True) if kind is OperationKind.UPDATE else instance()
+        held = moving() if kind is OperationKind.MOVE else held
         work = Work(operation=operation(kind, phase=phase), instance=held, binding=binding())
         change = ending(work, 12.0, clean=clean)
         return change.operation, change
@@ -70,6 +78,7 @@ class EndingTests(SynchronousTestCase):
         expected: dict[OperationKind, dict[str, Any]] = {
             OperationKind.PROVISION: {"instance": instance(state=InstanceState.READY)},
             OperationKind.UPDATE: {"instance": updating(replaces=True).successor},
+            OperationKind.MOVE: {"instance": moved()},
             OperationKind.DEPROVISION: {"remove_instance": True},
             OperationKind.BIND: {"binding": binding(state=BindingState.BOUND)},
             OperationKind.UNBIND: {"remove_binding": "b-1"},
@@ -88,6 +97,8 @@ class EndingTests(SynchronousTestCase):
             (OperationKind.PROVISION, False): failed,
             (OperationKind.UPDATE, True): {"instance": instance()},
             (OperationKind.UPDATE, False): failed,
+            (OperationKind.MOVE, True): {"instance": instance()},
+            (OperationKind.MOVE, False): {"instance": instance()},
             (OperationKind.DEPROVISION, True): failed,
             (OperationKind.DEPROVISION, False): failed,
             (OperationKind.BIND, True): {"remove_binding": "b-1"},

@@ -85,6 +85,13 @@ def updating(definition: ImageDefinition = REDIS, *, replaces: bool) -> ServiceI
     return instance(definition, state=InstanceState.UPDATING, successor=pending)
 
 
+def moving(definition: ImageDefinition = REDIS) -> ServiceInstance:
+    """Return the instance `i-1` on its way to another host."""
+    there = HostKey(service_host="10.0.0.9", docker_host="10.0.0.10", docker_port=2375)
+    pending = instance(definition, generation=2, container_id=None, host=there, moves=1)
+    return instance(definition, state=InstanceState.UPDATING, successor=pending)
+
+
 def binding(**members: Any) -> ServiceBinding:
     """Return the binding `b-1` of the instance `i-1`."""
     return ServiceBinding(**{"instance_id": "i-1", "id": "b-1", **members})

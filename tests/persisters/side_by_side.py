@@ -134,6 +134,11 @@ class TwoPersisters(RuleBasedStateMachine):
         """Put a cordon around a host, or take it away."""
         self.both(lambda persister: persister.cordon(key, is_cordoned=is_cordoned))
 
+    @rule(key=HOSTS, is_draining=st.booleans())
+    def drain(self, key: Any, is_draining: bool) -> None:
+        """Let the instances of a host move, or let them stay."""
+        self.both(lambda persister: persister.drain(key, is_draining=is_draining))
+
     @rule(key=HOSTS)
     def forget_host(self, key: Any) -> None:
         """Forget a host."""

@@ -111,6 +111,11 @@ def update(operation_id: str, changed: ServiceInstance) -> Change:
     return Change(operation=operation(operation_id, OperationKind.UPDATE, changed.id), instance=changed)
 
 
+def move(operation_id: str, moving: ServiceInstance) -> Change:
+    """Return the change that begins a move, with the instance as it is to be written."""
+    return Change(operation=operation(operation_id, OperationKind.MOVE, moving.id), instance=moving)
+
+
 def deprovision(operation_id: str, instance_id: str = "i1") -> Change:
     """Return the change that begins a deprovision."""
     return Change(operation=operation(operation_id, OperationKind.DEPROVISION, instance_id))

@@ -9,6 +9,7 @@ import hypothesis.strategies as st
 from attrs import evolve
 
 from dockerbroker.model.certificates import HostCertificate
+from dockerbroker.model.holdings import holdings
 from dockerbroker.model.hosts import DockerHost, HostKey, HostState
 from dockerbroker.model.instances import Operation, ServiceBinding, ServiceInstance
 from dockerbroker.model.reservations import NOTHING, Reserved
@@ -103,8 +104,8 @@ def wholes(draw: st.DrawFn) -> dict[Kind, list[Row]]:
 def _reservations(instances: Iterable[ServiceInstance]) -> list[Row]:
     """Return what the instances reserve on each host."""
     sums: dict[HostKey, Reserved] = {}
-    for one in instances:
-        sums[one.host] = sums.get(one.host, NOTHING) + one.reserved
+    for held in (held for one in instances for held in holdings(one)):
+        sums[held.host] = sums.get(held.host, NOTHING) + held.reserved
     return [
         {**records.host_columns(key), **records.reserved_columns(reserved)}
         for key, reserved in sums.items()
@@ -118,6 +119,7 @@ def _host_row(draw: st.DrawFn, host: DockerHost) -> Row:
         "engine_id": draw(st.just("") | IDS),
         "state": draw(st.sampled_from([state.value for state in HostState])),
         "is_cordoned": draw(st.booleans()),
+        "is_draining": draw(st.booleans()),
     }
 
 
@@ -134,8 +136,7 @@ def _apart(instances: Iterable[ServiceInstance]) -> list[ServiceInstance]:
     found = []
     for one in instances:
         ports = {_key(Kind.PORT_LEASE, lease) for lease in records.leased_ports_of(one)}
-        if one.lonely_place is not None:
-            ports.add((one.lonely_place,))
+        ports |= {(held.lonely_place,) for held in holdings(one) if held.lonely_place is not None}
         if not ports & leased:
             leased |= ports
             found.append(one)

@@ -47,6 +47,7 @@ class HostsTests(SynchronousTestCase):
                 "Hindrance": "",
                 "Complaint": "",
                 "IsCordoned": False,
+                "IsDraining": False,
                 "IsActive": True,
                 "SecondsSincePing": 2.5,
                 "KeepAlive": 86400,

@@ -192,5 +192,7 @@ class AnswersTests(CertificatesCase):
             self.assert_told("GET", path, of=of)
             self.assert_told("PUT", f"{path}/cordon", of=f"{of}/cordon")
             self.assert_told("DELETE", f"{path}/cordon", of=f"{of}/cordon")
+            for method in ("PUT", "GET", "DELETE"):
+                self.assert_told(method, f"{path}/drain", of=f"{of}/drain")
             for query in ("", "?force=perhaps", "?force=true"):
                 self.assert_told("POST", f"{path}/forget{query}", of=f"{of}/forget")

@@ -23,7 +23,7 @@ from dockerbroker.persisters.archive import (
     Standing,
 )
 from dockerbroker.persisters.redis.persister import Commands
-from dockerbroker.persisters.redis.rows import host_id, host_key, instance_row, reserved, unpacked
+from dockerbroker.persisters.redis.rows import held_columns, host_id, host_key, reserved, unpacked
 from dockerbroker.persisters.redis.scripts import Scripts
 
 #: How many leases are told, and how many records are deleted by one script: it holds up all others.
@@ -40,6 +40,7 @@ _COLUMNS: Final[Mapping[Kind, tuple[str, ...]]] = {
         "engine_id",
         "state",
         "is_cordoned",
+        "is_draining",
     ),
     Kind.CERTIFICATE: ("host", "document", "secret"),
     Kind.INSTANCE: (
@@ -50,8 +51,10 @@ _COLUMNS: Final[Mapping[Kind, tuple[str, ...]]] = {
         "document",
         "secret",
         "reserved",
+        "reserved_there",
         "neighbourhood",
         "lonely_place",
+        "lonely_place_there",
     ),
     Kind.BINDING: ("instance_id", "id", "document", "secret"),
     Kind.CONDITION: ("instance_id", "condition"),
@@ -213,8 +216,7 @@ def _host_row(row: Row) -> dict[str, Any]:
 
 def _instance_row(row: Row) -> dict[str, Any]:
     """Return the record of an instance, with what stands in it for the leases to be found."""
-    derived = instance_row(records.read_instance(row))
-    return {**row, "host": derived["host"], "ports": derived["ports"]}
+    return {**row, **held_columns(records.read_instance(row))}
 
 
 def _lease_row(row: Row) -> dict[str, Any]:

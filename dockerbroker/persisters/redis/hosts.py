@@ -64,6 +64,11 @@ class RedisHosts:
         """Record why the Docker of the host cannot be used."""
         await self._call("complain", id=rows.host_id(key), complaint=complaint)
 
+    async def drain(self, key: HostKey, *, is_draining: bool) -> None:
+        """Let the instances of the host move, or let them stay."""
+        if await self._call("drain", id=rows.host_id(key), is_draining=is_draining) == ["unknown"]:
+            raise refusals.host_unknown(key)
+
     async def forget_host(self, key: HostKey) -> None:
         """Delete what is known of the host."""
         if await self._call("forget_host", id=rows.host_id(key)) == ["unknown"]:

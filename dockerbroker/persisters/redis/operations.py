@@ -8,7 +8,7 @@ from attrs import evolve
 from dockerbroker.errors import BrokerError
 from dockerbroker.model.instances import Change, Operation, Phase, ServiceInstance
 from dockerbroker.persisters import records, refusals
-from dockerbroker.persisters.redis.rows import instance_row, unpacked
+from dockerbroker.persisters.redis.rows import host_id, instance_row, unpacked
 
 #: What a script says when the operation that it was to end was changed since it was read.
 MOVED: Final = "moved"
@@ -43,6 +43,7 @@ def beginning(
         },
         "ttl": ttl,
         "within": within,
+        "place": change.placed_on and host_id(change.placed_on),
         "most": change.most and {"memory": change.most.memory, "cpus": change.most.cpus},
     }
     if change.instance is not None:
@@ -105,7 +106,7 @@ def _host_full(instance: ServiceInstance | None) -> BrokerError:
 
 def _host_unfit(instance: ServiceInstance | None) -> BrokerError:
     assert instance is not None, "only an instance is placed"
-    return refusals.host_unfit(instance.host.service_host)
+    return refusals.host_unfit((instance.successor or instance).host.service_host)
 
 
 def _port_leased(instance: ServiceInstance | None) -> BrokerError:

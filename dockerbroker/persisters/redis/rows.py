@@ -11,6 +11,7 @@ from typing import Any, Final
 from twisted.logger import Logger
 
 from dockerbroker.errors import Unreadable
+from dockerbroker.model.holdings import holdings
 from dockerbroker.model.hosts import HostKey
 from dockerbroker.model.instances import ServiceInstance
 from dockerbroker.model.liveness import Verdict, patience
@@ -28,10 +29,12 @@ _NULLABLE: Final = (
     "last_operation_id",
     "lease_until",
     "lonely_place",
+    "lonely_place_there",
     "neighbourhood",
     "operation_id",
     "owner",
     "pinged_at",
+    "reserved_there",
     "sessions",
     "state_at",
     "vitals",
@@ -49,6 +52,7 @@ _FLEET_COLUMNS: Final = (
     "sessions",
     "state",
     "is_cordoned",
+    "is_draining",
     "pinged_at",
     "state_at",
     "complaint",
@@ -68,6 +72,7 @@ _READERS: Final[Mapping[str, Callable[[str], Any]]] = {
     "finished_at": float,
     "is_cancelled": _is_true,
     "is_cordoned": _is_true,
+    "is_draining": _is_true,
     "is_over": _is_true,
     "lease_until": float,
     "number": int,
@@ -116,7 +121,16 @@ def host_id(key: HostKey) -> str:
 def ping(told: Ping) -> dict[str, Any]:
     """Return what a script is given of a ping."""
     row = host_records.new_row(told)
-    known = ("pinged_at", "engine_id", "sessions", "state", "state_at", "is_cordoned", "complaint")
+    known = (
+        "pinged_at",
+        "engine_id",
+        "sessions",
+        "state",
+        "state_at",
+        "is_cordoned",
+        "is_draining",
+        "complaint",
+    )
     return {
         "id": host_id(told.host.key),
         "row": {column: value for column, value in row.items() if column not in known},
@@ -160,10 +174,17 @@ def reserved(text: str) -> Reserved:
 
 
 def instance_row(instance: ServiceInstance) -> dict[str, Any]:
-    """Return the row of an instance, with the ports that it leases and the host that has them."""
-    ports = [str(lease["port"]) for lease in records.leased_ports_of(instance)]
-    row = records.instance_row(instance)
-    return row | {"host": host_id(instance.host), "ports": " ".join(ports)}
+    """Return the row of an instance, with the ports that it leases and the hosts that have them."""
+    return records.instance_row(instance) | held_columns(instance)
+
+
+def held_columns(instance: ServiceInstance) -> dict[str, str | None]:
+    """Return the hosts of which an instance holds something, and the ports that it leases there."""
+    columns: dict[str, str | None] = {"there": None, "ports_there": None}
+    names = (("host", "ports"), ("there", "ports_there"))
+    for (host, ports), held in zip(names, holdings(instance), strict=False):
+        columns |= {host: host_id(held.host), ports: " ".join(map(str, sorted(held.ports)))}
+    return columns
 
 
 def texts(found: Iterable[Any]) -> list[str]:

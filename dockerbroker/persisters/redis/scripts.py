@@ -66,6 +66,7 @@ _CHANGING: Final = (
     "cordon",
     "delete_certificate",
     "delete_image",
+    "drain",
     "entomb",
     "erase",
     "forget",

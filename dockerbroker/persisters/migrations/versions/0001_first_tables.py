@@ -27,6 +27,7 @@ def upgrade() -> None:
     _create_instances()
     _create_bindings()
     _create_port_leases()
+    _create_lonely_places()
     _create_reservations()
     _create_conditions()
     _create_tombstones()
@@ -84,6 +85,7 @@ def _create_images_and_hosts() -> None:
         sa.Column("state_at", sa.Double),
         sa.Column("is_cordoned", sa.Boolean, nullable=False, server_default=sa.false()),
         sa.Column("complaint", document()),
+        sa.Column("is_draining", sa.Boolean, nullable=False, server_default=sa.false()),
         sa.PrimaryKeyConstraint("service_host", "docker_host", "docker_port", name="hosts_pk"),
     )
 
@@ -119,10 +121,11 @@ def _create_instances() -> None:
         sa.Column("document", document(), nullable=False),
         sa.Column("secret", document(), nullable=False),
         sa.Column("reserved", document(), nullable=False),
+        sa.Column("reserved_there", document()),
         sa.Column("neighbourhood", Identifier),
         sa.Column("lonely_place", Identifier),
+        sa.Column("lonely_place_there", Identifier),
         sa.PrimaryKeyConstraint("id", name="instances_pk"),
-        sa.UniqueConstraint("lonely_place", name="instances_lonely_place"),
     )
     op.create_index("instances_image_name", "instances", ["image_name"])
     op.create_index("instances_neighbourhood", "instances", ["neighbourhood"])
@@ -152,6 +155,17 @@ def _create_port_leases() -> None:
         _belongs_to_instance("port_leases_instance_id_fk"),
     )
     op.create_index("port_leases_instance_id", "port_leases", ["instance_id"])
+
+
+def _create_lonely_places() -> None:
+    _create_table(
+        "lonely_places",
+        sa.Column("place", Identifier, nullable=False),
+        sa.Column("instance_id", Identifier, nullable=False),
+        sa.PrimaryKeyConstraint("place", name="lonely_places_pk"),
+        _belongs_to_instance("lonely_places_instance_id_fk"),
+    )
+    op.create_index("lonely_places_instance_id", "lonely_places", ["instance_id"])
 
 
 def _create_reservations() -> None:

@@ -45,7 +45,7 @@ local refusal = (is_closed() and 'closed')
   or taken()
   or (redis.call('EXISTS', name) == 1 and 'operation')
   or (instance and not given.remove_instance and is_port_leased(instance) and 'port')
-  or (given.kind == 'provision' and is_unfit(instance.host) and 'unfit')
+  or (given.place and is_unfit(given.place) and 'unfit')
   or (instance and not given.remove_instance and has_neighbour(instance) and 'full')
   or (instance and not given.remove_instance and given.most and is_full(instance, given.most) and 'full')
 if refusal then

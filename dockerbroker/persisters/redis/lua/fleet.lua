@@ -4,7 +4,7 @@ local hosts, reserved = {}, base .. 'reserved'
 for _, id in ipairs(redis.call('SMEMBERS', base .. 'hosts')) do
   local row = redis.call(
     'HMGET', key('host', id),
-    'service_host', 'docker_host', 'docker_port', 'document', 'vitals', 'sessions', 'state', 'is_cordoned',
+    'service_host', 'docker_host', 'docker_port', 'document', 'vitals', 'sessions', 'state', 'is_cordoned', 'is_draining',
     'pinged_at', 'state_at', 'complaint'
   )
   if row[1] then

@@ -2,6 +2,9 @@
 
 local flat, hosts = redis.call('HGETALL', key('neighbourhood', given.id)), {}
 for i = 2, #flat, 2 do
-  hosts[#hosts + 1] = flat[i]
+  -- One that moves is on two.
+  for host in string.gmatch(flat[i], '[^\n]+') do
+    hosts[#hosts + 1] = host
+  end
 end
 return { 'found', hosts }

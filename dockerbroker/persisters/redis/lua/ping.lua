@@ -67,7 +67,7 @@ local function hear(ping)
   if stored[4] == 'dead' then
     row.state, row.state_at = 'returning', time(now)
   elseif not stored[4] then
-    row.state, row.is_cordoned, row.engine_id = 'alive', '0', ping.engine_id
+    row.state, row.is_cordoned, row.is_draining, row.engine_id = 'alive', '0', '0', ping.engine_id
   end
   row.pinged_at = time(now)
   put(name, row)

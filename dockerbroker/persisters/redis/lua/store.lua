@@ -30,8 +30,10 @@ function store.instance(row)
     put(key('instance', row.id), row)
     redis.call('ZADD', base .. 'instances', 0, row.id)
     count(row.image_name, 1)
-    reserve(row.host, row.reserved, 1)
-    settle(row.id, row.host, row.neighbourhood, row.lonely_place)
+    for _, held in ipairs(holdings(row)) do
+      reserve(held.host, held.reserved, 1)
+    end
+    settle(row.id, row.neighbourhood, holdings(row))
   end
 end
 

@@ -50,26 +50,58 @@ local function finish(id)
   end
 end
 
+-- What an instance holds of its host, and while it moves of the one to which it moves.
+local held_columns = {
+  'host', 'ports', 'reserved', 'lonely_place',
+  'there', 'ports_there', 'reserved_there', 'lonely_place_there',
+}
+
+local function holdings(row)
+  local found = {}
+  for i = 1, 8, 4 do
+    local host = row[held_columns[i]]
+    if host then
+      found[#found + 1] = {
+        host = host,
+        ports = row[held_columns[i + 1]],
+        reserved = row[held_columns[i + 2]],
+        lonely_place = row[held_columns[i + 3]],
+      }
+    end
+  end
+  return found
+end
+
+local function held_by(id)
+  local row = {}
+  for i, value in ipairs(redis.call('HMGET', key('instance', id), unpack(held_columns))) do
+    row[held_columns[i]] = value
+  end
+  return row
+end
+
 -- Whether another instance has one of the ports that this one is to have.
 local function is_port_leased(instance)
-  for port in string.gmatch(instance.ports, '%d+') do
-    local holder = field(key('ports', instance.host), port)
-    if holder and holder ~= instance.id then
-      return true
+  for _, held in ipairs(holdings(instance)) do
+    for port in string.gmatch(held.ports, '%d+') do
+      local holder = field(key('ports', held.host), port)
+      if holder and holder ~= instance.id then
+        return true
+      end
     end
   end
   return false
 end
 
-local function lease_ports(instance)
-  for port in string.gmatch(instance.ports, '%d+') do
-    redis.call('HSET', key('ports', instance.host), port, instance.id)
+local function lease_ports(id, held)
+  for port in string.gmatch(held.ports, '%d+') do
+    redis.call('HSET', key('ports', held.host), port, id)
   end
 end
 
-local function give_up_ports(host, ports)
-  for port in string.gmatch(ports, '%d+') do
-    redis.call('HDEL', key('ports', host), port)
+local function give_up_ports(held)
+  for port in string.gmatch(held.ports, '%d+') do
+    redis.call('HDEL', key('ports', held.host), port)
   end
 end
 
@@ -105,41 +137,58 @@ local function reserve(host, text, sign)
   end
 end
 
--- Whether more would be reserved on the instance's host than may be; nothing more of a thing is never too much.
+-- Whether more would be reserved on one of the instance's hosts than may be; nothing more of a thing is never
+-- too much.
 local function is_full(instance, most)
-  local stored = redis.call('HMGET', key('instance', instance.id), 'host', 'reserved')
-  local sums, wanted = reserved_on(instance.host), reserved_by(instance.reserved)
-  local had = stored[1] == instance.host and reserved_by(stored[2]) or { 0, 0 }
-  for i, name in ipairs({ 'memory', 'cpus' }) do
-    local more = wanted[i] - had[i]
-    if more > 0 and sums[i] + more > tonumber(most[name]) then
+  local before = holdings(held_by(instance.id))
+  for _, held in ipairs(holdings(instance)) do
+    local sums, wanted, had = reserved_on(held.host), reserved_by(held.reserved), { 0, 0 }
+    for _, one in ipairs(before) do
+      had = one.host == held.host and reserved_by(one.reserved) or had
+    end
+    for i, name in ipairs({ 'memory', 'cpus' }) do
+      local more = wanted[i] - had[i]
+      if more > 0 and sums[i] + more > tonumber(most[name]) then
+        return true
+      end
+    end
+  end
+  return false
+end
+
+-- Whether another instance has a place that this one must have for itself.
+local function has_neighbour(instance)
+  for _, held in ipairs(holdings(instance)) do
+    local holder = held.lonely_place and field(base .. 'lonely_places', held.lonely_place)
+    if holder and holder ~= instance.id then
       return true
     end
   end
   return false
 end
 
--- Whether another instance has the place that this one must have for itself.
-local function has_neighbour(instance)
-  local holder = instance.lonely_place and field(base .. 'lonely_places', instance.lonely_place)
-  return holder and holder ~= instance.id
-end
-
-local function settle(id, host, neighbourhood, lonely_place)
+-- Puts an instance where it has its place, or is to have one. No host has a line break in its text.
+local function settle(id, neighbourhood, held)
+  local hosts = {}
+  for i, one in ipairs(held) do
+    hosts[i] = one.host
+    if one.lonely_place then
+      redis.call('HSET', base .. 'lonely_places', one.lonely_place, id)
+    end
+  end
   if neighbourhood then
-    redis.call('HSET', key('neighbourhood', neighbourhood), id, host)
-  end
-  if lonely_place then
-    redis.call('HSET', base .. 'lonely_places', lonely_place, id)
+    redis.call('HSET', key('neighbourhood', neighbourhood), id, table.concat(hosts, '\n'))
   end
 end
 
-local function leave(id, neighbourhood, lonely_place)
+local function leave(id, neighbourhood, held)
   if neighbourhood then
     redis.call('HDEL', key('neighbourhood', neighbourhood), id)
   end
-  if lonely_place then
-    redis.call('HDEL', base .. 'lonely_places', lonely_place)
+  for _, one in ipairs(held) do
+    if one.lonely_place then
+      redis.call('HDEL', base .. 'lonely_places', one.lonely_place)
+    end
   end
 end
 
@@ -168,9 +217,12 @@ local function remove_instance(id)
   for _, binding_id in ipairs(redis.call('ZRANGE', key('bindings', id), 0, -1)) do
     remove_binding(id, binding_id)
   end
-  give_up_ports(stored.host, stored.ports)
-  reserve(stored.host, stored.reserved, -1)
-  leave(id, stored.neighbourhood, stored.lonely_place)
+  local held = holdings(stored)
+  for _, one in ipairs(held) do
+    give_up_ports(one)
+    reserve(one.host, one.reserved, -1)
+  end
+  leave(id, stored.neighbourhood, held)
   count(stored.image_name, -1)
   redis.call('DEL', key('instance', id))
   redis.call('ZREM', base .. 'instances', id)
@@ -178,30 +230,37 @@ local function remove_instance(id)
   let_go(last_of(id))
 end
 
+local function is_held_alike(before, after)
+  for _, column in ipairs(held_columns) do
+    if (before[column] or '') ~= (after[column] or '') then
+      return false
+    end
+  end
+  return true
+end
+
 -- A new one is held by the operation.
 local function put_instance(instance, operation_id)
   local name = key('instance', instance.id)
-  local stored = redis.call('HMGET', name, 'image_name', 'host', 'ports', 'reserved', 'neighbourhood', 'lonely_place')
+  local stored, before = redis.call('HMGET', name, 'image_name', 'neighbourhood'), held_by(instance.id)
   local is_new = not stored[1]
   if is_new then
     redis.call('ZADD', base .. 'instances', 0, instance.id)
     instance.operation_id, instance.last_operation_id = operation_id, operation_id
   end
   put(name, instance)
-  if stored[2] ~= instance.host or stored[3] ~= instance.ports then
-    if not is_new then
-      give_up_ports(stored[2], stored[3])
+  if not is_held_alike(before, instance) then
+    for _, held in ipairs(holdings(before)) do
+      give_up_ports(held)
+      reserve(held.host, held.reserved, -1)
     end
-    lease_ports(instance)
-  end
-  if stored[4] ~= instance.reserved then
-    if not is_new then
-      reserve(stored[2], stored[4], -1)
+    for _, held in ipairs(holdings(instance)) do
+      lease_ports(instance.id, held)
+      reserve(held.host, held.reserved, 1)
     end
-    reserve(instance.host, instance.reserved, 1)
   end
-  leave(instance.id, stored[5], stored[6])
-  settle(instance.id, instance.host, instance.neighbourhood, instance.lonely_place)
+  leave(instance.id, stored[2], holdings(before))
+  settle(instance.id, instance.neighbourhood, holdings(instance))
   if stored[1] ~= instance.image_name then
     if not is_new then
       count(stored[1], -1)
