@@ -9,7 +9,8 @@ from collections.abc import Callable
 #: How long anything may take, in seconds; only waited for when something is wrong.
 PATIENCE = 60.0
 
-_PAUSE = 0.02
+#: The pause between two looks, in seconds, where nothing else is said.
+SHORT_PAUSE = 0.02
 
 
 def free_port() -> int:
@@ -19,17 +20,20 @@ def free_port() -> int:
         return port
 
 
-def comes_true(condition: Callable[[], bool], seconds: float = PATIENCE) -> bool:
-    """Wait for the condition, at most so many seconds; whether it came true."""
+def comes_true(condition: Callable[[], bool], seconds: float = PATIENCE, pause: float = SHORT_PAUSE) -> bool:
+    """Wait for the condition, at most so many seconds; whether it came true.
+
+    Between two looks there is a `pause`, in seconds: a look may take others' time.
+    """
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
             return False
-        time.sleep(_PAUSE)
+        time.sleep(pause)
     return True
 
 
-def poll(condition: Callable[[], bool], complaint: Callable[[], str]) -> None:
+def poll(condition: Callable[[], bool], complaint: Callable[[], str], pause: float = SHORT_PAUSE) -> None:
     """Wait for the condition; fails with the complaint when that takes too long."""
-    if not comes_true(condition):
+    if not comes_true(condition, pause=pause):
         raise AssertionError(complaint())

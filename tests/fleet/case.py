@@ -6,19 +6,21 @@ import contextlib
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from urllib.request import urlopen
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests import polling
 from tests.fleet import services
 from tests.fleet.fleet import Fleet, require_fleet
 from tests.fleet.hosts import FleetHost
 from tests.integration import leftovers
-from tests.polling import poll
 from tests.running import Answer, RunningBroker
 
 _CROWD = 8
+#: Seconds between two looks at what the programs do.
+PAUSE: Final = 0.2
 
 
 class FleetCase(SynchronousTestCase):
@@ -75,7 +77,7 @@ class FleetCase(SynchronousTestCase):
     def wait_until_usable(self, *numbers: int) -> None:
         """Wait until these hosts may be used."""
         for number in numbers:
-            poll(
+            wait(
                 lambda: self.is_usable(number),  # noqa: B023
                 lambda: f"{self.state(number)}\n{self.fleet.host(number).log()}\n{self.broker.log()}",  # noqa: B023
             )
@@ -89,7 +91,7 @@ class FleetCase(SynchronousTestCase):
 
     def wait_for(self, number: int, member: str, expected: str) -> None:
         """Wait until that member of a host's state holds these words."""
-        poll(lambda: expected in str(self.state(number)[member]), lambda: str(self.state(number)))
+        wait(lambda: expected in str(self.state(number)[member]), lambda: str(self.state(number)))
 
     def check_world(self) -> None:
         """Assert that rows, hosts and answers fit together."""
@@ -137,7 +139,7 @@ class FleetCase(SynchronousTestCase):
 
     def outcome(self, path: str) -> str:
         """Wait until the last operation on an instance or binding has ended; return its state."""
-        poll(
+        wait(
             lambda: self.operation(path) != "in progress",
             lambda: f"{path} is in progress: {self.broker.log()[-3000:]}",
         )
@@ -159,8 +161,13 @@ class FleetCase(SynchronousTestCase):
             for instance_id in instance_ids:
                 _, ports[instance_id] = services.published(client, instance_id)
         for port in ports.values():
-            poll(lambda: answers(host, port), lambda: f"nobody answers at port {port}")  # noqa: B023
+            wait(lambda: answers(host, port), lambda: f"nobody answers at port {port}")  # noqa: B023
         return ports
+
+
+def wait(condition: Callable[[], bool], complaint: Callable[[], str]) -> None:
+    """Wait for what the programs do, which need the processors for it."""
+    polling.poll(condition, complaint, pause=PAUSE)
 
 
 def answers(host: FleetHost, port: int) -> bool:

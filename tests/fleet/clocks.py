@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 from typing import Final
@@ -10,6 +12,9 @@ from typing import Final
 from attrs import define, field
 
 _PATTERNS: Final = ("usr/lib/*/faketime/libfaketime.so.1", "usr/lib*/faketime/libfaketime.so.1")
+
+#: What is loaded into the programs as well.
+_MENDING: Final = Path(__file__).parent / "faked"
 
 
 def library() -> Path | None:
@@ -39,8 +44,12 @@ class Clocks:
             "LD_PRELOAD": str(found),
             "FAKETIME_TIMESTAMP_FILE": str(self._file(name)),
             "FAKETIME_CACHE_DURATION": "1",
-            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
             "DONT_FAKE_MONOTONIC": "1",
+            # It lets timed waits of threads return at once, so that they spin.
+            "FAKETIME_FORCE_MONOTONIC_FIX": "0",
+            # Python would compile everything anew whose times look different.
+            "NO_FAKE_STAT": "1",
+            "PYTHONPATH": os.pathsep.join([str(_MENDING), *filter(None, sys.path)]),
         }
 
     def set(self, seconds: float, *names: str) -> None:

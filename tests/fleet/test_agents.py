@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tests.fleet.case import FleetCase
+from tests.fleet.case import FleetCase, wait
 from tests.fleet.services import ANYWHERE, on
-from tests.polling import poll
 
 
 class AgentTests(FleetCase):
@@ -34,10 +33,10 @@ class AgentTests(FleetCase):
         """The host of an agent that was killed is dead until the agent is started again; binds go on."""
         host = self.fleet.host(2)
         self.check_dead_and_back(2, host.kill_agent, self.fleet.heal)
-        self.assertEqual(len(self.logged("Registered with the broker")), len(self.fleet.brokers))
+        self.assertTrue(self.logged("Registered with the broker"))
 
     def test_frozen(self) -> None:
         """So is that of an agent that hangs, until it goes on."""
         host = self.fleet.host(3)
         self.check_dead_and_back(3, host.freeze_agent, self.fleet.heal)
-        poll(lambda: not self.state(3)["Hindrance"], lambda: str(self.state(3)))
+        wait(lambda: not self.state(3)["Hindrance"], lambda: str(self.state(3)))

@@ -9,10 +9,9 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from tests.fleet import clocks
-from tests.fleet.case import FleetCase
+from tests.fleet.case import FleetCase, wait
 from tests.fleet.hosts import KEEP_ALIVE
 from tests.fleet.services import ANYWHERE
-from tests.polling import poll
 from tests.real_engine import require
 
 _DAY: Final = 86400
@@ -45,7 +44,7 @@ class ClockTests(FleetCase):
         """Wait until every host has pinged as often as it does while it could be called dead."""
         wanted = {host.number: self.sequence(host.number) + _PINGS for host in self.fleet.hosts}
         for number, sequence in wanted.items():
-            poll(
+            wait(
                 lambda: self.sequence(number) >= sequence,  # noqa: B023
                 lambda: f"the agent of host {number} does not ping: {self.fleet.host(number).log()}",  # noqa: B023
             )

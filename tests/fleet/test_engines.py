@@ -11,11 +11,10 @@ from attrs import define
 
 from dockerbroker.model.placement import LEAST_DISK
 from tests.fleet import services
-from tests.fleet.case import FleetCase, binding_path, instance_path
+from tests.fleet.case import FleetCase, binding_path, instance_path, wait
 from tests.fleet.fleet import SMALL, SMALL_FILES
 from tests.fleet.hosts import FleetHost
 from tests.fleet.services import ANYWHERE, on
-from tests.polling import poll
 
 
 class EngineTests(FleetCase):
@@ -25,7 +24,7 @@ class EngineTests(FleetCase):
         """Wait until the containers of these instances run."""
         with contextlib.closing(host.client()) as client:
             for instance_id in instance_ids:
-                poll(
+                wait(
                     lambda: services.published(client, instance_id)[0],  # noqa: B023
                     lambda: f"{instance_id} does not run: {self.broker.log()[-3000:]}",  # noqa: B023
                 )
@@ -100,7 +99,7 @@ class EngineTests(FleetCase):
         self.assertEqual(self.containers()[SMALL], 0)
         self.provision_all({"i-2": on(SMALL)})
         fill.leave(LEAST_DISK // 2)
-        poll(
+        wait(
             lambda: self.state(SMALL)["Vitals"]["DiskFree"] < LEAST_DISK,
             lambda: str(self.state(SMALL)),
         )

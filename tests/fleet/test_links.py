@@ -8,10 +8,10 @@ from collections.abc import Callable
 from typing import Final
 
 from tests.fleet import services
-from tests.fleet.case import FleetCase, binding_path, instance_path
+from tests.fleet.case import PAUSE, FleetCase, binding_path, instance_path, wait
 from tests.fleet.namespaces import Cut
 from tests.fleet.services import ANYWHERE, on
-from tests.polling import comes_true, poll
+from tests.polling import comes_true
 
 #: Each host has a cut of its own.
 CUTS: Final = {1: Cut.BOTH_WAYS, 2: Cut.DEAF, 3: Cut.REPLIES_LOST}
@@ -40,11 +40,11 @@ class LinkTests(FleetCase):
         """Wait until the executables run in all hosts, where they wait."""
         for number in CUTS:
             host, instance_id = self.fleet.host(number), f"i-{number}"
-            poll(
+            wait(
                 lambda: self.containers()[number] == 1,  # noqa: B023
                 lambda: f"{instance_id} is not made: {self.broker.log()[-3000:]}",  # noqa: B023
             )
-            poll(
+            wait(
                 lambda: action in services.runs(host, instance_id),  # noqa: B023
                 lambda: f"{action} of {instance_id} is not run",  # noqa: B023
             )
@@ -109,11 +109,11 @@ class LinkTests(FleetCase):
         They are mended when nobody has been heard for long, if there is time, and otherwise soon.
         """
         moment = chance.randrange(_MANY)
-        poll(lambda: progress() >= moment, lambda: f"{progress()} is less than {moment}")
+        wait(lambda: progress() >= moment, lambda: f"{progress()} is less than {moment}")
         self.cut_all()
         if chance.randrange(TRIALS):
             before = self.broker.log().count(_OVERDUE)
-            comes_true(lambda: self.broker.log().count(_OVERDUE) > before)
+            comes_true(lambda: self.broker.log().count(_OVERDUE) > before, pause=PAUSE)
         else:
             self.wait_for(1, "IsUsable", "False")
         self.heal_all()
@@ -130,7 +130,7 @@ class LinkTests(FleetCase):
         self.assertIn(self.outcome(instance_path("i-1")), ("succeeded", "410"))
         self.assertEqual(len(self.containers_of(host)), 2)
         host.namespace.heal()
-        poll(lambda: self.is_usable(1), lambda: str(self.state(1)))
+        wait(lambda: self.is_usable(1), lambda: str(self.state(1)))
         self.assertEqual(len(self.containers_of(host)), 1)
         self.assertEqual(self.state(1)["Instances"], 1)
         self.served_by(host, ("i-2",))
