@@ -160,6 +160,10 @@ class BadCommand(EngineError):
     """The container's or exec's command cannot be run."""
 
 
+class DiskFull(EngineError):
+    """The disk of the host has no space left."""
+
+
 class NotRunning(EngineError):
     """The container does not run, so that nothing can be executed in it."""
 

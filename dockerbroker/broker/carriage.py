@@ -15,6 +15,7 @@ from dockerbroker.broker.recording import Recording
 from dockerbroker.broker.steps import Steps
 from dockerbroker.errors import (
     BrokerError,
+    DiskFull,
     EngineError,
     EngineUnreachable,
     ExecutableOverrun,
@@ -285,6 +286,9 @@ def _may_pass(operation: Operation, error: BrokerError) -> bool:
     if keeps_ports and isinstance(error, HostPortTaken):
         # An update keeps its ports; the container that was stopped may not have let go of them yet.
         return True
+    if isinstance(error, DiskFull):
+        # Nothing is gained by taking more of the disk; what takes none, or gives it back, may succeed.
+        return operation.step not in {Step.CREATE, Step.START}
     return isinstance(error, _TRANSIENT) or type(error) is EngineError
 
 

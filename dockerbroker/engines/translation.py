@@ -13,6 +13,7 @@ from docker.errors import APIError, DockerException, InvalidVersion
 
 from dockerbroker.errors import (
     BadCommand,
+    DiskFull,
     EngineError,
     EngineUnreachable,
     HostPortTaken,
@@ -36,6 +37,7 @@ _REFUSALS: tuple[tuple[int, str, type[EngineError]], ...] = (
     (409, r"is not running|is paused|is restarting|is not started", NotRunning),
     (409, r"already run", BadCommand),
     (0, r"port is already allocated|address already in use", HostPortTaken),
+    (0, r"no space left on device|disk quota exceeded", DiskFull),
     (0, r"cannot exec in a stopped|container .* is not running", NotRunning),
     (0, r"executable file not found|permission denied: unknown|exec format error", BadCommand),
     (0, r"exec: .*(no such file or directory|permission denied|not a directory)", BadCommand),

@@ -5,6 +5,7 @@ from typing import Any
 from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
+from dockerbroker.errors import DiskFull
 from dockerbroker.model.containers import container_name
 from dockerbroker.model.instances import Phase
 from dockerbroker.model.secrets import Secret
@@ -143,6 +144,16 @@ class FailureTests(SynchronousTestCase):
         answer = stack.provision("i-1")
         self.assert_nothing_left(stack, answer)
         self.assertIn("command of the image redis cannot be run", answer.description)
+
+    def test_disk_full(self) -> None:
+        """Where the disk is full that is told at once, and nothing that takes more of it is tried again."""
+        for call in ("create", "start"):
+            stack = Stack()
+            stack.engine.fail_next(call, DiskFull("There is no space left on device."), times=5)
+            answer = stack.provision("i-1")
+            self.assert_nothing_left(stack, answer)
+            self.assertEqual(answer.description, "There is no space left on device.")
+            self.assertEqual([one[0] for one in stack.engine.calls].count(call), 1)
 
     def test_executable_fails(self) -> None:
         """A failing `/provision` is told with its last line; `/deprovision` is run, and all is removed."""

@@ -13,6 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from dockerbroker.engines.translation import malformed, not_run, refusal, translated
 from dockerbroker.errors import (
     BadCommand,
+    DiskFull,
     EngineError,
     EngineUnreachable,
     HostPortTaken,
@@ -51,7 +52,8 @@ REFUSALS = [
     (400, "no command specified", BadCommand),
     (400, "client version 1.48 is too new. Maximum supported API version is 1.41", EngineUnreachable),
     (400, "client version 1.23 is too old. Minimum supported API version is 1.24", EngineUnreachable),
-    (500, "no space left on device", EngineError),
+    (500, "mkdir /var/lib/docker/vfs/dir/4f: no space left on device", DiskFull),
+    (500, "OCI runtime create failed: unable to start container process: no space left on device: unknown", DiskFull),
     (400, "invalid reference format", EngineError),
     (409, "removal of container b-1 is already in progress", EngineError),
     (503, "", EngineError),

@@ -124,6 +124,21 @@ class FleetCase(SynchronousTestCase):
         for answer in answers:
             self.assertEqual(answer.status, 201, answer)
 
+    def wait_until_refused(self, service: str, words: str) -> None:
+        """Wait until an instance of the service is refused with these words, and nothing of it is left."""
+
+        def is_refused() -> bool:
+            answer = self.provision("refused", service)
+            if answer.status == 201:
+                # A broker places by what it has seen a moment before.
+                self.assertEqual(self.delete("refused").status, 200)
+                return False
+            self.assertEqual(answer.status, 503, answer)
+            return words in answer.description
+
+        wait(is_refused, lambda: f"{service} is not refused with: {words}")
+        self.assertEqual(self.broker.request("GET", instance_path("refused")).status, 404)
+
     def incomplete(self, method: str, path: str, service: str) -> Answer:
         """Make a request that need not be done when it is answered."""
         ids = {"service_id": service, "plan_id": f"{service}_100"}

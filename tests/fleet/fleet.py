@@ -31,7 +31,7 @@ SMALL_FILES: Final = 20_000
 
 _SETTINGS: Final[dict[str, Any]] = {
     "listenIP": "0.0.0.0",
-    "answerwithin": 2,
+    "answerwithin": 0,
     "waitforhost": 0,
 }
 

@@ -22,7 +22,7 @@ from tests.polling import PATIENCE, comes_true
 from tests.real_engine import RealEngine
 
 DOCKER_PORT: Final = 2376
-KEEP_ALIVE: Final = 1.0
+KEEP_ALIVE: Final = 0.8
 #: How many ports each host has for services, and the first of them.
 PORTS: Final = 4
 FIRST_PORT: Final = 20000

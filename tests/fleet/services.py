@@ -7,6 +7,7 @@ from contextlib import closing
 from typing import Any, Final
 
 import docker
+from docker.errors import APIError
 
 from dockerbroker.model.containers import LABEL_INSTANCE
 from tests.fleet.hosts import FleetHost
@@ -70,7 +71,11 @@ def run(client: docker.APIClient, instance_id: str, command: str) -> str:
 def runs(host: FleetHost, instance_id: str) -> list[str]:
     """Return which executables have been begun in the instance's container, in their order."""
     with closing(host.client()) as client:
-        return run(client, instance_id, "cat /runs 2>/dev/null; true").split()
+        try:
+            return run(client, instance_id, "cat /runs 2>/dev/null; true").split()
+        except APIError:
+            # It does not run yet.
+            return []
 
 
 def let_go(host: FleetHost, instance_id: str, action: str) -> None:

@@ -31,8 +31,9 @@ class ClockTests(FleetCase):
         ):
             for name, seconds in steps.items():
                 self.fleet.clocks.set(seconds, name)
-            self.wait_for_pings()
+            waiting = self.pool.submit(self.wait_for_pings)
             self.provision_all({f"i-{steps['broker1']}": ANYWHERE, f"i-{steps['broker2']}-2": ANYWHERE})
+            waiting.result()
         for words in ("is dead", "fallen silent", "cannot be trusted", "Docker is not well"):
             self.assertEqual(self.logged(words), [])
         # Otherwise nothing was shown.
