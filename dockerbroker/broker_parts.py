@@ -27,6 +27,7 @@ from dockerbroker.broker.pings import Pings
 from dockerbroker.broker.placing import Placing
 from dockerbroker.broker.readiness import Readiness
 from dockerbroker.broker.reconcile import Reconciler
+from dockerbroker.broker.relocating import Relocation
 from dockerbroker.broker.removals import Removals
 from dockerbroker.broker.restarts import Restarts
 from dockerbroker.broker.returning import Returning
@@ -131,7 +132,9 @@ def make_parts(
     administration = Administration(seams.persister, configuration.services.catalog)
     beginning = Beginning(seams.persister, worker, limits, reactor, _new_id, time.time)
     view = FleetView(seams.persister, reactor, configuration.overcommit)
-    placing = make_placing(reactor, configuration, seams, view, worker.steps.blocked)
+    relocation = worker.steps.relocation
+    placing = make_placing(reactor, configuration, seams, view, relocation.blocked)
+    relocation.placing = placing
     broker = make_broker(seams.persister, placing, beginning)
     moving = Moving(seams.persister, seams.engines, placing, beginning)
     comparer = make_comparer(reactor, seams)
@@ -182,8 +185,8 @@ def make_worker(reactor: Any, limits: Limits, seams: Seams, reach: Reach | None,
         readiness=Readiness(reactor),
         removals=removals,
         moves=Moves(seams.persister, seams.engines, seams.copies, removals, reactor),
+        relocation=Relocation(seams.persister, seams.engines, _random.sample, reactor.seconds),
         limits=limits,
-        sample=_random.sample,
         clock=reactor,
     )
     return Worker(

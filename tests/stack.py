@@ -36,6 +36,7 @@ from dockerbroker.broker.pings import Pings
 from dockerbroker.broker.placing import Placing
 from dockerbroker.broker.readiness import Readiness
 from dockerbroker.broker.reconcile import Reconciler
+from dockerbroker.broker.relocating import Relocation
 from dockerbroker.broker.removals import Removals
 from dockerbroker.broker.restarts import Restarts
 from dockerbroker.broker.returning import Returning
@@ -207,8 +208,8 @@ class Stack:
             readiness=Readiness(clock),
             removals=removals,
             moves=Moves(seams.persister, seams.engines, seams.copies, removals, clock),
+            relocation=Relocation(seams.persister, seams.engines, in_order, clock.seconds),
             limits=limits,
-            sample=in_order,
             clock=clock,
         )
         self.worker = Worker(self.owner, seams.persister, placed(steps, self.reach), clock, wall, _whole)
@@ -220,8 +221,9 @@ class Stack:
             SimpleDispatcher(),
             in_order,
             clock,
-            blocked=self.worker.steps.blocked,
+            blocked=self.worker.steps.relocation.blocked,
         )
+        self.worker.steps.relocation.placing = placing
         beginning = Beginning(seams.persister, self.worker, limits, clock, self._identifier, wall)
         self.broker = make_broker(seams.persister, placing, beginning)
         self.administration = Administration(seams.persister, CATALOG)

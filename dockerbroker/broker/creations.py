@@ -3,7 +3,7 @@
 from attrs import define
 
 from dockerbroker.engines.interfaces import IEngine
-from dockerbroker.errors import EngineError, NameTaken, OperationFailed, OutcomeUnknown
+from dockerbroker.errors import EngineError, EngineUnreachable, NameTaken, OperationFailed, OutcomeUnknown
 from dockerbroker.model.containers import LABEL_CLUSTER, ContainerSpec, container_spec, is_ours, matches
 from dockerbroker.model.instances import Change
 from dockerbroker.model.work import Work
@@ -22,7 +22,16 @@ class Creations:
         try:
             return await engine.create(spec)
         except (NameTaken, OutcomeUnknown) as error:
+            return await self._settled(engine, spec, work, error)
+
+    async def _settled(self, engine: IEngine, spec: ContainerSpec, work: Work, error: EngineError) -> str:
+        """Settle what stands there; what cannot be looked at or removed now is as unknown as before."""
+        try:
             return await self._adopt_or_replace(engine, spec, work, error)
+        except EngineError as other:
+            if type(other) in {EngineError, EngineUnreachable}:
+                raise OutcomeUnknown(other.description) from other
+            raise
 
     async def _adopt_or_replace(
         self, engine: IEngine, spec: ContainerSpec, work: Work, error: EngineError

@@ -23,6 +23,7 @@ from dockerbroker.model.placement import (
     NO_ANSWER,
     NO_PORT,
     REFUSED,
+    SAME,
     Demand,
     Hindrances,
     Sample,
@@ -95,6 +96,8 @@ class Placing:
             return with_dashboard(evolve(fitted, dashboard_url=moved_dashboard(instance, fitted)))
 
         others = apart(instance, hosts, await self._engine_id(instance.host))
+        for _ in range(len(hosts) - len(others)):
+            hindrances.add(SAME)
         return await self._first(hindrances, others, on, deadline)
 
     async def _engine_id(self, key: HostKey) -> str | None:

@@ -3,43 +3,38 @@
 from collections.abc import Awaitable, Callable
 from typing import ClassVar
 
-from attrs import define, evolve, field
+from attrs import define, evolve
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from dockerbroker.broker.blocking import BlockedPorts
 from dockerbroker.broker.creations import Creations
 from dockerbroker.broker.executions import GONE, Executions
 from dockerbroker.broker.hosts import known_host
 from dockerbroker.broker.limits import Limits
 from dockerbroker.broker.moves import Moves
 from dockerbroker.broker.readiness import Readiness, Service
+from dockerbroker.broker.relocating import Relocation
 from dockerbroker.broker.removals import Removals
 from dockerbroker.broker.survivors import Survivors
-from dockerbroker.engines.interfaces import Engines, Executors, IEngine
+from dockerbroker.engines.interfaces import Engines, Executors
 from dockerbroker.errors import (
     BrokerError,
     EngineError,
     EngineUnreachable,
     HostPortTaken,
-    NoCapacity,
     NotThere,
     OperationFailed,
     OutcomeUnknown,
-    PortLeased,
 )
 from dockerbroker.model.executables import Action, hidden_texts
 from dockerbroker.model.hosts import DockerHost
 from dockerbroker.model.instances import BindingState, Change, OperationKind, Phase, Step
-from dockerbroker.model.placement import Sample, choose_ports
 from dockerbroker.model.survivors import takes_container
 from dockerbroker.model.work import Work, focused, widened
 from dockerbroker.persisters.interfaces import IPersister
 
 #: How long a container may take to stop before it is killed, in seconds: a service writes its data out.
 STOP_GRACE = 10.0
-#: How often a container is given other ports when a foreign process listens on those it got.
-PORT_ATTEMPTS = 5
 #: How long a container that runs again is waited for, in seconds: a request that waits must be answered.
 RESTORED_WITHIN = 5.0
 #: What is kept of the time of an operation for ending an executable that passes its deadline, in seconds.
@@ -59,10 +54,9 @@ class Steps:
     readiness: Readiness
     removals: Removals
     moves: Moves
+    relocation: Relocation
     limits: Limits
-    sample: Sample[int]
     clock: IReactorTime
-    blocked: BlockedPorts = field(factory=BlockedPorts)
 
     async def do(self, work: Work, remaining: float) -> Work:
         """Do the operation's present step and return the records as they are then.
@@ -107,7 +101,10 @@ class Steps:
         del remaining
         if work.operation.kind is OperationKind.MOVE:
             return await self.moves.create(work, host)
-        container_id = await Creations(self.persister).create(self.engines(host), work)
+        try:
+            container_id = await Creations(self.persister).create(self.engines(host), work)
+        except EngineError as error:
+            return await self.relocation.other_host(work, error)
         return evolve(work, instance=evolve(work.instance, container_id=container_id))
 
     async def _halt(self, work: Work, host: DockerHost, remaining: float) -> Work:
@@ -136,14 +133,7 @@ class Steps:
         try:
             await engine.start(container_id)
         except HostPortTaken as error:
-            # A successor gets the ports that are known to those who use the service, or none.
-            is_new = work.operation.kind is OperationKind.PROVISION
-            if work.operation.kind is not OperationKind.UPDATE:
-                ports = work.instance.ports.values()
-                self.blocked.block(host.key, ports, error.description, self.clock.seconds())
-            if work.operation.attempt >= PORT_ATTEMPTS or not is_new:
-                raise
-            return await self._with_other_ports(work, host, engine)
+            return await self.relocation.other_ports(work, host, error)
         except NotThere:
             if work.operation.kind is not OperationKind.PROVISION:
                 raise
@@ -154,22 +144,6 @@ class Steps:
             if found is None or not found.running:
                 raise
         return work
-
-    async def _with_other_ports(self, work: Work, host: DockerHost, engine: IEngine) -> Work:
-        # The ports that turned out to be taken are still leased, so that they are not chosen again.
-        await engine.remove(_container_of(work), grace=0)
-        self._log.info("ports of {instance} were in use; trying others", instance=work.instance.id)
-        for _ in range(PORT_ATTEMPTS):
-            leased = await self.persister.leased_ports(host.key)
-            blocked = self.blocked.on(host.key, self.clock.seconds())
-            ports = choose_ports(host, tuple(work.instance.ports), leased, self.sample, blocked)
-            instance = evolve(work.instance, container_id=None, ports=ports)
-            try:
-                await self.persister.commit(Change(operation=work.operation, instance=instance))
-            except PortLeased:
-                continue
-            return evolve(work, back_to=Step.CREATE, instance=instance)
-        raise NoCapacity(f"Other instances took every free port that was found on {host.key.service_host}.")
 
     async def _await_ready(self, work: Work, host: DockerHost, remaining: float) -> Work:
         if work.operation.attempt > 1 and work.instance.owns_container:

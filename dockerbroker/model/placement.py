@@ -42,6 +42,8 @@ _NO_DISK: Final = ("has no disk space left", "have no disk space left")
 NO_PORT: Final = ("has no free port", "have no free port")
 NO_ANSWER: Final = ("does not answer", "do not answer")
 REFUSED: Final = ("refused it", "refused it")
+#: What a host is no other than.
+SAME: Final = ("is the one that it is on", "are the one that it is on")
 
 
 @frozen(kw_only=True)
