@@ -2,7 +2,7 @@
 
 from attrs import evolve
 
-from dockerbroker.errors import EngineError, EngineUnreachable, NoImage
+from dockerbroker.errors import DiskFull, EngineError, EngineUnreachable, NoImage
 from dockerbroker.model.instances import Operation, OperationKind, Phase, ServiceInstance, Step
 
 #: How often steps of one operation are begun again before it is given up and undone: an operation at which
@@ -43,13 +43,13 @@ def is_deletion(kind: OperationKind) -> bool:
 def leaves_nothing(operation: Operation, error: EngineError) -> bool:
     """Whether Docker has certainly made nothing of a new instance, and will not: it may be made elsewhere.
 
-    Docker's first refusal may pass. A broker that has taken the operation over does not know what Docker was
-    asked by the one before.
+    Docker's first refusal may pass, unless it names what is missing. A broker that has taken the operation
+    over does not know what Docker was asked by the one before.
     """
     is_refused = type(error) in {EngineError, EngineUnreachable} and operation.attempt > 1
     is_known = operation.epoch == 1 and not operation.may_create
     is_new = operation.kind is OperationKind.PROVISION and operation.phase is Phase.FORWARD
-    return is_new and is_known and (is_refused or isinstance(error, NoImage))
+    return is_new and is_known and (is_refused or isinstance(error, NoImage | DiskFull))
 
 
 def forward_steps(kind: OperationKind, instance: ServiceInstance) -> tuple[Step, ...]:

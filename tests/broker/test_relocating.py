@@ -7,14 +7,14 @@ from typing import Any
 from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
-from dockerbroker.errors import BadCommand, EngineError, EngineUnreachable, NoImage, OutcomeUnknown
+from dockerbroker.errors import BadCommand, DiskFull, EngineError, EngineUnreachable, NoImage, OutcomeUnknown
 from dockerbroker.model.instances import Operation, OperationKind, Phase, Step
 from dockerbroker.model.steps import leaves_nothing
 from tests.broker.ledger import stack_instance
 from tests.memory_engine import MemoryEngine
 from tests.stack import HOST, Stack, instance_path, provision_body
 
-_FULL = EngineError("The Docker host 10.0.0.2 refused with status 500: no space left on device")
+_REFUSED = EngineError("The Docker host 10.0.0.2 refused with status 500: something is broken")
 _AWAY = EngineUnreachable("The Docker host 10.0.0.2 cannot be reached.")
 _UNKNOWN = OutcomeUnknown("The Docker host 10.0.0.2 may have done it.")
 _OTHER = evolve(HOST, key=evolve(HOST.key, service_host="10.0.0.9", docker_host="10.0.0.10"))
@@ -27,17 +27,18 @@ class DecisionTests(SynchronousTestCase):
         """Only what is certain counts, of a new instance, after one more try."""
         second = Operation(id="o", kind=OperationKind.PROVISION, instance_id="i", step=Step.CREATE, attempt=2)
         cases: tuple[tuple[Operation, EngineError, bool], ...] = (
-            (second, _FULL, True),
+            (second, _REFUSED, True),
             (second, _AWAY, True),
             (second, NoImage("No such image."), True),
             (evolve(second, attempt=1), NoImage("No such image."), True),
-            (evolve(second, attempt=1), _FULL, False),
+            (evolve(second, attempt=1), DiskFull("No space."), True),
+            (evolve(second, attempt=1), _REFUSED, False),
             (second, _UNKNOWN, False),
             (second, BadCommand("It cannot be run."), False),
-            (evolve(second, may_create=True), _FULL, False),
+            (evolve(second, may_create=True), _REFUSED, False),
             (evolve(second, epoch=2), _AWAY, False),
-            (evolve(second, kind=OperationKind.UPDATE), _FULL, False),
-            (evolve(second, phase=Phase.FAILING), _FULL, False),
+            (evolve(second, kind=OperationKind.UPDATE), _REFUSED, False),
+            (evolve(second, phase=Phase.FAILING), _REFUSED, False),
         )
         for operation, error, expected in cases:
             self.assertIs(leaves_nothing(operation, error), expected, (operation, error))
@@ -72,11 +73,16 @@ class RelocationTests(SynchronousTestCase):
         self.assertEqual((self.stack.engine.world, self.other.world), ({}, {}))
 
     def test_refused(self) -> None:
-        """What Docker refuses twice is made on the other host (D3, D9); once is no reason."""
-        self.script(_FULL, _FULL)
+        """What Docker refuses twice is made on the other host (D3); once is no reason."""
+        self.script(_REFUSED, _REFUSED)
         self.assert_made_on(_OTHER)
-        self.script(_FULL)
+        self.script(_REFUSED)
         self.assert_made_on(HOST)
+
+    def test_full_disk(self) -> None:
+        """What the first host has no room for on its disk is made on the other one at once (D9)."""
+        self.script(DiskFull("The Docker host 10.0.0.2 refused with status 500: no space left on device"))
+        self.assert_made_on(_OTHER)
 
     def test_unreachable(self) -> None:
         """So is what it was not asked, since it could not be reached (F1)."""
@@ -90,7 +96,7 @@ class RelocationTests(SynchronousTestCase):
 
     def test_unknown(self) -> None:
         """Where Docker may have made it, or may yet, it stays, whatever comes then (D1, D2)."""
-        self.script(_UNKNOWN, _FULL, _AWAY, _FULL)
+        self.script(_UNKNOWN, _REFUSED, _AWAY, _REFUSED)
         self.assert_made_on(HOST)
 
     def test_not_looked_at(self) -> None:
@@ -98,7 +104,7 @@ class RelocationTests(SynchronousTestCase):
         self.script(_UNKNOWN, _UNKNOWN)
         for _ in range(2):
             self.stack.engine.fail_next("inspect", _AWAY)
-        self.script(_FULL, _FULL)
+        self.script(_REFUSED, _REFUSED)
         self.assert_made_on(HOST)
 
     def test_taken_over(self) -> None:
@@ -106,7 +112,7 @@ class RelocationTests(SynchronousTestCase):
         self.stack.engine.hang_next("create")
         self.stack.ask("PUT", instance_path("i-1"), provision_body())
         self.stack = self.stack.successor()
-        self.script(*[_FULL] * 4)
+        self.script(*[_REFUSED] * 4)
         self.stack.advance(60)
         self.assertEqual(stack_instance(self.stack, "i-1").host, HOST.key)
         self.assertEqual((len(self.stack.engine.world), self.other.world), (1, {}))
@@ -114,17 +120,17 @@ class RelocationTests(SynchronousTestCase):
     def test_nowhere_else(self) -> None:
         """Where no other host takes it, it fails with the words of the first one."""
         self.other.images.clear()
-        self.script(*[_FULL] * 20)
+        self.script(*[_REFUSED] * 20)
         answer = self.stack.provision("i-1")
         self.assertEqual(answer.status, 500)
-        self.assertIn("no space left on device", answer.description)
+        self.assertIn("something is broken", answer.description)
         self.assertEqual((self.stack.engine.world, self.stack.persister.tables.leases), ({}, {}))
 
     def test_both(self) -> None:
         """Where both refuse for ever, it fails in time, and nothing is left."""
-        self.script(*[_FULL] * 20)
+        self.script(*[_REFUSED] * 20)
         for _ in range(20):
-            self.other.fail_next("create", _FULL)
+            self.other.fail_next("create", _REFUSED)
         self.assertEqual(self.stack.provision("i-1").status, 500)
         self.assertEqual((self.stack.engine.world, self.other.world), ({}, {}))
         self.assertEqual(self.stack.persister.tables.leases, {})
