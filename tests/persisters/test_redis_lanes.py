@@ -178,6 +178,17 @@ class AgainTests(LanesTestCase):
         self.unavailable(call, "is a replica, which is read-only")
         self.assertEqual(self.server.scripts, [])
 
+    def test_no_time_left(self) -> None:
+        """What the server has said counts more than that there was no time to hear it once more."""
+        refusals = b"-NOREPLICAS Not enough good replicas to write.\r\n"
+        self.server.acts.extend([refusals] * 40)
+        call = self.begin()
+        self.wait(LIMIT - 0.9)
+        self.server.acts.clear()
+        self.server.acts.extend([None] * 9)
+        self.wait(0.9)
+        self.unavailable(call, "has too few replicas to write")
+
     def test_clock_set(self) -> None:
         """When the server's clock was set it tells, and the change is sent again with another time."""
         self.server.acts.extend([bulk('["late","9000.250000"]'), DONE])

@@ -22,6 +22,8 @@ from dockerbroker.persisters.redis.troubles import Failed
 #: Seconds within which a call is answered or given up, with all that is tried: Cloud Foundry is to get its
 #: answer within 5.
 LIMIT: Final = 4.5
+#: An attempt that has less time, in seconds, says nothing of the server when it fails for want of more.
+_HURRY: Final = 1.0
 
 #: Pauses before something is tried again, in seconds: the first, the longest.
 _SHORTEST_PAUSE: Final = 0.02
@@ -87,15 +89,18 @@ class Lanes:
         await self.line.pause(0)
 
     async def _answered(self, lane: Lane, script: Script, asked: str, deadline: float) -> list[Any]:
-        pause = _SHORTEST_PAUSE
+        pause, last = _SHORTEST_PAUSE, None
         while True:
+            is_hurried = self.line.seconds() + _HURRY > deadline
             try:
                 return await self._attempt(lane, script, asked, deadline)
             except Failed as failed:
                 if failed.trouble.is_lost:
                     self._drop(lane)
+                if last is None or not is_hurried or failed.trouble is not troubles.SLOW:
+                    last = failed
                 if not failed.trouble.passes or self.line.seconds() + pause > deadline:
-                    raise unavailable(failed.trouble) from failed.__cause__ or failed
+                    raise unavailable(last.trouble) from last.__cause__ or last
             await self.line.pause(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
 
