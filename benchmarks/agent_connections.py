@@ -14,6 +14,7 @@ from twisted.internet.ssl import Certificate, optionsForClientTLS
 
 from benchmarks.backends import Section, opened, with_reactor
 from benchmarks.pinging import Crowd, Pinged, Send, ping_all
+from benchmarks.processes import cpu_seconds
 from dockerbroker.model.pings import encode_ping
 from dockerbroker.model.vitals import Ping
 from tests.running import PASSWORD, USER
@@ -28,23 +29,27 @@ _HEAD: Final = (
 
 
 def ping_brokers(
-    crowd: Crowd, ports: Sequence[int], authority: Path | None, section: Section | None
+    crowd: Crowd, brokers: Sequence[tuple[int, int]], authority: Path | None, section: Section | None
 ) -> Pinged:
     """Let each agent ping all the brokers, in a process of its own, which this must be called in.
 
-    With the file of an `authority` that is done over TLS. With the `section` of a database it is looked what
-    is stored there in the end.
+    Of each broker the id of its process and its port are given. What is measured of the processor is what all
+    of them take together, from when all connections are made. With the file of an `authority` that is done
+    over TLS. With the `section` of a database it is looked what is stored there in the end.
     """
     trust = None if authority is None else Certificate.loadPEM(authority.read_bytes())
 
     async def work(reactor: Any) -> Pinged:
         persister = None if section is None else await opened(reactor, section)
-        sends = [await _connected(reactor, port, trust, crowd.agents) for port in ports]
+        sends = [await _connected(reactor, port, trust, crowd.agents) for _, port in brokers]
 
         async def send(number: int, ping: Ping) -> None:
             await gatherResults([Deferred.fromCoroutine(_sent(one, number, ping)) for one in sends])
 
-        return await ping_all(reactor, crowd, send if len(sends) > 1 else sends[0], persister)
+        def spent() -> float:
+            return sum(cpu_seconds(pid) for pid, _ in brokers)
+
+        return await ping_all(reactor, crowd, send if len(sends) > 1 else sends[0], persister, spent)
 
     return cast("Pinged", with_reactor(work))
 

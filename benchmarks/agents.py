@@ -18,7 +18,6 @@ from benchmarks.agent_connections import ping_brokers
 from benchmarks.backends import apart
 from benchmarks.memory_broker import another_broker, filled_broker
 from benchmarks.pinging import Crowd, Pinged, verdict
-from benchmarks.processes import cpu_seconds
 from benchmarks.sides import Sides
 from tests.asking import REDIS
 from tests.engine_transport import ThrowawayAuthority
@@ -71,36 +70,36 @@ def measure(rounds: int, *, is_encrypted: bool, crowd: Crowd = BUSY) -> Heard:
         authority = None if certificates is None else certificates / "ca.pem"
         port, endpoint = _endpoint(certificates)
         running = stack.enter_context(filled_broker(_INSTANCES, hosts=crowd.agents, endpoints=[endpoint]))
-        bare, bare_port = stack.enter_context(_bare(certificates))
+        bare = stack.enter_context(_bare(certificates))
         assert running.broker is not None
-        ours, theirs = [], []
+        ours: list[Pinged] = []
+        theirs: list[Pinged] = []
         for number in range(rounds + 1):
-            heard, spent = _spent(running.broker.pid, crowd, port, authority, _section(running))
-            _, least = _spent(bare, crowd, bare_port, authority, None)
-            if number:  # the first round warms both up
-                ours.append((heard, spent))
-                theirs.append(least)
+            broker = (running.broker.pid, port)
+            sides = [(ours, broker, _section(running)), (theirs, bare, None)]
+            for pinged, server, section in sides if number % 2 else reversed(sides):
+                one = apart(ping_brokers, crowd, [server], authority, section)
+                if number:  # the first round warms both up
+                    pinged.append(one)
     return Heard(
-        agents=Sides(
-            [crowd.keep_alive / spent for _, spent in ours], [crowd.keep_alive / spent for spent in theirs]
-        ),
-        slow=max(heard.slow for heard, _ in ours),
-        failed=sum(heard.failed for heard, _ in ours),
-        lost=sum(heard.lost for heard, _ in ours),
+        agents=Sides(*[[crowd.keep_alive / one.processor for one in side] for side in (ours, theirs)]),
+        slow=max(one.slow for one in ours),
+        failed=sum(one.failed for one in ours),
+        lost=sum(one.lost for one in ours),
     )
 
 
 def measure_fleet(rounds: int, crowd: Crowd = FLEET) -> Fleet:
     """Measure two brokers on one database, while instances are made and while none are, in turn."""
     with filled_broker(_INSTANCES, hosts=crowd.agents) as first, another_broker(first) as second:
-        brokers = [first, second]
-        ports, section = [one.port for one in brokers], _section(first)
+        brokers, section = [first, second], _section(first)
+        servers = [(one.broker.pid, one.port) for one in brokers if one.broker is not None]
         busy, idle, made = [], [], 0
         for _ in range(rounds):
             with _provisions(brokers) as instances:
-                busy.append(apart(ping_brokers, crowd, ports, None, section))
+                busy.append(apart(ping_brokers, crowd, servers, None, section))
             made += len(instances)
-            idle.append(apart(ping_brokers, crowd, ports, None, section))
+            idle.append(apart(ping_brokers, crowd, servers, None, section))
     return Fleet(
         middle=Sides([one.middle for one in busy], [one.middle for one in idle]),
         slow=Sides([one.slow for one in busy], [one.slow for one in idle]),
@@ -112,15 +111,6 @@ def measure_fleet(rounds: int, crowd: Crowd = FLEET) -> Fleet:
 
 def _section(running: RunningBroker) -> dict[str, str]:
     return {"driver": "sqlite", "database": str(running.folder / "broker.db")}
-
-
-def _spent(
-    pid: int, crowd: Crowd, port: int, authority: Path | None, section: dict[str, str] | None
-) -> tuple[Pinged, float]:
-    """Return what became of the pings, and how many seconds of the server's processor one took."""
-    before = cpu_seconds(pid)
-    pinged = apart(ping_brokers, crowd, [port], authority, section)
-    return pinged, (cpu_seconds(pid) - before) / crowd.pings
 
 
 @contextmanager

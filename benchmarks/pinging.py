@@ -45,10 +45,11 @@ class Crowd:
 
 @frozen(kw_only=True)
 class Pinged:
-    """Milliseconds than which half and 99 of 100 pings were faster, and seconds of the sender's processor.
+    """Milliseconds than which half and 99 of 100 pings were faster, and seconds of a processor for each.
 
-    `lost` counts the hosts of which something older is stored than the last acknowledged ping. It may be
-    newer: a ping that was given up may still have been stored.
+    The processor's time is that of the process that was to be measured. `lost` counts the hosts of which
+    something older is stored than the last acknowledged ping. It may be newer: a ping that was given up may
+    still have been stored.
     """
 
     middle: float
@@ -127,9 +128,18 @@ class _Agents:
         return sum(stored.get(key, -1) < turn for key, turn in self.acknowledged.items())
 
 
-async def ping_all(reactor: Any, crowd: Crowd, send: Send, persister: IPersister | None) -> Pinged:
-    """Let all agents ping; with a persister it is looked what is stored then."""
-    agents, processor, started = _Agents(crowd, send), time.process_time(), reactor.seconds()
+async def ping_all(
+    reactor: Any,
+    crowd: Crowd,
+    send: Send,
+    persister: IPersister | None,
+    spent: Callable[[], float] = time.process_time,
+) -> Pinged:
+    """Let all agents ping; with a persister it is looked what is stored then.
+
+    `spent` returns the processor's time of the process that is measured, in seconds.
+    """
+    agents, processor, started = _Agents(crowd, send), spent(), reactor.seconds()
     sent = []
     for count in range(crowd.pings):
         if (wait := started + count * crowd.keep_alive / crowd.agents - reactor.seconds()) > 0:
@@ -137,10 +147,11 @@ async def ping_all(reactor: Any, crowd: Crowd, send: Send, persister: IPersister
         turn, number = divmod(count, crowd.agents)
         sent.append(Deferred.fromCoroutine(agents.ping(number, turn)))
     await gatherResults(sent)
+    processor = spent() - processor
     return Pinged(
         middle=1000 * median(agents.taken),
         slow=1000 * quantiles(agents.taken, n=100)[-1],
-        processor=(time.process_time() - processor) / len(sent),
+        processor=processor / len(sent),
         failed=agents.failed,
         lost=0 if persister is None else await agents.lost(persister),
     )
