@@ -6,7 +6,7 @@ on deep nesting; here each of these is an `InvalidRequest` whose description say
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 from dockerbroker.errors import InvalidRequest
 
@@ -24,12 +24,7 @@ def decode(data: bytes) -> Any:
     characters and lone surrogates.
     """
     try:
-        document = json.loads(
-            data.decode("utf-8"),
-            object_pairs_hook=_object,
-            parse_constant=_refuse_constant,
-            parse_float=_finite,
-        )
+        document = _DECODER.decode(data.decode("utf-8"))
     except UnicodeDecodeError:
         raise InvalidRequest("The text is not valid UTF-8.") from None
     except RecursionError:
@@ -39,7 +34,8 @@ def decode(data: bytes) -> Any:
         raise InvalidRequest(f"The text is not valid JSON: {error.msg} at {where}.") from None
     except ValueError:
         raise InvalidRequest("The JSON holds a number with too many digits.") from None
-    _check(document)
+    if not _is_plain(data):
+        _check(document)
     return document
 
 
@@ -96,6 +92,18 @@ def _finite(text: str) -> float:
     if number in (float("inf"), float("-inf")):
         raise InvalidRequest("The JSON holds a number that is too large.")
     return number
+
+
+_DECODER: Final = json.JSONDecoder(
+    object_pairs_hook=_object, parse_constant=_refuse_constant, parse_float=_finite
+)
+
+
+def _is_plain(data: bytes) -> bool:
+    """Whether a document is within all limits, by its bytes alone: so are nearly all, and it is soon seen."""
+    is_small = len(data) <= MAXIMUM_VALUES and data.count(b"{") + data.count(b"[") <= MAXIMUM_DEPTH
+    # What is not allowed in a text cannot stand there as it is.
+    return is_small and data.isascii() and b"\\u" not in data
 
 
 def _check(document: Any) -> None:

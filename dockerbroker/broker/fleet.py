@@ -39,13 +39,14 @@ class FleetView:
     """All hosts as this broker has last seen them, with what it has placed since.
 
     Whatever is decided by it the database decides once more when it is written, so that a view that is a
-    little old costs another look at most. Only what has changed is made anew at a look.
+    little old costs another look at most. Only what has changed is made anew, when it is asked for.
     """
 
     persister: IPersister
     clock: IReactorTime
     overcommit: Overcommit = field(factory=Overcommit)
     youth: float = YOUTH
+    _fleet: Fleet | None = field(default=None, init=False)
     _seen: dict[HostKey, _Seen] = field(factory=dict, init=False)
     _looked_at: float = field(default=LONG_AGO, init=False)
     _added: list[_Added] = field(factory=list, init=False)
@@ -57,6 +58,11 @@ class FleetView:
 
     def places(self) -> Sequence[Place]:
         """Return all hosts as they were seen last."""
+        if (fleet := self._fleet) is not None:
+            self._seen = {facts.host.key: self._as_seen(fleet, facts) for facts in fleet.hosts}
+            for one in self._added:
+                self._add(one)
+            self._fleet = None
         return [one.place for one in self._seen.values()]
 
     async def look(self) -> Fleet:
@@ -65,19 +71,17 @@ class FleetView:
         fleet = await self.persister.fleet()
         for one in self._added:
             self._seen.pop(one.key, None)
-        self._seen = {facts.host.key: self._as_seen(fleet, facts) for facts in fleet.hosts}
         # What was placed before is among what was read, or will be at the next look, or was never written.
         self._added = [one for one in self._added if one not in before]
-        for one in self._added:
-            self._add(one)
-        self._looked_at = began
+        self._fleet, self._looked_at = fleet, began
         return fleet
 
     def add(self, key: HostKey, reserved: Reserved) -> None:
         """Remember that this broker is about to reserve that on a host."""
         added = _Added(key, reserved)
         self._added.append(added)
-        self._add(added)
+        if self._fleet is None:
+            self._add(added)
 
     def distrust(self) -> None:
         """Let nothing be placed by what was seen, since the database has refused what was decided by it."""

@@ -65,17 +65,17 @@ class Pings:
     _newest: Deferred[None] | None = field(default=None, init=False)
     _refused: set[tuple[str, str | None, str]] = field(factory=set, init=False)
 
-    async def record(self, ping: Ping) -> None:
-        """Return when this ping is stored, or a later one; raises what the write raises.
+    def record(self, ping: Ping) -> Deferred[None]:
+        """Return a Deferred that fires when this ping is stored, or a later one; it fails as the write does.
 
-        Raises `Conflict` when it is refused.
+        It fails with `Conflict` when the ping is refused.
         """
         waiting = _Waiting(ping, Deferred())
         self._waiting.append(waiting)
         self._newest = waiting.stored
         if not self._is_writing:
             Deferred.fromCoroutine(self._write())
-        await waiting.stored
+        return waiting.stored
 
     async def settled(self) -> None:
         """Return when the pings that have come by now are stored or refused, or could not be stored."""

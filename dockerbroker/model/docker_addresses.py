@@ -4,6 +4,7 @@ import ipaddress
 import posixpath
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 
 from attrs import frozen
@@ -27,6 +28,8 @@ _NAME: Final = re.compile(rf"(?:{_LABEL}\.)*(?![0-9]+\.?\Z|0[xX]){_LABEL}\.?\Z")
 _METADATA: Final = frozenset(
     map(ipaddress.ip_address, ("100.100.100.200", "168.63.129.16", "192.0.0.192", "fd00:ec2::254"))
 )
+#: Of so many texts it is remembered which address they are.
+_MANY_ADDRESSES: Final = 4096
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
 
 
@@ -121,6 +124,8 @@ def is_loopback(host: str) -> bool:
     return host.lower() == "localhost" if address is None else address.is_loopback
 
 
+# Each ping asks for that of its Docker and that of its agent.
+@lru_cache(_MANY_ADDRESSES)
 def address_of_text(text: str) -> _Address | None:
     """Return the address that the text is, if it is one: of an IPv4 address inside IPv6 that one."""
     try:

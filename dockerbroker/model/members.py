@@ -29,6 +29,11 @@ def printable(text: str) -> str:
     return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
 
 
+def _has_control_character(text: str) -> bool:
+    # Nearly every text is printable, which is quickly found out.
+    return not text.isprintable() and any(unicodedata.category(character) == "Cc" for character in text)
+
+
 def folded(document: Mapping[str, Any], where: str, complaints: list[str]) -> dict[str, Any]:
     """Return the object with its keys in lower case; those that become the same are a complaint."""
     found: dict[str, Any] = {}
@@ -76,7 +81,7 @@ class Members:
     def short_text(self, key: str, *, required: bool = False) -> str:
         """Return a string that can be a name or an id, empty when absent."""
         text = self.text(key, required=required)
-        if len(text) > _LONGEST_SHORT or any(unicodedata.category(character) == "Cc" for character in text):
+        if len(text) > _LONGEST_SHORT or _has_control_character(text):
             self.complain(key, f"must have at most {_LONGEST_SHORT} characters and no control character")
         return text
 

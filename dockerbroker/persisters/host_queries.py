@@ -1,10 +1,11 @@
 """Hosts, their pings and their states: each function is one transaction's work on a connection."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import cache
 from operator import attrgetter
 from typing import Any, Final
 
-from sqlalchemy import Connection, Insert, and_, bindparam, delete, func, or_, select, true, update
+from sqlalchemy import Connection, Insert, Select, and_, bindparam, delete, func, or_, select, true, update
 
 from dockerbroker.model.fleet import Fleet
 from dockerbroker.model.hosts import DockerHost, HostKey, Observation, observed
@@ -12,7 +13,7 @@ from dockerbroker.model.liveness import Verdict
 from dockerbroker.model.reservations import Reserved
 from dockerbroker.model.vitals import Ping
 from dockerbroker.persisters import host_records, records, refusals
-from dockerbroker.persisters.statements import run
+from dockerbroker.persisters.statements import fetch, reader, run
 from dockerbroker.persisters.tables import hosts, observation, reservations
 
 HOST_COLUMNS: Final = ("service_host", "docker_host", "docker_port")
@@ -42,34 +43,31 @@ _FACTS: Final = [
     *hosts.c,
     *(func.coalesce(reservations.c[name], 0).label(f"reserved_{name}") for name in _SUMS),
 ]
-_FACT_NAMES: Final = [column.name for column in _FACTS]
-_FIND_FLEET: Final = (
-    select(*_FACTS, observation.c.since, observation.c.at)
-    .select_from(
-        hosts.outerjoin(
-            reservations, and_(*(hosts.c[column] == reservations.c[column] for column in HOST_COLUMNS))
-        ).outerjoin(observation, true())
-    )
+_SAME_HOST: Final = and_(*(hosts.c[column] == reservations.c[column] for column in HOST_COLUMNS))
+_FIND_FACTS: Final = (
+    select(*_FACTS)
+    .select_from(hosts.outerjoin(reservations, _SAME_HOST).outerjoin(observation, true()))
     .order_by(*_IN_ORDER)
 )
+_FIND_FLEET: Final = _FIND_FACTS.add_columns(observation.c.since, observation.c.at)
+
+
 # In the order of the keys, as all who hold several of them do, so that none waits for one that waits for it.
-_HOLD_PINGED: Final = (
-    select(hosts)
-    .where(hosts.c.service_host.in_(bindparam("names", expanding=True)))
-    .order_by(*_IN_ORDER)
-    .with_for_update()
-)
+@cache
+def _hold_pinged(count: int) -> Select[Any]:
+    names = [bindparam(f"name_{number}") for number in range(count)]
+    of_names = select(hosts).where(hosts.c.service_host.in_(names))
+    return of_names.order_by(*_IN_ORDER).with_for_update()
 
 
 def record_pings(
     connection: Connection, pinged: Iterable[Ping], now: Callable[[Connection], float], put: Insert
 ) -> dict[HostKey, str]:
     """Store what the pings tell, and return why some are refused; `put` inserts rows or replaces them."""
-    pings = sorted(pinged, key=attrgetter("host.key"))
+    pings = sorted(pinged, key=lambda ping: host_records.host_id(ping.host.key))
     if not pings:
         return {}
-    names = sorted({ping.host.key.service_host for ping in pings})
-    before = {_key(row): dict(row) for row in connection.execute(_HOLD_PINGED, {"names": names}).mappings()}
+    before = {_key(row): row for row in _held(connection, {ping.host.key.service_host for ping in pings})}
     # It is only now that no other broker writes: the time must not be one from before.
     at = now(connection)
     refused: dict[HostKey, str] = {}
@@ -83,6 +81,17 @@ def record_pings(
     return refused
 
 
+def _held(connection: Connection, names: Collection[str]) -> Iterable[Mapping[str, Any]]:
+    """Return the rows of hosts with these names, which nobody else writes from now on."""
+    wanted = sorted(names)
+    # Of few lengths, so that there are few statements.
+    count = 1 << (len(wanted) - 1).bit_length()
+    wanted += wanted[-1:] * (count - len(wanted))
+    holding = _hold_pinged(count)
+    rows = fetch(connection, holding, {f"name_{number}": name for number, name in enumerate(wanted)})
+    return map(reader(holding, connection.dialect), rows)
+
+
 def observe(connection: Connection, now: Callable[[Connection], float], put: Insert) -> None:
     """Record that a broker is there now to hear pings; `put` inserts the row or replaces it."""
     before = connection.execute(_HOLD_OBSERVATION).mappings().first()
@@ -93,20 +102,20 @@ def observe(connection: Connection, now: Callable[[Connection], float], put: Ins
 
 def find_fleet(connection: Connection, now: float, known: host_records.KnownFacts) -> Fleet:
     """Return what is known of every host, in the order of the keys."""
-    rows = connection.execute(_FIND_FLEET).all()
+    rows = fetch(connection, _FIND_FLEET)
+    read = reader(_FIND_FACTS, connection.dialect)
+
+    def facts_row(told: Sequence[Any]) -> dict[str, Any]:
+        row = read(told)
+        return row | {"reserved_sums": Reserved(**{name: row[f"reserved_{name}"] for name in _SUMS})}
+
     count, width = len(HOST_COLUMNS), len(_FACTS)
-    facts = known.facts(((row[:count], row[:width]) for row in rows), _facts_row)
-    return Fleet(hosts=facts, now=now, observation=_observation(rows[0]) if rows else None)
+    facts = known.facts(((row[:count], row[:width]) for row in rows), facts_row)
+    return Fleet(hosts=facts, now=now, observation=_observation(*rows[0][width:]) if rows else None)
 
 
-def _observation(row: Any) -> Observation | None:
-    return None if row.at is None else Observation(since=row.since, at=row.at)
-
-
-def _facts_row(told: Sequence[Any]) -> dict[str, Any]:
-    memory, cpus, ports, instances = told[-len(_SUMS) :]
-    reserved = Reserved(memory=memory, cpus=cpus, ports=ports, instances=instances)
-    return dict(zip(_FACT_NAMES, told, strict=True)) | {"reserved_sums": reserved}
+def _observation(since: float | None, at: float | None) -> Observation | None:
+    return None if since is None or at is None else Observation(since=since, at=at)
 
 
 def find_host(connection: Connection, key: HostKey) -> DockerHost | None:

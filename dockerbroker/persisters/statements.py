@@ -1,17 +1,19 @@
-"""Running statements that change rows: they are compiled once, and then handed to the driver as they are.
+"""Running statements: they are compiled once, and then handed to the driver as they are.
 
 SQLAlchemy's own way from a statement to the driver takes longer than the driver takes with it, and all
 threads of a broker share one interpreter. Types are not converted on this way: what is written is text,
 numbers and truth values, which all drivers take as they are.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, Final
 
 from attrs import frozen
-from sqlalchemy import Connection, CursorResult, Delete, Dialect, Insert, Update
+from sqlalchemy import Connection, CursorResult, Delete, Dialect, Insert, Select, Update
 from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.types import TypeEngine
 
 Parameters = Mapping[str, Any]
 
@@ -49,6 +51,30 @@ def run(
         return connection.exec_driver_sql(compiled.text, compiled.arguments(parameters))
     compiled = _compiled(statement, connection.dialect, tuple(parameters[0]))
     return connection.exec_driver_sql(compiled.text, [compiled.arguments(one) for one in parameters])
+
+
+def fetch(
+    connection: Connection, statement: Select[Any], parameters: Parameters = MappingProxyType({})
+) -> Sequence[Any]:
+    """Return the rows that a statement finds, with the values as the driver gives them; see `reader`."""
+    compiled = _compiled(statement, connection.dialect, tuple(parameters))
+    return connection.exec_driver_sql(compiled.text, compiled.arguments(parameters)).all()
+
+
+@lru_cache(_KEPT)
+def reader(statement: Select[Any], dialect: Dialect) -> Callable[[Sequence[Any]], dict[str, Any]]:
+    """Return what makes of a row of that statement its columns, converted by their types."""
+    columns = [(column.key, _converter(column.type, dialect)) for column in statement.selected_columns]
+
+    def read(row: Sequence[Any]) -> dict[str, Any]:
+        pairs = zip(columns, row, strict=True)
+        return {key: value if convert is None else convert(value) for (key, convert), value in pairs}
+
+    return read
+
+
+def _converter(kind: TypeEngine[Any], dialect: Dialect) -> Callable[[Any], Any] | None:
+    return kind.dialect_impl(dialect).result_processor(dialect, None)
 
 
 @lru_cache(_KEPT)

@@ -1,41 +1,62 @@
-"""The route to which the agents of the Docker hosts ping."""
+"""The path to which the agents of the Docker hosts ping."""
 
-from klein.resource import KleinResource
-from twisted.web.server import Request
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET, Request
 
 from dockerbroker import wire
 from dockerbroker.broker.pings import Pings
+from dockerbroker.errors import BrokerError, MethodNotAllowed
 from dockerbroker.model.docker_addresses import AllowedAddresses
 from dockerbroker.model.pings import decode_ping
-from dockerbroker.web.answers import answer, detached, json_body_of, new_app
+from dockerbroker.web.answers import answer, answer_error, answer_failure, json_body_of, send
 
 
-class Agents:
+class Agents(Resource):
     """What agents talk to; with `keep_alive` all of them are asked for that interval between pings.
 
-    `heard` is told of each ping that is stored.
+    No router stands before it: pings are most of all requests, and the path is known.
     """
 
-    app = new_app()
+    isLeaf = True
 
     def __init__(self, pings: Pings, addresses: AllowedAddresses, keep_alive: float | None = None) -> None:
+        super().__init__()
         self._pings = pings
         self._addresses = addresses
         self._keep_alive = keep_alive
 
-    def resource(self) -> KleinResource:
-        """Return the resource of this route."""
-        return self.app.resource()
+    def render(self, request: Request) -> int:
+        """Answer a ping when it is stored."""
+        if request.method == b"POST":
+            Deferred.fromCoroutine(self._answer(request))
+        else:
+            request.setHeader(b"allow", b"POST")
+            send(request, answer_error(request, MethodNotAllowed("This path supports POST only.")))
+        return NOT_DONE_YET
 
-    @app.route("/ping", methods=["POST"])
-    async def ping(self, request: Request) -> bytes:
-        """Store what an agent tells of its host; it is acknowledged when it is stored.
+    async def _answer(self, request: Request) -> None:
+        """Answer, unless the agent is gone; its ping is stored all the same."""
+        gone: list[Failure] = []
+        request.notifyFinish().addErrback(gone.append)
+        try:
+            body = await self._ping(request)
+        except BrokerError as error:
+            body = answer_error(request, error)
+        except Exception:  # noqa: BLE001 (whatever it is, the agent has an answer)
+            body = answer_failure(request, Failure())
+        if not gone:
+            send(request, body)
+
+    async def _ping(self, request: Request) -> bytes:
+        """Store what an agent tells of its host.
 
         The answer names the interval for which the next ping is asked.
         """
         ping = decode_ping(wire.decode_object(json_body_of(request)))
         self._addresses.check(ping.host.key, _peer(request))
-        await detached(self._pings.record(ping))
+        await self._pings.record(ping)
         own = ping.own_keep_alive or ping.host.keep_alive
         return answer(request, 200, {"KeepAlive": self._keep_alive or own})
 

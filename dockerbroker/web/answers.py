@@ -9,6 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.iweb import IRequest
+from twisted.web.server import Request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from dockerbroker import errors, wire
@@ -33,6 +34,21 @@ def answer_error(request: IRequest, error: errors.BrokerError) -> bytes:
     if isinstance(error, errors.Unauthenticated):
         request.setHeader(b"www-authenticate", CHALLENGE)
     return answer(request, *osb.failure(error))
+
+
+def answer_failure(request: IRequest, failure: Failure) -> bytes:
+    """Set the status of a failure that nobody expects, tell the log of it, and return the body."""
+    _log.failure("answering {method} {path}", failure, method=request.method, path=request.path)
+    text = "The broker failed unexpectedly; its log tells more."
+    return answer_error(request, errors.OperationFailed(text))
+
+
+def send(request: Request, body: bytes) -> None:
+    """Send an answer that is complete."""
+    request.setHeader(b"content-length", b"%d" % len(body))
+    # Of an answer to HEAD, Twisted sends the head alone.
+    request.write(body)
+    request.finish()
 
 
 def body_of(request: IRequest) -> bytes:
@@ -90,8 +106,6 @@ def new_app() -> Klein:
 
     @app.handle_errors(Exception)
     def any_error(self: Any, request: IRequest, failure: Failure) -> bytes:  # noqa: ARG001
-        _log.failure("answering {method} {path}", failure, method=request.method, path=request.path)
-        text = "The broker failed unexpectedly; its log tells more."
-        return answer_error(request, errors.OperationFailed(text))
+        return answer_failure(request, failure)
 
     return app

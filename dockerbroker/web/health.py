@@ -12,7 +12,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
 from dockerbroker.errors import MethodNotAllowed, Unavailable
-from dockerbroker.web.answers import answer, answer_error
+from dockerbroker.web.answers import answer, answer_error, send
 
 #: The two paths.
 UP: Final = b"healthz"
@@ -49,9 +49,9 @@ class Health(Resource):
         """Tell at once that the broker is up; whether it is ready, when the database has answered."""
         if request.method not in _METHODS:
             request.setHeader(b"allow", b", ".join(_METHODS))
-            _send(request, answer_error(request, MethodNotAllowed("This path supports GET, HEAD only.")))
+            send(request, answer_error(request, MethodNotAllowed("This path supports GET, HEAD only.")))
         elif request.postpath == [UP]:
-            _send(request, answer(request, 200, {"status": "up"}))
+            send(request, answer(request, 200, {"status": "up"}))
         else:
             Deferred.fromCoroutine(self._tell_readiness(request))
         return NOT_DONE_YET
@@ -63,9 +63,9 @@ class Health(Resource):
         if gone:
             return
         if trouble is None:
-            _send(request, answer(request, 200, {"status": "ready"}))
+            send(request, answer(request, 200, {"status": "ready"}))
         else:
-            _send(request, answer(request, 503, {"status": "not ready", "description": trouble}))
+            send(request, answer(request, 503, {"status": "not ready", "description": trouble}))
 
     async def _trouble(self) -> str | None:
         """Return in a sentence why the broker is not ready, or None if it is."""
@@ -99,10 +99,3 @@ class Health(Resource):
         for one in waiting:
             if not one.called:
                 one.callback(trouble)
-
-
-def _send(request: Request, body: bytes) -> None:
-    request.setHeader(b"content-length", b"%d" % len(body))
-    # Of an answer to HEAD, Twisted sends the head alone.
-    request.write(body)
-    request.finish()

@@ -229,7 +229,7 @@ class BrokerSite(GuardedSite):
         platform, credentials = apis.platform, self._credentials
         self._root.gates = Gates(
             platform=Gate(platform.resource(), credentials, is_versioned=True, shortcut=platform.shortcut),
-            agents=Gate(apis.agents.resource(), credentials),
+            agents=Gate(apis.agents, credentials),
             certificates=Gate(apis.certificates.resource(), credentials),
             hosts=Gate(apis.hosts.resource(), credentials),
             administrators=Gate(apis.administrators.resource(), credentials),

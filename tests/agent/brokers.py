@@ -51,7 +51,7 @@ def broker_resource(persister: MemoryPersister, keep_alive: float | None = None)
     """The real resource that agents ping, and give certificates; it may ask for an interval."""
     credentials = Credentials(user="admin", password=Secret(PASSWORD))
     pings = Pings(persister, Clock(), pace=0)
-    gate = Gate(Agents(pings, read_addresses(["10.0.0.0/8"]), keep_alive).resource(), credentials)
+    gate = Gate(Agents(pings, read_addresses(["10.0.0.0/8"]), keep_alive), credentials)
     stored = Certificates(persister, MemoryTrials(), time.time)
     certificates = Gate(CertificateRoutes(stored).resource(), credentials)
     return Root(

@@ -125,9 +125,7 @@ class Broker:
         if self.is_stopped:
             self._waiting.append(told)
             return
-        Deferred.fromCoroutine(self.pings.record(told)).addErrback(
-            lambda failure: failure.trap(Conflict, Unavailable) and None
-        )
+        self.pings.record(told).addErrback(lambda failure: failure.trap(Conflict, Unavailable) and None)
 
 
 @define(eq=False)

@@ -66,11 +66,11 @@ class PingsTests(SynchronousTestCase):
 
     def ping(self, number: int, **members: Any) -> Deferred[None]:
         """Let a host ping."""
-        return Deferred.fromCoroutine(self.pings.record(ping(host(number, **members))))
+        return self.pings.record(ping(host(number, **members)))
 
     def session(self, number: int, session: str) -> Deferred[None]:
         """Let a session of a host's agent ping."""
-        return Deferred.fromCoroutine(self.pings.record(ping(host(number), session=session)))
+        return self.pings.record(ping(host(number), session=session))
 
     def test_alone(self) -> None:
         """A ping is written at once, and acknowledged when it is stored."""

@@ -7,12 +7,11 @@ from typing import Final
 from attrs import frozen
 
 from dockerbroker.web.administration import Administrators
-from dockerbroker.web.agents import Agents
 from dockerbroker.web.certificates import CertificateRoutes
 from dockerbroker.web.hosts import HostRoutes
 from dockerbroker.web.platform import Platform
 
-APIS: Final = (Platform, Agents, HostRoutes, CertificateRoutes, Administrators)
+APIS: Final = (Platform, HostRoutes, CertificateRoutes, Administrators)
 _PLACEHOLDER: Final = re.compile(r"<(?:\w+:)?(\w+)>")
 _FILLED: Final = {
     "host": "10.0.0.2",
@@ -33,7 +32,9 @@ class Route:
 
 
 def routes() -> Iterator[Route]:
-    """Return every route: a new one is in this list as soon as it is served."""
+    """Return every route: a new one is in this list as soon as it is served, but for that of agents."""
+    # It has no router.
+    yield Route("POST", "/ping", is_versioned=False)
     for api in APIS:
         for rule in api.app.url_map.iter_rules():
             path = _PLACEHOLDER.sub(lambda match: _FILLED[match.group(1)], rule.rule)
