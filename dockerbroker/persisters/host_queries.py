@@ -55,7 +55,7 @@ _FIND_FLEET: Final = _FIND_FACTS.add_columns(observation.c.since, observation.c.
 # In the order of the keys, as all who hold several of them do, so that none waits for one that waits for it.
 @cache
 def _hold_pinged(count: int) -> Select[Any]:
-    names = [bindparam(f"name_{number}") for number in range(count)]
+    names: list[Any] = [bindparam(f"name_{number}") for number in range(count)]
     of_names = select(hosts).where(hosts.c.service_host.in_(names))
     return of_names.order_by(*_IN_ORDER).with_for_update()
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 from attrs import frozen
 from sqlalchemy import Connection, CursorResult, Delete, Dialect, Insert, Select, Update
 from sqlalchemy.sql.compiler import SQLCompiler
-from sqlalchemy.types import TypeEngine
+from sqlalchemy.types import Double, TypeEngine
 
 Parameters = Mapping[str, Any]
 
@@ -64,7 +64,7 @@ def fetch(
 @lru_cache(_KEPT)
 def reader(statement: Select[Any], dialect: Dialect) -> Callable[[Sequence[Any]], dict[str, Any]]:
     """Return what makes of a row of that statement its columns, converted by their types."""
-    columns = [(column.key, _converter(column.type, dialect)) for column in statement.selected_columns]
+    columns = [(str(column.key), _converter(column.type, dialect)) for column in statement.selected_columns]
 
     def read(row: Sequence[Any]) -> dict[str, Any]:
         pairs = zip(columns, row, strict=True)
@@ -74,6 +74,9 @@ def reader(statement: Select[Any], dialect: Dialect) -> Callable[[Sequence[Any]]
 
 
 def _converter(kind: TypeEngine[Any], dialect: Dialect) -> Callable[[Any], Any] | None:
+    if isinstance(kind, Double):
+        # Drivers make numbers of them by themselves.
+        return None
     return kind.dialect_impl(dialect).result_processor(dialect, None)
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, create_engine, delete, event, insert, null, update
+from sqlalchemy import Connection, bindparam, create_engine, delete, event, insert, null, select, update
 from sqlalchemy.dialects.mysql.pymysql import MySQLDialect_pymysql
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.exc import IntegrityError
 from twisted.trial.unittest import SynchronousTestCase
 
-from dockerbroker.persisters.statements import _compiled, run
-from dockerbroker.persisters.tables import conditions, images, instances, metadata
+from dockerbroker.persisters.statements import _compiled, fetch, reader, run
+from dockerbroker.persisters.tables import conditions, hosts, images, instances, metadata
 
 INSERT = insert(images).inline()
 UPDATE = update(images).where(images.c.name == bindparam("image"))
@@ -25,6 +25,33 @@ LET_GO = (
 def image(name: str, document: str = "{}") -> dict[str, Any]:
     """Return a row."""
     return {"name": name, "document": document, "secret": "{}"}
+
+
+class FetchTests(SynchronousTestCase):
+    """Statements that find rows."""
+
+    def test_converted(self) -> None:
+        """A row is read by the types of its columns: what is text, number or truth value is so again."""
+        connection = create_engine("sqlite://").connect()
+        self.addCleanup(connection.engine.dispose)
+        self.addCleanup(connection.close)
+        metadata.create_all(connection)
+        row = {
+            "service_host": "h",
+            "docker_host": "d",
+            "docker_port": 1,
+            "document": "{}",
+            "is_cordoned": True,
+            "pinged_at": 1.5,
+        }
+        connection.execute(insert(hosts).values(row))
+        finding = select(hosts).where(hosts.c.docker_port == bindparam("port"))
+        [found] = fetch(connection, finding, {"port": 1})
+        read = reader(finding, connection.dialect)(found)
+        self.assertEqual({key: read[key] for key in row}, row)
+        self.assertIs(read["is_cordoned"], True)
+        self.assertIsNone(read["vitals"])
+        self.assertEqual(fetch(connection, finding, {"port": 2}), [])
 
 
 class RunTests(SynchronousTestCase):
