@@ -37,6 +37,7 @@ class Restarts:
     is_paused: bool = field(default=False, init=False)
     _sessions: dict[HostKey, str] = field(factory=dict, init=False)
     _restarted: set[HostKey] = field(factory=set, init=False)
+    _spent: float = field(default=0.0, init=False)
     _not_before: float = field(default=0.0, init=False)
     _looking: Deferred[None] | None = field(default=None, init=False)
     _is_stopped: bool = field(default=False, init=False)
@@ -74,7 +75,7 @@ class Restarts:
     async def _compare_all(self) -> None:
         """Compare all that have been restarted by now, with one reading of the rows for all of them."""
         keys, self._restarted = self._restarted, set()
-        before = self.comparer.spent()
+        self._spent = 0.0
         try:
             await Deferred.fromCoroutine(self._compare(keys)).addTimeout(PASS_DEADLINE, self.clock)
         except BrokerError as error:
@@ -85,8 +86,7 @@ class Restarts:
             raise
         except Exception:  # noqa: BLE001 (the next restart must be heard of)
             self._log.failure("looking at the engines that were restarted")
-        pause = min((self.comparer.spent() - before) / SHARE, LONGEST)
-        self._not_before = self.clock.seconds() + pause
+        self._not_before = self.clock.seconds() + min(self._spent / SHARE, LONGEST)
 
     async def _compare(self, keys: set[HostKey]) -> None:
         for number in range(LOOKS):
@@ -95,7 +95,9 @@ class Restarts:
             if self.is_paused:
                 return
             world = await self._seen(keys)
+            before = self.comparer.spent()
             is_well = await self.comparer.compare_hosts(world, are_restarted=number == 0)
+            self._spent += self.comparer.spent() - before
             if is_well and len(world) == len({place_of(key) for key in keys}):
                 return
 

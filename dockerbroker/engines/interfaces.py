@@ -39,14 +39,14 @@ class IEngine(Interface):
         """Create a container without starting it and return its id.
 
         Its volumes are made with it, labelled, in the same call; a volume that exists keeps its data and its
-        labels. Raises `NameTaken` when a container of that name exists, `NoImage`, or `BadCommand`. It is not
-        restarted when it ends, until `keep_running` is called.
+        labels. Raises `NameTaken` when a container of that name exists, `NoImage`, `DiskFull`, or
+        `BadCommand`. It is not restarted when it ends, until `keep_running` is called.
         """
 
     async def start(container_id: str) -> None:
         """Start a container; one that runs already is left as it is.
 
-        Raises `HostPortTaken` when a port is in use on the host, `BadCommand`, or `NotThere`.
+        Raises `HostPortTaken` when a port is in use on the host, `DiskFull`, `BadCommand`, or `NotThere`.
         """
 
     async def stop(container_id: str, *, grace: float) -> None:
@@ -157,8 +157,9 @@ class IProbe(Interface):
     async def look() -> Vitals:
         """Return how the engine and its machine are, without trouble and what is the agent's own.
 
-        It has a deadline of its own, and raises an `EngineError` when the engine does not answer, not in time
-        or not well.
+        The session of the engine is another one when that was restarted since the look before, and seldom
+        otherwise. The look has a deadline of its own, and raises an `EngineError` when the engine does not
+        answer, not in time or not well.
         """
 
     async def close() -> None:

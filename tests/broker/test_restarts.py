@@ -122,6 +122,19 @@ class RestartsTests(SynchronousTestCase):
         self.assertFalse(self.container("i-4").running)
         self.assertEqual(self.running(), 3)
 
+    def test_costly_looks_are_rare(self) -> None:
+        """The more of a processor a look takes, the later the next one is."""
+        spent = iter(range(0, 10_000, 10))
+        self.stack.comparer.spent = lambda: float(next(spent))
+        self.ping("e-2")
+        self.stack.advance(SOON)
+        before = called(self.stack.engine, "containers")
+        self.ping("e-3")
+        self.stack.advance(100)
+        self.assertEqual(called(self.stack.engine, "containers"), before)
+        self.stack.advance(100)
+        self.assertGreater(called(self.stack.engine, "containers"), before)
+
     def test_other_hosts(self) -> None:
         """Only the hosts whose engine was restarted are looked at."""
         other = self.stack.add_host(OTHER)

@@ -13,8 +13,11 @@ from twisted.internet import reactor
 from twisted.internet.defer import ensureDeferred
 from twisted.trial.unittest import TestCase
 
+from dockerbroker.engines.connections import Connections
 from dockerbroker.engines.docker import DockerEngines
 from dockerbroker.engines.interfaces import IEngine
+from dockerbroker.engines.pool import Lane
+from dockerbroker.engines.probing import EngineProbe
 from dockerbroker.model.certificates import HostCertificate
 from dockerbroker.model.containers import LABEL_CLUSTER
 from dockerbroker.model.hosts import DockerHost, HostKey
@@ -22,8 +25,11 @@ from dockerbroker.model.secrets import Secret
 from dockerbroker.threads import DaemonThreadPool
 from tests.contracts import engine
 from tests.contracts.images import fill_real
+from tests.engine_private import PrivateDockerd
 from tests.engine_transport import TlsMaterial
 from tests.real_engine import RealEngine, require_engine
+
+_reactor: Any = reactor
 
 
 @cache
@@ -83,6 +89,25 @@ def engines_for(
     test.addCleanup(threads.stop)
     test.addCleanup(lambda: ensureDeferred(engines.close()))
     return engines
+
+
+def probe_of(test: TestCase, dockerd: PrivateDockerd, *, is_plain: bool) -> EngineProbe:
+    """Return an agent's look at the engine, over its socket or by TLS, that ends with the test."""
+    material = dockerd.authority.client()
+    url = dockerd.unix_url if is_plain else f"tcp://127.0.0.1:{dockerd.tls_port}"
+
+    async def trust(_host: DockerHost) -> HostCertificate | None:
+        return None if is_plain else certificate_of(material)
+
+    threads = DaemonThreadPool("probe", 1, leaves_busy=True)
+    threads.start()
+    probe = EngineProbe(
+        connections=Connections(host_at(url), trust, allows_plain=True),
+        lane=Lane(_reactor, threads, 1, url),
+    )
+    test.addCleanup(threads.stop)
+    test.addCleanup(lambda: ensureDeferred(probe.close()))
+    return probe
 
 
 @define(eq=False)

@@ -236,10 +236,16 @@ class DockerdTests(engine.EngineTestCase):
             self.answered(self.engine.start_exec(exec_id, Secret(b""), limit=100, deadline=60))
         )
         await self.until_exec(exec_id)
+        probes = [real.probe_of(self, self.dockerd, is_plain=is_plain) for is_plain in (True, False)]
+        sessions = [(await probe.look()).engine_session for probe in probes * 3]
+        self.assertEqual(sessions, sessions[:2] * 3)
         self.dockerd.kill()
         self.assertEqual(await running, OutcomeUnknown)
         self.assertEqual(await self.answered(self.engine.inspect(plain)), EngineUnreachable)
         self.dockerd.run()
+        # By that the agent's looks, be they ever so rare, tell that it was restarted.
+        for probe in probes:
+            self.assertNotIn((await probe.look()).engine_session, [None, *sessions])
         container = await self.engine.inspect(plain)
         assert container is not None
         self.assertFalse(container.running)

@@ -53,17 +53,26 @@ class Fleet:
         static_busybox()
         fleet = cls(make_hub(), Clocks())
         atexit.register(fleet.end)
+        try:
+            fleet._start()
+        except BaseException as error:
+            fleet.end()
+            if isinstance(error, subprocess.CalledProcessError):
+                raise EngineUnavailableError(f"{error}: {error.stderr!r}") from error
+            raise
+        return fleet
+
+    def _start(self) -> None:
         for number in range(1, HOSTS + 1):
-            host = FleetHost.launch(number, fleet.hub)
-            fleet.hosts.append(host)
+            host = FleetHost.launch(number, self.hub)
+            self.hosts.append(host)
             if number == SMALL:
                 _give_small_disk(host.dockerd.folder / "data")
             host.dockerd.launch()
-        with fleet.hub.entered():
-            fleet._start_brokers()
+        with self.hub.entered():
+            self._start_brokers()
         with ThreadPoolExecutor(HOSTS) as pool:
-            list(pool.map(fleet._finish_host, fleet.hosts))
-        return fleet
+            list(pool.map(self._finish_host, self.hosts))
 
     def host(self, number: int) -> FleetHost:
         """Return a host by its number, from 1 on."""

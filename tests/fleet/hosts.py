@@ -147,5 +147,6 @@ class FleetHost:
             if self.agent is not None and self.agent.poll() is None:
                 self.agent.kill()
                 self.agent.wait(PATIENCE)
-        self.dockerd.stop()
+        if hasattr(self.dockerd, "process"):
+            self.dockerd.stop()
         self.namespace.end()

@@ -32,12 +32,14 @@ class EngineTests(FleetCase):
     def test_killed(self) -> None:
         """After a kill -9 all that should run runs again, at the same ports; a bind meanwhile waits for it.
 
-        What its plan does not let Docker restart stays as it is.
+        What its plan does not let Docker restart stays as it is, and what was just being made is gone.
         """
         host = self.fleet.host(1)
         self.provision_all({"i-1": on(1), "i-2": on(1), "i-3": on(1, "once")})
         before = self.served_by(host, ("i-1", "i-2"))
         self.assertEqual(self.broker.bind("i-1", "b-1", on(1)).status, 201)
+        self.begin_instance("i-5", on(1, "waiting"))
+        wait(lambda: self.containers()[1] == 4 and services.runs(host, "i-5") != [], self.broker.log)
         host.dockerd.kill()
         binding = self.begin(lambda: self.broker.bind("i-1", "b-2", on(1)))
         self.wait_for(1, "Hindrance", "cannot be reached")
@@ -50,6 +52,10 @@ class EngineTests(FleetCase):
         with contextlib.closing(host.client()) as client:
             self.assertFalse(services.published(client, "i-3")[0])
         self.assertEqual(self.broker.request("GET", binding_path("i-1", "b-1")).status, 200)
+        # Nobody can tell what the executable has done that ran then, so what it worked on is given up.
+        self.assertEqual(self.outcome(instance_path("i-5")), "failed")
+        self.assertEqual(self.broker.request("GET", instance_path("i-5")).status, 404)
+        self.assertEqual(self.containers()[1], 3)
         self.wait_until_usable(1)
         self.assertEqual(self.broker.bind("i-3", "b-3", on(1, "once")).status, 201)
         self.check_world()
