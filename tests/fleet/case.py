@@ -93,6 +93,15 @@ class FleetCase(SynchronousTestCase):
         """Wait until that member of a host's state holds these words."""
         wait(lambda: expected in str(self.state(number)[member]), lambda: str(self.state(number)))
 
+    def wait_until_running(self, host: FleetHost, *instance_ids: str) -> None:
+        """Wait until the containers of these instances run."""
+        with contextlib.closing(host.client()) as client:
+            for instance_id in instance_ids:
+                wait(
+                    lambda: services.published(client, instance_id)[0],  # noqa: B023
+                    lambda: f"{instance_id} does not run: {self.broker.log()[-3000:]}",  # noqa: B023
+                )
+
     def check_world(self) -> None:
         """Assert that rows, hosts and answers fit together."""
         self.assertEqual(self.broker.check_world("--settle", "20"), "")

@@ -17,7 +17,7 @@ from attrs import define, field
 
 from tests.engine_private import PrivateDockerd, arguments, new_folder, state, threads
 from tests.engine_transport import ThrowawayAuthority, write_material
-from tests.fleet.namespaces import Namespace, address_of, link
+from tests.fleet.namespaces import Cut, Namespace, address_of, link
 from tests.polling import PATIENCE, comes_true
 from tests.real_engine import RealEngine
 
@@ -111,6 +111,12 @@ class FleetHost:
         assert self.agent is not None
         self.agent.kill()
         self.agent.wait(PATIENCE)
+
+    def lose_power(self) -> None:
+        """Let all of it be gone at once, without a farewell to anybody."""
+        self.namespace.cut(Cut.BOTH_WAYS)
+        self.kill_agent()
+        self.dockerd.kill()
 
     def freeze_agent(self) -> None:
         """Let the agent do nothing any more."""

@@ -13,21 +13,11 @@ from dockerbroker.model.placement import LEAST_DISK
 from tests.fleet import services
 from tests.fleet.case import FleetCase, binding_path, instance_path, wait
 from tests.fleet.fleet import SMALL, SMALL_FILES
-from tests.fleet.hosts import FleetHost
 from tests.fleet.services import ANYWHERE, on
 
 
 class EngineTests(FleetCase):
     """Engines that fail while their agents go on."""
-
-    def wait_until_running(self, host: FleetHost, *instance_ids: str) -> None:
-        """Wait until the containers of these instances run."""
-        with contextlib.closing(host.client()) as client:
-            for instance_id in instance_ids:
-                wait(
-                    lambda: services.published(client, instance_id)[0],  # noqa: B023
-                    lambda: f"{instance_id} does not run: {self.broker.log()[-3000:]}",  # noqa: B023
-                )
 
     def test_killed(self) -> None:
         """After a kill -9 all that should run runs again, at the same ports; a bind meanwhile waits for it.
