@@ -31,6 +31,7 @@ ELSEWHERE: Final = {
     "persister.judge": "one transaction of every half second",
     "persister.cordon": "one transaction of an operator",
     "persister.complain": "one transaction of the reconciling of the whole world, or of an operator",
+    "persister.drain": "one transaction of an operator",
     "persister.forget_host": "one transaction of an operator",
     "persister.state": "one read of every second",
     "persister.instances": "only looked at by the reconciling of the whole world",

@@ -155,7 +155,8 @@ class World:
         self.reached[name] += 1
         running = Counter(
             container.spec.labels[LABEL_INSTANCE]
-            for container in self.engine.world.values()
+            for engine in self.engines.engines.values()
+            for container in engine.world.values()
             if container.running
         )
         if running and max(running.values()) > 1:
