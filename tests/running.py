@@ -157,19 +157,22 @@ class RunningBroker:
 
     def check_world(self, *options: str) -> str:
         """Return what the command `dockerbroker check-world` finds to be wrong: nothing, if all is well."""
+        done = self.command("check-world", *options)
+        if "All is well" in done.stderr and done.returncode == 0:
+            return done.stdout
+        return f"{done.stdout}{done.stderr}"
+
+    def command(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run the command `dockerbroker` with the broker's configuration, and wait for its end."""
         main = "from dockerbroker.command import main; main()"
-        words = ("check-world", "-c", str(self.folder / f"{self.name}.config"), *options)
-        done = subprocess.run(
-            [sys.executable, "-c", main, *words],
+        return subprocess.run(
+            [sys.executable, "-c", main, *words, "-c", str(self.folder / f"{self.name}.config")],
             env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
             capture_output=True,
             text=True,
             timeout=PATIENCE,
             check=False,
         )
-        if "All is well" in done.stderr and done.returncode == 0:
-            return done.stdout
-        return f"{done.stdout}{done.stderr}"
 
     def log(self) -> str:
         """Return what the broker has logged."""

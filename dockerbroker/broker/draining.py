@@ -29,7 +29,9 @@ PERIOD: Final = 5.0
 MOST_OF_HOST: Final = 2
 MOST_AT_ONCE: Final = 6
 #: How long to wait until an instance is tried again that could not be moved, in seconds.
-AGAIN: Final = 60.0
+AGAIN: Final = 30.0
+#: Within how many seconds what could not be moved has been tried again, if brokers are there.
+TRIED_WITHIN: Final = AGAIN + 3 * PERIOD
 _MOST_OPERATIONS: Final = 10_000
 
 

@@ -88,6 +88,9 @@ class Placing:
         hindrances, hosts = await self.hosts(instance.definition, instance.space_guid)
 
         async def on(host: DockerHost) -> ServiceInstance:
+            # Ids of engines are those of their machines, which may be copies of each other.
+            if await self.engines(host).inspect(instance.container_id or "") is not None:
+                raise NoCapacity(f"The Docker Engine of {host.key.service_host} is the one that it is on.")
             leased = await self.persister.leased_ports(host.key)
             there = on_host(instance, host, leased, keeps_ports=keeps_ports)
             fitted = await self._fitted(there, host)
@@ -95,15 +98,10 @@ class Placing:
             fitted = evolve(fitted, volumes={**fitted.volumes, **instance.volumes})
             return with_dashboard(evolve(fitted, dashboard_url=moved_dashboard(instance, fitted)))
 
-        others = apart(instance, hosts, await self._engine_id(instance.host))
+        others = apart(instance, hosts)
         for _ in range(len(hosts) - len(others)):
             hindrances.add(SAME)
         return await self._first(hindrances, others, on, deadline)
-
-    async def _engine_id(self, key: HostKey) -> str | None:
-        told = (one.vitals for one in await self.persister.hosts() if one.host.key == key)
-        vitals = next(told, None)
-        return None if vitals is None else vitals.engine_id
 
     async def _first(
         self,
@@ -224,14 +222,10 @@ async def _made(on: Callable[[DockerHost], Awaitable[ServiceInstance]], host: Do
     return await on(host)
 
 
-def apart(instance: ServiceInstance, hosts: Sequence[Candidate], engine_id: str | None) -> list[Candidate]:
-    """Return the candidates that are not the instance's host by another name; `engine_id` is its Docker's."""
+def apart(instance: ServiceInstance, hosts: Sequence[Candidate]) -> list[Candidate]:
+    """Return the candidates whose Docker is reached elsewhere than that of the instance."""
     place = place_of(instance.host)
-    return [
-        one
-        for one in hosts
-        if place_of(one.host.key) != place and (not engine_id or one.vitals.engine_id != engine_id)
-    ]
+    return [one for one in hosts if place_of(one.host.key) != place]
 
 
 def _instance(

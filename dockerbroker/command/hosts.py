@@ -5,6 +5,7 @@ from collections import Counter
 
 from twisted.internet.task import deferLater
 
+from dockerbroker.broker.draining import TRIED_WITHIN
 from dockerbroker.broker.host_administration import HostAdministration, KnownHost
 from dockerbroker.command.deployment import Deployment
 from dockerbroker.command.showing import show_table, tell
@@ -72,8 +73,12 @@ async def drain_host(deployment: Deployment, name: str, *, is_draining: bool, wa
         tell("What has not begun to move stays; nothing is placed on it until it is uncordoned.")
         return 0
     tell("Nothing is placed on it from now on, and the brokers move what it has.")
-    told = ""
-    while waits and drain.report.is_draining and drain.is_under_way:
+    told, since, before = "", deployment.clock.seconds(), _failed(drain)
+    while waits and drain.report.is_draining:
+        # What has failed before is tried once more.
+        is_tried = not (before & _failed(drain)) or deployment.clock.seconds() - since > TRIED_WITHIN
+        if is_tried and not drain.is_under_way:
+            break
         if (line := _progress(drain)) != told:
             told = line
             tell(line)
@@ -81,6 +86,10 @@ async def drain_host(deployment: Deployment, name: str, *, is_draining: bool, wa
         drain = await hosts.drained(name)
     show_table(_DRAIN_COLUMNS, [_drain_row(one) for one in drain.instances])
     return 1 if waits and any(one.state != MOVED for one in drain.instances) else 0
+
+
+def _failed(drain: Drain) -> set[tuple[str, str | None]]:
+    return {(one.instance_id, one.operation_id) for one in drain.instances if one.state == FAILED}
 
 
 def _progress(drain: Drain) -> str:

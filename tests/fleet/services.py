@@ -15,6 +15,8 @@ from tests.fleet.hosts import FleetHost
 IMAGE: Final = "fleet/echo"
 #: A service that any host may have, which counts each run of its executables.
 ANYWHERE: Final = "echo"
+#: Another one, which has a volume at `/data`.
+KEEPER: Final = "keeper"
 _COUNT: Final = '#!/bin/sh\necho "$BROKER_ACTION" >>/runs\n'
 # The plan says whether they wait; until then nobody hears of them.
 _WAIT: Final = 'while [ -n "$WAITS" ] && [ ! -e "/go-$BROKER_ACTION" ]; do sleep 0.05; done\n'
@@ -36,6 +38,7 @@ def _service(name: str, labels: dict[str, str], plan: dict[str, Any]) -> dict[st
 
 CATALOG: Final = [
     _service(ANYWHERE, {}, {}),
+    _service(KEEPER, {}, {"volumes": {"data": "/data"}}),
     *(
         _service(on(number, kind), {"host": str(number)}, plan)
         for number in (1, 2, 3)
