@@ -69,7 +69,7 @@ class InterruptionTests(MoveCase):
         """After a failure the source can be used as before, and operations that wait are taken over."""
         self.interrupt(Unavailable("It is away."), side="target", number=8, after=False)
         self.assertEqual(self.usable(), [True, False])
-        self.assertEqual(len(self.done(self.source.persister.claim("one", ttl=15))), 5)
+        self.assertEqual(len(self.done(self.source.persister.claim("one", ttl=15))), 6)
         self.done(self.source.persister.begin(values.deprovision("o", "i1"), owner="o", ttl=1, within=1))
 
     def test_both_away(self) -> None:

@@ -52,7 +52,7 @@ class LifeCase(PairCase):
         self.assertEqual(self.move(), 0)
         self.assert_moved()
         self.assert_same_to_brokers()
-        self.assertEqual(len(self.done(self.target.persister.claim("new", ttl=15))), 5)
+        self.assertEqual(len(self.done(self.target.persister.claim("new", ttl=15))), 6)
 
 
 class AnythingCase(PairCase):

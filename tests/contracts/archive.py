@@ -26,7 +26,7 @@ from tests.persisters.lives import OWNER, TTL, WITHIN
 from tests.pinging import pings
 
 #: The operations of a life that are not over, in the order in which they were begun.
-_UNFINISHED = ["making", "changing", "waiting", "halting", "cancelled"]
+_UNFINISHED = ["making", "changing", "waiting", "halting", "cancelled", "moving"]
 
 
 class StandingContract(ArchiveTestCase):

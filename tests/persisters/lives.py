@@ -17,6 +17,7 @@ from dockerbroker.model.instances import (
     ServiceInstance,
 )
 from dockerbroker.model.liveness import Verdict
+from dockerbroker.model.plans import PlacementRules
 from dockerbroker.model.secrets import Secret
 from dockerbroker.persisters.interfaces import IPersister
 from tests.persisters import values
@@ -67,20 +68,21 @@ class Life:
         await self.end(begun, binding=evolve(made, state=BindingState.BOUND))
 
     async def lead(self) -> None:
-        """Write something of everything, of which five operations are not over."""
+        """Write something of everything, of which six operations are not over."""
         await self.persister.seed_images([REDIS, STATIC])
         await self.persister.record_pings(
             pings([values.host(exec_arguments=("a", "\u00fc")), values.host(values.THERE)])
         )
         await self.persister.record_pings([ping(values.host(values.THERE), engine_id="\u00fc", session="s")])
-        await self.persister.cordon(values.THERE, is_cordoned=True)
-        lives = (await self.persister.fleet()).lives()
-        [dead] = [life for life in lives if life.key == values.HERE]
-        await self.persister.judge([Verdict(life=dead, state=HostState.DEAD)])
         for name in ("10.0.0.2", "fd00::1", "Z"):
             await self.persister.put_certificate(values.certificate(name, self.text))
         await self._lead_steady()
         await self._lead_busy()
+        # From now on nothing may be placed.
+        await self.persister.drain(values.THERE, is_draining=True)
+        lives = (await self.persister.fleet()).lives()
+        [dead] = [life for life in lives if life.key == values.THERE]
+        await self.persister.judge([Verdict(life=dead, state=HostState.DEAD)])
 
     async def _lead_steady(self) -> None:
         await self.persister.entomb("absent \u00fc", "t-1")
@@ -121,3 +123,13 @@ class Life:
             Change(operation=evolve(cancelled, exec_id="e-1", attempt=3, may_create=True))
         )
         await self.persister.cancel("cancelled")
+        await self._lead_moving()
+
+    async def _lead_moving(self) -> None:
+        alone = evolve(REDIS.plans[0], placement=PlacementRules(same_host="never"))
+        leaving = await self.instance("leaving", 20016, definition=evolve(REDIS, plans=(alone,)))
+        there = evolve(leaving, host=values.THERE, generation=2, moves=1, container_id=None)
+        moving = evolve(
+            leaving, state=InstanceState.UPDATING, successor=there, last_operation_id="made leaving"
+        )
+        await self.begin(values.move("moving", moving))

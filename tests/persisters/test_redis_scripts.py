@@ -29,6 +29,7 @@ UNBOUNDED = {
     "close": "ZRANGE",
     "erase": "SMEMBERS",
     "fleet": "SMEMBERS",
+    "hosts": "SMEMBERS",
     "images": "ZRANGE",
     "lessors": "ZRANGE",
     "prelude": "HGETALL",

@@ -114,7 +114,7 @@ class RedisArchive:
     async def page(self, kind: Kind, after: Row | None, limit: int) -> list[Row]:
         """Return records in the order of their keys, or of their beginning."""
         if kind is Kind.HOST:
-            _, found, *_ = await self._call("hosts")
+            _, found = await self._call("hosts")
             return _page(kind, _sorted(kind, [_row(kind, one) for one in found]), after, limit)
         if kind is Kind.PORT_LEASE:
             if after is None:

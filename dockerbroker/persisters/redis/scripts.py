@@ -41,6 +41,7 @@ _READING: Final = (
     "conditions",
     "deployment",
     "fleet",
+    "hosts",
     "images",
     "instances",
     "known",

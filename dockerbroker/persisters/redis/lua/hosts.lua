@@ -1,0 +1,3 @@
+-- Finds every host, as it is kept.
+
+return { 'found', records('host', redis.call('SMEMBERS', base .. 'hosts')) }
