@@ -13,6 +13,7 @@ from pathlib import Path
 from subprocess import Popen
 from typing import Any, cast
 
+from attrs import define
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import serverFromString
@@ -83,6 +84,13 @@ def write_configuration(running: RunningBroker) -> Path:
     return path
 
 
+@define(eq=False)
+class _Engines(MemoryEngines):
+    """Engines in memory, beside the threads of a broker, in which nothing is done."""
+
+    threads: Any = None
+
+
 async def open_filled(configuration: BrokerConfiguration) -> tuple[Persister, MemoryEngines]:
     """Open the database, with an engine for each of its hosts that has the service's image."""
     threads = DaemonThreadPool("database", _THREADS)
@@ -92,7 +100,7 @@ async def open_filled(configuration: BrokerConfiguration) -> tuple[Persister, Me
         loop, configuration.persister, threads, broker=f"benchmark-{os.getpid()}"
     )
     await persister.seed_images(configuration.services.images)
-    engines = MemoryEngines(loop)
+    engines = _Engines(loop, threads=threads)
     executables = {"/bind": lambda _stdin, _environment: (0, b'{"credentials":{}}', b"")}
     for report in await persister.hosts():
         add_service(engines(report.host), scripts=executables)
@@ -104,7 +112,7 @@ async def _serve(configuration: BrokerConfiguration, endpoints: Sequence[str]) -
     use_monotonic_clock(loop)
     persister, engines = await open_filled(configuration)
     parts = make_parts(loop, configuration, persister, cast("Any", engines), f"benchmark-{os.getpid()}")
-    for part in (parts.watch, parts.heartbeat, parts.judge, parts.reconciler):
+    for part in (parts.watch, parts.heartbeat, parts.judge, parts.drainer, parts.reconciler):
         part.start()
     services = configuration.services
     site = BrokerSite(loop, Credentials(user=services.user, password=services.password))
@@ -129,7 +137,7 @@ def main() -> None:
     _, config, *endpoints = sys.argv
     serving = Deferred.fromCoroutine(_serve(load_broker(Path(config), {}), endpoints))
     # Whoever started this sees that it has ended.
-    serving.addErrback(lambda failure: (failure.printTraceback(), os._exit(1)))
+    serving.addErrback(lambda failure: (failure.printTraceback(sys.stderr), sys.stderr.flush(), os._exit(1)))
     loop.run()
 
 
