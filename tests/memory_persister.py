@@ -163,7 +163,10 @@ class MemoryPersister:
     async def observe(self) -> None:
         """Record that a broker is there now."""
         with self._call("observe"):
-            self.tables.observation = observed(self.tables.observation, self.seconds())
+            now = self.seconds()
+            self.tables.observation = observed(self.tables.observation, now)
+            if self.tables.observation.since == now:
+                self.tables.clamp_pings(now)
 
     async def hosts(self) -> list[HostReport]:
         """Return every host, in the order of the keys."""

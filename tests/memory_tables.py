@@ -62,6 +62,12 @@ class Tables:
                     sums[key] = sums.get(key, NOTHING) + reserved
         return sums
 
+    def clamp_pings(self, now: float) -> None:
+        """Let no host have been heard later than now."""
+        for key, row in self.hosts.items():
+            if row["pinged_at"] is not None and row["pinged_at"] > now:
+                self.hosts[key] = row | {"pinged_at": now}
+
     def check_room(self, change: Change) -> None:
         """Raise `HostFull` when the change lets more be reserved on a host than may be."""
         if change.instance is None or change.remove_instance:

@@ -37,6 +37,9 @@ def the_host(key: HostKey) -> dict[str, Any]:
 # Statements are made once: making one costs several times as much as running it.
 _IN_ORDER: Final = [hosts.c[column] for column in HOST_COLUMNS]
 _HOLD_OBSERVATION: Final = select(observation.c.since, observation.c.at).with_for_update()
+_CLAMP_PINGS: Final = (
+    update(hosts).where(hosts.c.pinged_at > bindparam("now")).values(pinged_at=bindparam("now"))
+)
 _FIND_HOST: Final = select(hosts).where(*of_host(hosts))
 _SUMS: Final = ("memory", "cpus", "ports", "instances")
 _FACTS: Final = [
@@ -98,6 +101,9 @@ def observe(connection: Connection, now: Callable[[Connection], float], put: Ins
     # It is only now that no other broker writes: the time must not be one from before.
     after = observed(None if before is None else Observation(**before), now(connection))
     connection.execute(put, {"id": 1, "since": after.since, "at": after.at})
+    if after.since == after.at:
+        # What was heard before the clock went back would be young until it is as late again.
+        connection.execute(_CLAMP_PINGS, {"now": after.at})
 
 
 def find_fleet(connection: Connection, now: float, known: host_records.KnownFacts) -> Fleet:

@@ -69,6 +69,22 @@ class ClocksContract(PersisterTestCase):
         self.beat(3)
         self.assertEqual(self.silences(), [2])
 
+    def test_silent_backward(self) -> None:
+        """A host that is never heard again after the clock went back is silent as any other one."""
+        self.done(self.persister.record_pings(pings([values.host()])))
+        self.beat(3)
+        self.done(self.persister.record_pings(pings([values.host()])))
+        self.fixture.clock.advance(-DAY)
+        self.beat(4)
+        self.assertEqual(self.silences(), [3])
+
+    def test_silent_restarted(self) -> None:
+        """So is one when the clock went back while no broker was there."""
+        self.done(self.persister.record_pings(pings([values.host()])))
+        self.fixture.clock.advance(-DAY)
+        self.beat(4)
+        self.assertEqual(self.silences(), [3])
+
     def beat(self, times: int) -> None:
         """Let a broker be there so many times, a second apart."""
         self.done(self.persister.observe())
