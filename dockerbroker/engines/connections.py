@@ -37,11 +37,16 @@ class Connections:
         """Let `clients` be those with the certificate of now; raises `EngineUnreachable`."""
         certificate = await self._trust(self._host)
         address = address_of(self._host, None if certificate is None else material_of(certificate))
+        is_safe = self._allows_plain or _is_safe(address)
         if address != self.clients.address and not self._is_closed:
             self.clients.retire()
-            self.clients = Clients(address)
-        if not self._allows_plain:
-            _require_safe(address)
+            clients = Clients(address)
+            if not is_safe:
+                # Calls that wait for their turn were let in when there was a certificate.
+                clients.close()
+            self.clients = clients
+        if not is_safe:
+            raise _unsafe(address)
 
     def close(self) -> None:
         """Close what is idle, and everything else once it comes back."""
@@ -49,10 +54,13 @@ class Connections:
         self.clients.close()
 
 
-def _require_safe(address: DockerAddress) -> None:
-    if address.tls is None and not address.path and not is_loopback(address.host):
-        raise EngineUnreachable(
-            f"The Docker host {address} has no certificate, and connections without TLS are made to this "
-            "machine alone: give its agent --clientcert, --clientkey and --cacert, or let the broker's "
-            "configuration say plaindocker."
-        )
+def _is_safe(address: DockerAddress) -> bool:
+    return address.tls is not None or bool(address.path) or is_loopback(address.host)
+
+
+def _unsafe(address: DockerAddress) -> EngineUnreachable:
+    return EngineUnreachable(
+        f"The Docker host {address} has no certificate, and connections without TLS are made to this "
+        "machine alone: give its agent --clientcert, --clientkey and --cacert, or let the broker's "
+        "configuration say plaindocker."
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -86,6 +87,23 @@ class ConnectionsTests(SynchronousTestCase):
         trusting.now = None
         self.assertIn("has no certificate", self.renewed(connections) or "")
         self.assertIsNone(connections.clients.address.tls)
+
+    def test_removed_meanwhile(self) -> None:
+        """A call that waits for its turn while the certificate is removed does not go without TLS."""
+        listener = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(listener.close)
+        listener.settimeout(0.0)
+        trusting = Trusting(issued())
+        # No address of this machine's own, but it leads here.
+        connections = Connections(host("0.0.0.0", listener.getsockname()[1]), trusting, False)
+        self.assertIsNone(self.renewed(connections))
+        trusting.now = None
+        self.assertIn("has no certificate", self.renewed(connections) or "")
+        self.assertRaises(EngineUnreachable, connections.clients.version, 1.0)
+        self.assertRaises(BlockingIOError, listener.accept)
+        trusting.now = issued()
+        self.assertIsNone(self.renewed(connections))
+        self.assertIsNotNone(connections.clients.address.tls)
 
     def test_unknown(self) -> None:
         """When it cannot be found out whether there is a certificate, nothing is connected to."""
