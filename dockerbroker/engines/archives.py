@@ -27,6 +27,8 @@ _MEMBERS: Final = (
 )
 _ATTRIBUTES: Final = "SCHILY.xattr."
 _OWN_AND_ANOTHER: Final = 2
+#: How many bytes, all of them zero, end an archive.
+_END: Final = 1024
 
 
 class Readable(Protocol):
@@ -48,6 +50,7 @@ class Reading:
     total: int = field(default=0, init=False)
     entries: int = field(default=0, init=False)
     _pending: list[bytes] = field(factory=list, init=False)
+    _end: bytes = field(default=b"", init=False)
     _digest: Any = field(factory=hashlib.sha256, init=False)
 
     @property
@@ -61,6 +64,7 @@ class Reading:
         self.total += len(chunk)
         self._heard(self.total)
         self._pending.append(chunk)
+        self._end = (self._end + chunk[-_END:])[-_END:]
         return chunk
 
     def chunks(self) -> Iterator[bytes]:
@@ -76,6 +80,9 @@ class Reading:
                 yield from self._taken()
         while self.read(CHUNK):
             yield from self._taken()
+        if self._end != bytes(_END):
+            # tarfile takes a stream that ends between two entries for a whole one.
+            raise tarfile.ReadError("it is cut off")
         yield from self._taken()
 
     def _contents(self, archive: tarfile.TarFile, entry: tarfile.TarInfo) -> Iterator[bytes]:

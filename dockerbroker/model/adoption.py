@@ -174,7 +174,9 @@ def _obstacle(seen: Seen, record: Record, known: AbstractSet[str]) -> Reason | N
         return Reason.ENDED if is_told else None
     if not is_settled(instance, frozenset()):
         return Reason.CHANGING
-    if place_of(instance.host) != place_of(seen.host.key):
+    is_elsewhere = place_of(instance.host) != place_of(seen.host.key)
+    if is_elsewhere and not (seen.container.running and seen.generation > instance.generation):
+        # One that has moved runs in a container of a later generation.
         return Reason.ELSEWHERE
     return Reason.OLDER if seen.generation < instance.generation else None
 
@@ -207,9 +209,13 @@ def adopted(
         return Left(seen=seen, why=why, is_loss=True)
     if definition.container_name is not None:
         return Left.because(seen, Reason.EXISTING)
+    former_or_new = former or _blank(seen, definition)
+    has_moved = place_of(former_or_new.host) != place_of(seen.host.key)
     instance = evolve(
-        former or _blank(seen, definition),
+        former_or_new,
         definition=definition,
+        host=seen.host.key if has_moved else former_or_new.host,
+        moves=former_or_new.moves + (1 if has_moved else 0),
         generation=seen.generation,
         container_id=container.id,
         ports=container.configured,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attrs import evolve
 
-from dockerbroker.invariants import Run, Sample, breaches
+from dockerbroker.invariants import HostView, Run, Sample, breaches
 from dockerbroker.model.containers import Volume
 from dockerbroker.model.hosts import HostKey
 from dockerbroker.model.instances import (
@@ -14,7 +14,7 @@ from dockerbroker.model.instances import (
 )
 from dockerbroker.model.reservations import NOTHING
 from tests.invariants.case import OTHER, ROW, CheckCase, container_of, event, world
-from tests.model.values import EXISTING, instance, operation
+from tests.model.values import EXISTING, HOST, instance, moving, operation
 
 
 class BelongingTests(CheckCase):
@@ -33,6 +33,28 @@ class BelongingTests(CheckCase):
         made = [container_of(ROW), container_of(evolve(ROW, generation=2, container_id="c-9"), running=False)]
         self.assert_sound(world(updating, containers=made))
         self.assert_sound(world(evolve(updating, successor=evolve(ROW)), containers=made))
+
+    def test_moving(self) -> None:
+        """An instance that moves has things on two hosts, and afterwards on one; what it left is told."""
+        there = moving().successor
+        assert there is not None
+        there = evolve(there, container_id="c-9")
+        volume = Volume(name="v-1", labels={"dockerbroker.instance": "i-1"})
+        other = HostView(
+            host=evolve(HOST, key=there.host),
+            containers=(container_of(there, running=False),),
+            volumes=(volume,),
+            leased_ports=there.leased_ports,
+            reserved=there.reserved,
+        )
+        halfway = evolve(moving(), operation_id="o-1", successor=there)
+        sound = world(halfway, volumes=(volume,), reserved=ROW.reserved)
+        self.assert_sound(evolve(sound, hosts=(*sound.hosts, other)))
+        unleased = evolve(other, leased_ports=frozenset())
+        self.assert_breach(evolve(sound, hosts=(*sound.hosts, unleased)), "I4", "10.0.0.9 is used")
+        stayed = world(ROW, volumes=(volume,))
+        left = evolve(other, containers=(), leased_ports=frozenset(), reserved=NOTHING)
+        self.assert_breach(evolve(stayed, hosts=(*stayed.hosts, left)), "I1", "v-1 on 10.0.0.9")
 
     def test_strays(self) -> None:
         """I1: containers and volumes of no instance are told."""

@@ -7,7 +7,16 @@ from typing import Any
 from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
-from dockerbroker.model.adoption import Candidates, Reason, Record, Seen, candidates, recorded
+from dockerbroker.model.adoption import (
+    Adoption,
+    Candidates,
+    Reason,
+    Record,
+    Seen,
+    adopted,
+    candidates,
+    recorded,
+)
 from dockerbroker.model.containers import Container, container_name
 from dockerbroker.model.hosts import DockerHost, HostKey
 from dockerbroker.model.instances import InstanceState, Operation, OperationKind, Phase, ServiceInstance, Step
@@ -16,6 +25,16 @@ from tests.model.values import definition
 CLUSTER = "c" * 32
 HERE = DockerHost(key=HostKey(service_host="10.0.0.1", docker_host="10.0.0.1", docker_port=2375))
 THERE = DockerHost(key=HostKey(service_host="10.0.0.2", docker_host="10.0.0.2", docker_port=2375))
+
+
+IMAGES = [definition("redis", "free")]
+_LABELS = {
+    "dockerbroker.instance": "i",
+    "dockerbroker.generation": "2",
+    "dockerbroker.operation": "o-2",
+    "dockerbroker.service": IMAGES[0].service_id,
+    "dockerbroker.plan": IMAGES[0].plan.id,
+}
 
 
 def seen(
@@ -136,6 +155,18 @@ class CandidatesTests(SynchronousTestCase):
         self.assert_left(self.chosen(elsewhere, instance=instance()), Reason.ELSEWHERE, elsewhere)
         renamed = evolve(HERE, key=evolve(HERE.key, service_host="10.0.0.3"))
         self.assert_wanted(self.chosen(seen(host=renamed), instance=instance()), seen(host=renamed))
+
+    def test_moved(self) -> None:
+        """A record from before a move gets the host to which its instance has moved since."""
+        moved = seen(2, host=THERE)
+        self.assert_wanted(self.chosen(moved, instance=instance()), moved)
+        halted = seen(2, host=THERE, running=False)
+        self.assert_left(self.chosen(halted, instance=instance()), Reason.ELSEWHERE, halted)
+        adoption = adopted(
+            evolve(moved, container=evolve(moved.container, labels=_LABELS)), instance(), IMAGES, CLUSTER
+        )
+        assert isinstance(adoption, Adoption)
+        self.assertEqual((adoption.instance.host, adoption.instance.moves), (THERE.key, 1))
 
     def test_changing(self) -> None:
         """What an operation holds, or has left as failed, is left."""
