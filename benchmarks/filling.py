@@ -3,14 +3,14 @@
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from random import Random
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import insert, update
+from sqlalchemy import Connection, insert, update
 
 from dockerbroker.model.hosts import DockerHost, HostKey
 from dockerbroker.model.instances import InstanceState, Operation, OperationKind, Phase, ServiceInstance, Step
@@ -44,20 +44,29 @@ def docker_hosts(count: int = HOSTS) -> list[DockerHost]:
     return [DockerHost(key=key, keep_alive=86400) for key in keys]
 
 
-def _fill(connection: Any, count: int, places: int) -> None:
+def _fill(connection: Connection, count: int, places: int) -> None:
     # Of another boot the pings would count for nothing.
     connection.execute(update(deployment).values(boot_id=boot_id()))
     pinged = [{**new_row(Ping(host=host)), "pinged_at": boot_time()} for host in docker_hosts(places)]
     connection.execute(insert(hosts), pinged)
     made = made_instances(count, places)
     for start in range(0, count, _ROWS_AT_ONCE):
-        some = [next(made) for _ in range(min(_ROWS_AT_ONCE, count - start))]
-        connection.execute(insert(instances), [_instance_row(one) for one in some])
-        leases = [lease for one in some for lease in records.leased_ports_of(one)]
-        connection.execute(insert(port_leases), leases)
-        connection.execute(insert(operations), [_operation_row(one) for one in some])
+        insert_instances(connection, [next(made) for _ in range(min(_ROWS_AT_ONCE, count - start))])
     if count:
-        connection.execute(insert(reservations), _reservations(count, places))
+        insert_sums(connection, count, places)
+
+
+def insert_instances(connection: Connection, some: Sequence[ServiceInstance]) -> None:
+    """Insert the rows of instances, of what they have, and of the operations that made them."""
+    connection.execute(insert(instances), [_instance_row(one) for one in some])
+    leases = [lease for one in some for lease in records.leased_ports_of(one)]
+    connection.execute(insert(port_leases), leases)
+    connection.execute(insert(operations), [_operation_row(one) for one in some])
+
+
+def insert_sums(connection: Connection, count: int, places: int) -> None:
+    """Insert what so many instances reserve on so many hosts."""
+    connection.execute(insert(reservations), _reservations(count, places))
 
 
 def _reservations(count: int, places: int) -> list[dict[str, Any]]:

@@ -1,16 +1,19 @@
 """How long it takes to decide on which of many hosts an instance is made, in large databases."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
+from functools import partial
+from itertools import islice
 from random import Random
 from statistics import median
 from time import perf_counter
 from typing import Any, Final, cast
 
 from attrs import evolve, frozen
+from sqlalchemy import Connection
 from twisted.internet.defer import Deferred, gatherResults
 
 from benchmarks.backends import Section, apart, backend, opened, with_reactor
-from benchmarks.filling import docker_hosts, made_instances, provision_of
+from benchmarks.filling import docker_hosts, insert_instances, insert_sums, made_instances, provision_of
 from benchmarks.pinging import told
 from benchmarks.sides import Sides
 from dockerbroker.broker.fleet import FleetView
@@ -20,6 +23,7 @@ from dockerbroker.model.instances import Change
 from dockerbroker.model.plans import ContainerOptions
 from dockerbroker.model.vitals import Ping
 from dockerbroker.persisters.interfaces import IPersister
+from dockerbroker.persisters.sql import SqlPersister
 from tests.asking import REDIS
 
 #: How many hosts there are, and instances on them.
@@ -29,6 +33,8 @@ SMALL: Final = 1000
 #: So many hosts have pinged again between two looks of a broker, twice a second, with an interval of 5 s.
 _PINGED: Final = HOSTS // 10
 _CALLS: Final = 20
+_ROWS_AT_ONCE: Final = 2000
+_LONG: Final = 60.0
 _FILLING_AT_ONCE: Final = 32
 _GIB: Final = 1024**3
 [_PLAN] = REDIS.plans
@@ -117,11 +123,21 @@ def _pings(turn: int) -> list[Ping]:
     return [told(host, "benchmark", turn, random) for host in hosts]
 
 
+async def _write(persister: SqlPersister, query: Callable[[Connection], None]) -> None:
+    deadline = persister.database.seconds() + _LONG
+    await persister.run(partial(persister.database.write, query, deadline=deadline))
+
+
 async def _fill(persister: IPersister, size: int) -> None:
     """Let all hosts ping, and so many instances be on them."""
     await persister.record_pings(_pings(0))
     await persister.observe()
     made = made_instances(size, HOSTS)
+    if isinstance(persister, SqlPersister):
+        while some := list(islice(made, _ROWS_AT_ONCE)):
+            await _write(persister, partial(insert_instances, some=some))
+        await _write(persister, partial(insert_sums, count=size, places=HOSTS))
+        return
 
     async def client() -> None:
         for instance in made:

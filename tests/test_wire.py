@@ -76,6 +76,19 @@ class DecodeTests(SynchronousTestCase):
         ):
             self.assertIn("nested deeper than 64", self.refused(data))
 
+    @given(st.text(), st.booleans())
+    def test_plain(self, text: str, is_escaped: bool) -> None:
+        """Texts are checked alike, whether they stand there as they are or escaped."""
+        document = json.dumps({"key": [text]}, ensure_ascii=is_escaped)
+        try:
+            data = document.encode()
+        except UnicodeEncodeError:
+            return
+        if "\0" in text:
+            self.assertRaises(InvalidRequest, wire.decode, data)
+        elif all(not "\ud800" <= character <= "\udfff" for character in text):
+            self.assertEqual(wire.decode(data), {"key": [text]})
+
     def test_encodings(self) -> None:
         """Only UTF-8 without a byte order mark is read."""
         for data in (b"\xff", '{"a": 1}'.encode("utf-16"), '{"a": 1}'.encode("utf-32"), b"\xef\xbb\xbf{}"):

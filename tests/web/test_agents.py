@@ -1,14 +1,19 @@
 """Pings of agents."""
 
+import json
 from typing import Any
 
 from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
+from dockerbroker.broker.pings import PACE, Pings
 from dockerbroker.errors import Unavailable
 from dockerbroker.model.hosts import HostKey
+from dockerbroker.web.agents import Agents
 from tests.model.test_pings import PING, README_PING
-from tests.stack import HOST, Stack
+from tests.pinging import ping
+from tests.stack import ANYWHERE, HOST, Stack
+from tests.web.connection import Connection
 
 
 class PingTests(SynchronousTestCase):
@@ -102,6 +107,42 @@ class PingTests(SynchronousTestCase):
         """A ping that could not be stored is not acknowledged."""
         self.stack.persister.fail_next("record_pings", Unavailable("The database does not answer."))
         self.assertEqual(self.stack.request("POST", "/ping", PING).status, 503)
+
+    def test_gone(self) -> None:
+        """The ping of an agent that does not wait for its answer is stored; that is no defect."""
+        self.slow()
+        connection, body = Connection(self.stack), json.dumps({**PING, "DockerHost": "10.0.0.7"}).encode()
+        length = b"Content-Length: %d" % len(body)
+        connection.head(b"Content-Type: application/json", length, request=b"POST /ping")
+        connection.send(body)
+        self.assertEqual(len(self.known()), 1)
+        connection.end()
+        self.stack.advance(PACE)
+        self.assertEqual(len(self.known()), 2)
+        self.assertEqual(connection.received(), b"")
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+    def slow(self) -> None:
+        """Let the next ping wait for others."""
+        pings = Pings(self.stack.persister, self.stack.clock)
+        self.stack.site.open(evolve(self.stack.apis, agents=Agents(pings, ANYWHERE)))
+        pings.record(ping(HOST))
+
+    def test_defect(self) -> None:
+        """An agent has an answer also when the broker has a defect, of which the log is told."""
+        self.stack.persister.fail_next("record_pings", ZeroDivisionError())
+        answer = self.stack.request("POST", "/ping", PING)
+        self.assertEqual(answer.status, 500)
+        self.assertIn("its log tells more", answer.description)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.assertEqual(self.stack.request("POST", "/ping", PING).status, 200)
+
+    def test_method(self) -> None:
+        """Nothing but a POST is a ping."""
+        for method in ("GET", "PUT", "OPTIONS"):
+            answer = self.stack.request(method, "/ping")
+            self.assertEqual((answer.status, answer.header("Allow")), (405, "POST"), method)
+            self.assertTrue(answer.description)
 
     def test_alive_again(self) -> None:
         """A host that fell silent is used again after its next ping."""
