@@ -119,8 +119,10 @@ def orphans(sight: HostSight, claims: Claims, cluster_id: str) -> list[Orphan]:
 
     A container must bear the name that its labels give it, and no row may name it. When its instance exists,
     that must be settled, with its own container there: what is beside it is left over. So is a volume of an
-    instance whose container runs elsewhere.
+    instance whose container runs elsewhere, which it does not where that is seen, too: one engine may have
+    several addresses.
     """
+    own = {one.instance_id for one in sight.containers.values() if one.id in claims.containers}
     found = [
         Orphan(
             kind=Kind.CONTAINER,
@@ -135,16 +137,16 @@ def orphans(sight: HostSight, claims: Claims, cluster_id: str) -> list[Orphan]:
     return found + [
         Orphan(kind=Kind.VOLUME, id=one.name, host=sight.host, instance_id=one.instance_id, users=one.users)
         for one in sight.volumes
-        if one.instance_id and _is_left(one, sight, claims) and is_volume_name(one.name, cluster_id)
+        if one.instance_id and _is_left(one, sight, claims, own) and is_volume_name(one.name, cluster_id)
     ]
 
 
-def _is_left(volume: VolumeSight, sight: HostSight, claims: Claims) -> bool:
-    """Whether the volume's instance is gone, or lives on another host."""
+def _is_left(volume: VolumeSight, sight: HostSight, claims: Claims, own: AbstractSet[str]) -> bool:
+    """Whether the volume's instance is gone, or lives on another host; `own` are those that live here."""
     if volume.instance_id not in claims.instances:
         return True
     home = claims.homes.get(volume.instance_id)
-    return home is not None and home != place_of(sight.host.key)
+    return volume.instance_id not in own and home is not None and home != place_of(sight.host.key)
 
 
 def bears_its_name(sight: Sight, cluster_id: str) -> bool:

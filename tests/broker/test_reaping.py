@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from dockerbroker.broker.reaping import Reaped, Reaper
 from dockerbroker.model.instances import InstanceState, OperationKind, Phase
 from dockerbroker.model.orphans import GRACE, Kind
+from dockerbroker.model.world import place_of
 from tests.broker.reaper_worlds import HOSTS, RandomWorld, seeded
 
 HOST: Final = HOSTS[0]
@@ -202,6 +203,23 @@ class GuardTests(ReaperCase):
         (outcome,) = [one for one in self.passes(world, world.reaper()) if one.removals]
         self.assertEqual(world.removed, [container, volume])
         self.assertEqual([one.orphan.kind for one in outcome.removals], [Kind.CONTAINER, Kind.VOLUME])
+
+    def test_two_addresses(self) -> None:
+        """A volume that no container uses stays where its instance is, also by the engine's other address."""
+        world = self.world()
+        here, there = (place_of(host.key) for host in HOSTS[:2])
+        world.containers[there], world.volumes[there] = world.containers[here], world.volumes[here]
+        kept = world.volume(HOST, next(iter(world.rows)))
+        self.passes(world, world.reaper())
+        self.assertEqual(world.removed, [])
+        self.assertEqual(kept[1], here)
+
+    def test_moved_volume(self) -> None:
+        """A volume goes that a move has left on the host where the instance was."""
+        world = self.world()
+        left = world.volume(HOSTS[1], next(iter(world.rows)))
+        self.passes(world, world.reaper())
+        self.assertEqual(world.removed, [left])
 
     def test_used_volume(self) -> None:
         """A volume that another container uses stays."""
