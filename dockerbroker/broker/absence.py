@@ -1,6 +1,5 @@
 """Whether a deletion waits for its Docker host any longer."""
 
-from collections.abc import Callable
 from typing import Final
 
 from attrs import define
@@ -15,10 +14,9 @@ DEFAULT_WAIT: Final = 600.0
 
 @define(eq=False)
 class Absence:
-    """Knows which hosts are away; `wait` is in seconds, `wall` returns seconds since 1970."""
+    """Knows which hosts are away; `wait` is in seconds."""
 
     persister: IPersister
-    wall: Callable[[], float]
     wait: float = DEFAULT_WAIT
 
     async def ends(self, operation: Operation, instance: ServiceInstance) -> bool:
@@ -26,7 +24,7 @@ class Absence:
         if operation.kind is not OperationKind.DEPROVISION:
             return False
         reports = {report.host.key: report for report in await self.persister.hosts()}
-        waited = self.wall() - operation.created_at
+        waited = await self.persister.now() - operation.began_at
         return is_given_up(instance, reports.get(instance.host), waited, self.wait)
 
 

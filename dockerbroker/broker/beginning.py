@@ -127,6 +127,7 @@ class Beginning:
             after_id=after_id,
             former_host=None if kind is not OperationKind.MOVE else host_id(instance.host),
             may_create=halts is not None and halts.kind is OperationKind.PROVISION,
+            within=within,
             created_at=now,
             step_at=now,
         )

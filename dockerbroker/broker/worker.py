@@ -66,7 +66,7 @@ class Worker:
         carriage = Carriage(
             self.persister,
             self.steps,
-            Absence(self.persister, self.wall, self.wait_for_host),
+            Absence(self.persister, self.wait_for_host),
             self.reactor,
             self.wall,
             self.jitter,

@@ -232,13 +232,13 @@ class Operation:
     `step` is what is being done, `step_at` when it began, and `attempt` counts how often a step had to be
     begun again; it is committed before the step. `epoch` is raised by whoever takes the operation over; a
     write that carries an older one is refused. `deadline` is by the persister's clock: what has not gone
-    forward to its end by then is undone. `exec_id` is the exec that is being run. `may_create` tells that
-    Docker may still carry out a create that nobody heard the outcome of. `is_cancelled` asks whoever carries
-    the operation to undo it. `description` says why the operation failed; `instance_usable` and
-    `update_repeatable` what that means for the instance (OSB section Polling Last Operation).
-    `halted_id` is the creation that this deletion has ended. A move tells how many bytes it has `copied` from
-    which host, and which operation on the instance was the platform's last one, `after_id`. Other times are
-    seconds since 1970, for people only.
+    forward to its end by then is undone. It was `within` seconds away when the operation began. `exec_id` is
+    the exec that is being run. `may_create` tells that Docker may still carry out a create that nobody heard
+    the outcome of. `is_cancelled` asks whoever carries the operation to undo it. `description` says why the
+    operation failed; `instance_usable` and `update_repeatable` what that means for the instance (OSB section
+    Polling Last Operation). `halted_id` is the creation that this deletion has ended. A move tells how many
+    bytes it has `copied` from which host, and which operation on the instance was the platform's last one,
+    `after_id`. Other times are seconds since 1970, for people only.
     """
 
     id: str
@@ -255,6 +255,7 @@ class Operation:
     epoch: int = 1
     owner: str | None = None
     deadline: float = 0.0
+    within: float = 0.0
     exec_id: str | None = None
     may_create: bool = False
     is_cancelled: bool = False
@@ -264,6 +265,11 @@ class Operation:
     created_at: float = 0.0
     step_at: float = 0.0
     finished_at: float | None = None
+
+    @property
+    def began_at(self) -> float:
+        """When the operation was begun, by the persister's clock."""
+        return self.deadline - self.within
 
     @property
     def is_over(self) -> bool:

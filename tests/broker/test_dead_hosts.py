@@ -75,6 +75,17 @@ class DeletionTests(DeadHostCase):
         self.assertTrue([one for one in events if one.get("host") == HOST.key.service_host])
         self.assertEqual(self.delete().status, 410)
 
+    def test_wrong_clock(self) -> None:
+        """It waits as long when the broker's clock is set by a day meanwhile."""
+        self.die()
+        self.delete()
+        for skew in (86400.0, -86400.0):
+            self.stack.skew = skew
+            self.stack.advance(DEFAULT_WAIT / 2 - 60)
+            self.assertEqual(self.outcome(), "in progress")
+        self.stack.advance(190)
+        self.assertEqual(self.outcome(), "succeeded")
+
     def test_shorter(self) -> None:
         """For how long it waits can be set."""
         self.stack.worker.wait_for_host = 0

@@ -156,6 +156,7 @@ OPERATIONS = st.builds(
     epoch=st.integers(1, 99),
     owner=st.none() | TEXT,
     deadline=NUMBERS,
+    within=NUMBERS,
     exec_id=st.none() | TEXT,
     may_create=st.booleans(),
     is_cancelled=st.booleans(),
