@@ -88,7 +88,8 @@ class Judge:
         # One uncaught error would end the loop for ever.
         try:
             await self._listen()
-            await self._judge(now)
+            if self._loop.running:
+                await self._judge(now)
         except BrokerError as error:
             if not self._is_away:
                 self._log.warn("no Docker host is judged: {why}", why=error.description)

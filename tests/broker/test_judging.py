@@ -7,6 +7,7 @@ from random import Random
 from statistics import quantiles
 
 from attrs import evolve
+from twisted.internet.defer import Deferred
 from twisted.logger import LogLevel, capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -380,6 +381,23 @@ class JudgeTests(FleetCase):
         judge.stop()
         self.fleet.run(10)
         self.assertEqual(self.dead(), 0)
+
+    def test_ended_meanwhile(self) -> None:
+        """One that ends while it waits for pings that are being stored looks at nothing any more."""
+        self.start(brokers=1)
+        [broker] = self.fleet.brokers
+        stored: Deferred[None] = Deferred()
+
+        async def settled() -> None:
+            await stored
+
+        broker.judge.settled = settled
+        self.fleet.run(1)
+        broker.judge.stop()
+        before = broker.persister.calls.count("fleet")
+        stored.callback(None)
+        self.fleet.run(1)
+        self.assertEqual(broker.persister.calls.count("fleet"), before)
 
     def test_lag(self) -> None:
         """A broker that was held up for more than a second does not judge when it goes on."""
