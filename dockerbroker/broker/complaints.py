@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 from typing import ClassVar
 
-from attrs import define
+from attrs import define, field
 from twisted.logger import Logger
 
-from dockerbroker.model.hosts import LONGEST_COMPLAINT, HostReport
+from dockerbroker.model.hosts import LONGEST_COMPLAINT, HostKey, HostReport
 from dockerbroker.model.members import printable
 from dockerbroker.model.world import World, place_of
 from dockerbroker.persisters.interfaces import IPersister
@@ -14,11 +14,16 @@ from dockerbroker.persisters.interfaces import IPersister
 
 @define(eq=False)
 class Complaints:
-    """Records what brokers find out about hosts, each change once."""
+    """Records what brokers find out about hosts, each change once.
+
+    Brokers may differ, as when one is cut off from a host; the log is told when this one finds something
+    else than it did before.
+    """
 
     _log: ClassVar[Logger] = Logger()
 
     persister: IPersister
+    _told: dict[HostKey, str] = field(factory=dict, init=False)
 
     async def note_sights(self, world: World) -> None:
         """Record of every host that was looked at whether it answered; raises `Unavailable`."""
@@ -31,11 +36,14 @@ class Complaints:
         """Record why these hosts cannot be used, nothing if they can; raises `Unavailable`."""
         told = printable(complaint)[:LONGEST_COMPLAINT]
         for report in reports:
-            if report.complaint == told:
+            key = report.host.key
+            before = self._told.get(key, report.complaint)
+            self._told[key] = told
+            if report.complaint != told:
+                await self.persister.complain(key, told)
+            if before == told:
                 continue
-            await self.persister.complain(report.host.key, told)
-            name = report.host.key.service_host
             if told:
-                self._log.warn("the Docker of {host} cannot be used: {why}", host=name, why=told)
+                self._log.warn("the Docker of {host} cannot be used: {why}", host=key.service_host, why=told)
             else:
-                self._log.info("the Docker of {host} can be used again", host=name)
+                self._log.info("the Docker of {host} can be used again", host=key.service_host)

@@ -32,13 +32,17 @@ async def _at_once() -> None:
 
 @define(eq=False)
 class Return:
-    """A host that returns: since when it pings in time, by the broker's clock; and if it was compared."""
+    """A host that returns: since when it pings in time, by the broker's clock; and if it was compared.
+
+    `told` is why it could not be, as the log was told last.
+    """
 
     state_at: float | None
     since: float
     is_compared: bool = False
     not_before: float = 0.0
     is_under_way: bool = False
+    told: str = ""
 
 
 @define(eq=False)
@@ -158,11 +162,13 @@ class Judge:
             await self.welcome(key)
             known.is_compared = True
         except BrokerError as error:
-            self._log.warn(
-                "the Docker host {host} pings again, but is not used yet: {why}",
-                host=key.service_host,
-                why=error.description,
-            )
+            if error.description != known.told:
+                known.told = error.description
+                self._log.warn(
+                    "the Docker host {host} pings again, but is not used yet: {why}",
+                    host=key.service_host,
+                    why=error.description,
+                )
         except Exception:  # noqa: BLE001
             self._log.failure("comparing {host}, which has returned", host=key.service_host)
         finally:
