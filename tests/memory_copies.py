@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from attrs import define
+from attrs import define, evolve
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from zope.interface import implementer
@@ -40,15 +40,24 @@ class MemoryCopies(Faulty):
     async def copy(self, source: VolumePlace, target: VolumePlace, told: Callable[[int], object]) -> None:
         """Copy a volume; see `ICopies.copy`."""
         copied = 0
-        for path in sorted(self._volume(source).contents):
-            await deferLater(self.clock, FILE_SECONDS)
-            contents = self._volume(source).contents[path]
-            self._volume(target).contents[path] = contents
-            copied += len(contents)
-            told(copied)
+        for here, there in self._pairs(source, target):
+            for path in sorted(self._volume(here).contents):
+                await deferLater(self.clock, FILE_SECONDS)
+                contents = self._volume(here).contents[path]
+                self._volume(there).contents[path] = contents
+                copied += len(contents)
+                told(copied)
         await deferLater(self.clock, FILE_SECONDS)
-        if self._volume(source).contents != self._volume(target).contents:
-            raise EngineError("What was copied is not the same.")
+        for here, there in self._pairs(source, target):
+            if self._volume(here).contents != self._volume(there).contents:
+                raise EngineError("What was copied is not the same.")
+
+    def _pairs(self, source: VolumePlace, target: VolumePlace) -> list[tuple[VolumePlace, VolumePlace]]:
+        """Return the volume with those that are mounted within it, on both sides."""
+        self._volume(source)
+        paths = self.engines(source.host).world[source.container_id].volumes
+        within = [one for one in sorted(paths) if f"{one}/".startswith(f"{source.path}/")]
+        return [(evolve(source, path=one), evolve(target, path=one)) for one in within]
 
     def _volume(self, place: VolumePlace) -> MemoryVolume:
         engine: MemoryEngine = self.engines(place.host)

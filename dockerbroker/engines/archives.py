@@ -6,7 +6,6 @@ Nothing of a stream is kept but a digest, however large it is.
 import hashlib
 import tarfile
 from collections.abc import Callable, Iterator
-from itertools import islice
 from typing import Any, Final, Protocol
 
 from attrs import define, field
@@ -26,7 +25,6 @@ _MEMBERS: Final = (
     "devminor",
 )
 _ATTRIBUTES: Final = "SCHILY.xattr."
-_OWN_AND_ANOTHER: Final = 2
 #: How many bytes, all of them zero, end an archive.
 _END: Final = 1024
 
@@ -107,7 +105,7 @@ def _described(entry: tarfile.TarInfo) -> tuple[Any, ...]:
 
 
 def is_empty(stream: Readable) -> bool:
-    """Return whether the stream holds the folder itself and nothing in it."""
+    """Return whether the stream holds nothing but folders."""
     fileobj: Any = stream
     with tarfile.open(fileobj=fileobj, mode="r|", bufsize=CHUNK) as archive:
-        return sum(1 for _ in islice(archive, 2)) < _OWN_AND_ANOTHER
+        return all(entry.isdir() for entry in archive)

@@ -139,14 +139,14 @@ class ICopies(Interface):
     """
 
     async def is_empty(place: VolumePlace) -> bool:
-        """Return whether nothing is in the volume."""
+        """Return whether nothing is in the volume but folders, in which other volumes may be mounted."""
 
     async def copy(source: VolumePlace, target: VolumePlace, told: Callable[[int], object]) -> None:
         """Copy all that is in a volume into another one, which is empty, and compare what is there then.
 
-        Names, kinds, modes, owners, times in seconds, sizes and contents are as they were; neither container
-        may run, and the path is the same in both. It takes as long as it takes: `told` is called now and then
-        with the bytes that were copied.
+        With it go volumes that are mounted within it. Names, kinds, modes, owners, times in seconds, sizes
+        and contents are as they were; neither container may run, and the path is the same in both. It takes
+        as long as it takes: `told` is called now and then with the bytes that were copied.
         Cancelling it ends it soon, with the target unfinished. Raises `EngineError` when the two differ.
         """
 

@@ -11,7 +11,8 @@ from dockerbroker.model.plans import ContainerOptions
 from tests.broker.calls import SERVICE, SMALL
 from tests.broker.moves import OTHER, MoveCase
 from tests.memory_faults import Hang
-from tests.stack import HOST, add_service
+from tests.model.values import renamed
+from tests.stack import HOST, add_service, instance_path, provision_body
 
 
 class MovingTests(MoveCase):
@@ -107,11 +108,15 @@ class MovingTests(MoveCase):
         nested = evolve(SMALL, options=ContainerOptions(volumes={"data": "/data", "log": "/data/log"}))
         self.stack.add_definition(evolve(SERVICE, plans=(nested,)))
         self.platform.provision("i-2").result()
+        log = self.stack.engine.disk[self.instance("i-2").volumes["/data/log"]]
+        log.contents["/one"] = b"1"
         self.drain()
         for _ in range(3):
             self.stack.advance(30)
         copied = [call[1].path for call in self.stack.copies.calls if call[0] == "copy"]
         self.assertEqual(copied, ["/data", "/data"])
+        self.assertEqual(self.instance("i-2").host, OTHER.key)
+        self.assertEqual([len(one.contents) for one in self.there.disk.values()].count(1), 1)
 
 
 class StandingInTheWayTests(MoveCase):
@@ -149,6 +154,23 @@ class StandingInTheWayTests(MoveCase):
         self.drain()
         self.assert_failed("volumes", "a plan that it had before")
         self.assertEqual(self.data(self.stack.engine), {"/dump": b"precious", "/log": b"0123456789"})
+
+    def test_container_of_somebody_else(self) -> None:
+        """What is in a container that is not the broker's stays, and it is said who has to move it."""
+        mine = evolve(renamed(SERVICE, "mine", container_name="theirs"), plans=(evolve(SMALL, id="mine"),))
+        self.stack.add_definition(mine)
+        theirs = self.container(self.stack.engine)
+        theirs.spec = evolve(theirs.spec, name="theirs")
+        made = self.stack.request(
+            "PUT", instance_path("i-2"), provision_body(service_id=mine.service_id, plan_id="mine")
+        )
+        self.assertEqual(made.status, 201, made)
+        self.drain()
+        self.until_over()
+        states = {one["InstanceID"]: one for one in self.progress()["Instances"]}
+        self.assertEqual(states["i-2"]["State"], "staying")
+        self.assertIn("whoever looks after", states["i-2"]["What"])
+        self.assertEqual((self.instance().host, self.instance("i-2").host), (OTHER.key, HOST.key))
 
     def test_dead_host(self) -> None:
         """A host that is dead cannot be drained: nobody can read what it has."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from attrs import define
+from attrs import define, evolve
 from twisted.internet.defer import ensureDeferred
 from twisted.trial.unittest import TestCase
 
@@ -53,9 +53,11 @@ class CopiesContract(TestCase):
 
     async def place(self, path: str = "/data/deep/in", **members: Any) -> VolumePlace:
         """Return a volume in a container that does not run, which are removed after the test."""
-        volume = engine.name()
-        wanted = engine.spec(KEEPING, volumes={path: volume}, **{"fills_volumes": False, **members})
-        self.addCleanup(lambda: ensureDeferred(self.world.engine.remove_volume(volume)))
+        paths = [path, *members.pop("within", ())]
+        volumes = {one: engine.name() for one in paths}
+        wanted = engine.spec(KEEPING, volumes=volumes, **{"fills_volumes": False, **members})
+        for volume in volumes.values():
+            self.addCleanup(lambda name: ensureDeferred(self.world.engine.remove_volume(name)), volume)
         container_id = await self.world.engine.create(wanted)
         self.addCleanup(lambda: ensureDeferred(self.world.engine.remove(container_id, grace=0)))
         return VolumePlace(host=self.world.host, container_id=container_id, path=path)
@@ -87,6 +89,17 @@ class CopiesContract(TestCase):
         self.assertEqual(self.world.found(source), files)
         self.assertEqual(told, sorted(told))
         self.assertGreaterEqual(told[-1], sum(map(len, files.values())))
+
+    async def test_within(self) -> None:
+        """A volume that is mounted within another goes with it, and does not make that one look full."""
+        log = "/data/deep/in/log"
+        source, target = await self.place(within=[log]), await self.place(within=[log])
+        self.world.put(source, {"a": b"1"})
+        self.world.put(evolve(source, path=log), {"b": b"2"})
+        self.assertTrue(await self.world.copies.is_empty(target))
+        await self.copied(source, target)
+        self.assertEqual(self.world.found(evolve(target, path=log)), {"b": b"2"})
+        self.assertEqual(self.world.found(target)["a"], b"1")
 
     async def test_nothing(self) -> None:
         """An empty volume is copied like any other."""
