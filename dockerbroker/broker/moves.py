@@ -22,7 +22,7 @@ from dockerbroker.persisters.interfaces import IPersister
 #: How often it is recorded how much was copied, in seconds; who has lost the lease hears of it then.
 RECORD_EVERY: Final = 5.0
 #: How often a container is made anew since what it got could not be continued.
-_MOST_NEW: Final = 5
+_MOST_NEW: Final = 10
 #: The steps that a move leaves to the reaper when their host is dead.
 _LEFT: Final = frozenset({Step.DISCARD, Step.RESTORE, Step.RETIRE})
 #: After so many attempts what the new host has is left to the reaper, so that the former one serves again.
@@ -83,14 +83,21 @@ class Moves:
         targets = [VolumePlace(host=host, container_id=there, path=path) for path in paths]
         for target in targets:
             if not await self.copies.is_empty(target):
-                if work.operation.attempt > _MOST_NEW * 2:
-                    raise OperationFailed(f"The volumes on {host.key.service_host} cannot be emptied.")
-                return evolve(work, back_to=Step.CREATE)
+                why = f"The volumes on {host.key.service_host} cannot be emptied."
+                return _begun_anew(work, Step.CREATE, why)
         operation = work.operation
         for target in targets:
             place = VolumePlace(host=source, container_id=here, path=target.path)
             operation = await _Copying(self, operation).copy(place, target)
+        if await self._runs(source, here):
+            why = f"Somebody starts the container on {source.key.service_host} that is to be moved."
+            return _begun_anew(work, Step.HALT, why)
         return evolve(work, operation=operation)
+
+    async def _runs(self, host: DockerHost, container_id: str) -> bool:
+        """Return whether the container runs, so that its volumes may not be what was copied of them."""
+        container = await self.engines(host).inspect(container_id)
+        return container is not None and container.running
 
     async def is_left(self, operation: Operation, key: HostKey, error: EngineError) -> bool:
         """Return whether the step ends although its host does not answer; raises `Unavailable`.
@@ -110,6 +117,13 @@ class Moves:
                 why=error.description,
             )
         return is_away or is_urgent
+
+
+def _begun_anew(work: Work, step: Step, why: str) -> Work:
+    """Return the work as it goes back to that step; raises `OperationFailed` when it did so too often."""
+    if work.operation.attempt > _MOST_NEW:
+        raise OperationFailed(why)
+    return evolve(work, back_to=step)
 
 
 @define(eq=False)

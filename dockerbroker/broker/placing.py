@@ -92,6 +92,7 @@ class Placing:
             if await self.engines(host).inspect(instance.container_id or "") is not None:
                 raise NoCapacity(f"The Docker Engine of {host.key.service_host} is the one that it is on.")
             leased = await self.persister.leased_ports(host.key)
+            leased |= self.blocked.on(host.key, self.clock.seconds())
             there = on_host(instance, host, leased, keeps_ports=keeps_ports)
             fitted = await self._fitted(there, host)
             # What it has at any path is copied, whatever the image is there.

@@ -44,7 +44,7 @@ def on_host(
 ) -> ServiceInstance:
     """Return what the instance becomes on another host, with those ports that may be what they were.
 
-    The others are to be chosen; `leased` are those that other instances have there.
+    The others are to be chosen; `leased` are those that others have there.
     """
     kept = {port: number for port, number in instance.ports.items() if number in host.ports}
     return evolve(

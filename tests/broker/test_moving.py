@@ -235,6 +235,18 @@ class UndoingTests(MoveCase):
         self.assertIs(self.until_over().phase, Phase.SUCCEEDED)
         self.assert_moved()
 
+    def test_started_meanwhile(self) -> None:
+        """When somebody starts the former container while it is copied, all is copied anew."""
+        self.drain()
+        self.until_step("copy")
+        former = self.container(self.stack.engine)
+        former.running = True
+        self.data(self.stack.engine)["/dump"] = b"newer"
+        self.assertIs(self.until_over().phase, Phase.SUCCEEDED)
+        self.assertEqual(self.data(self.there)["/dump"], b"newer")
+        self.assertEqual([call[0] for call in self.stack.copies.calls].count("copy"), 2)
+        self.assert_empty(self.stack.engine)
+
     def test_half_copied(self) -> None:
         """A copy that was interrupted begins anew, on empty volumes."""
         self.drain()
