@@ -41,8 +41,11 @@ class Broker:
         """What the broker is called in the log."""
         return self.requests.server.name
 
-    async def ping(self, limit: float) -> None:
-        """Ping once, within so many seconds; raises why the host is not registered."""
+    async def ping(self, limit: float) -> float:
+        """Ping once, within so many seconds, and return the interval of which the broker knows now.
+
+        Raises why the host is not registered.
+        """
         clock = self.requests.clock
         end = clock.seconds() + limit
         for turn in range(_MOST_OVERTAKEN):
@@ -57,7 +60,8 @@ class Broker:
                     raise
             else:
                 self.teller.heed(self.name, answer)
-                return
+                return told.interval
+        raise AssertionError("the last turn returns or raises")
 
     def note_success(self) -> None:
         """Tell the log when the host is registered at last, or again; the certificate follows."""

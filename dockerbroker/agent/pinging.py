@@ -1,5 +1,6 @@
 """Pings brokers for ever, whatever happens to them."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -62,6 +63,8 @@ class Pinger:
     clock: IReactorTime
     chance: Callable[[], float]
     _failures: int = field(default=0, init=False)
+    #: The interval that was named by the ping that was acknowledged last: brokers wait as long as it says.
+    _known: float = field(default=math.inf, init=False)
     _pause: Deferred[None] | None = field(default=None, init=False)
     _is_hurried: bool = field(default=False, init=False)
     _pings: Repeating = field(init=False)
@@ -89,10 +92,12 @@ class Pinger:
 
     async def _turn(self) -> None:
         """Ping, tell the log, and wait until the next ping is due."""
-        started, interval, self._is_hurried = self.clock.seconds(), self.teller.keep_alive, False
-        self._failures = 0 if await self._reach_one(started, interval) else self._failures + 1
+        started, self._is_hurried = self.clock.seconds(), False
+        interval = min(self.teller.keep_alive, self._known)
+        is_acknowledged = await self._reach_one(started, interval)
+        self._failures = 0 if is_acknowledged else self._failures + 1
         pause = pause_after(
-            interval,
+            self._known if is_acknowledged else interval,
             failures=self._failures,
             elapsed=self.clock.seconds() - started,
             chance=self.chance(),
@@ -126,7 +131,7 @@ class Pinger:
     async def _reaches(self, broker: Broker, limit: float) -> bool:
         """Whether this broker has acknowledged. Nothing but a cancellation by `stop` escapes."""
         try:
-            await broker.ping(limit)
+            self._known = await broker.ping(limit)
             broker.note_success()
         except Exception as error:
             if self._pings.is_stopped:

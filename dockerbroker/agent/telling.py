@@ -25,9 +25,10 @@ def asked_interval(answer: dict[str, Any], own: float) -> float | None:
 
 @frozen
 class Told:
-    """A ping as it is sent: its number, and its body."""
+    """A ping as it is sent: its number, the interval that it names, and its body."""
 
     sequence: int
+    interval: float
     body: bytes
 
 
@@ -63,7 +64,7 @@ class Teller:
             vitals=evolve(self.vitals(), session=self.session, sequence=self._sequence),
             own_keep_alive=None if interval == own else own,
         )
-        return Told(self._sequence, encode(encode_ping(ping, self.now().isoformat())))
+        return Told(self._sequence, interval, encode(encode_ping(ping, self.now().isoformat())))
 
     def is_last(self, told: Told) -> bool:
         """Whether no ping was made after this one."""

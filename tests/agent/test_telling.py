@@ -12,7 +12,7 @@ from twisted.web.resource import IResource
 
 from dockerbroker.agent.telling import asked_interval
 from dockerbroker.model.vitals import Vitals
-from tests.agent.brokers import Answering, PingingCase, answering, broker_resource
+from tests.agent.brokers import Answering, PingingCase, answering, broker_resource, hanging
 
 
 class AskedTests(SynchronousTestCase):
@@ -97,6 +97,16 @@ class SayingTests(PingingCase):
         self.pass_time(30)
         self.assertEqual(round(broker.times[1]), 4)
         self.assertEqual(round(broker.times[2]), 24)
+
+    def test_longer_interval_lost(self) -> None:
+        """As long as a ping that names a longer interval gets no answer, the next come as before."""
+        broker = Answering(self.clock, self.interval_of(300))
+        self.pinger(broker.send, chance=0).start()
+        broker.resource = hanging()
+        self.pass_time(11.9)
+        self.assertEqual([ping["KeepAlive"] for ping in broker.pings[:2]], [4, 300])
+        # The broker calls the host dead after twelve seconds.
+        self.assertGreaterEqual(len(broker.times), 4)
 
     def test_back_to_its_own(self) -> None:
         """A broker that asks for nothing special any more gets the agent's own interval."""
