@@ -33,6 +33,7 @@ ELSEWHERE: Final = {
     "persister.complain": "one transaction of the reconciling of the whole world, or of an operator",
     "persister.drain": "one transaction of an operator",
     "persister.forget_host": "one transaction of an operator",
+    "persister.reserved": "only looked at by operators",
     "persister.state": "one read of every second",
     "persister.instances": "only looked at by the reconciling of the whole world",
     "persister.operations": "only looked at by operators",
