@@ -329,6 +329,7 @@ class MemoryPersister:
             self._require_open()
             self.tables.check_begin(change)
             self.tables.check_ports(change)
+            self.tables.check_fit(change)
             self.tables.check_room(change)
             now = self.seconds()
             holder = None if change.operation.is_over else owner
@@ -353,6 +354,7 @@ class MemoryPersister:
         with self._call("commit"):
             row = self.tables.held(change.operation)
             self.tables.check_ports(change)
+            self.tables.check_room(change)
             row.update(records.operation_row(change.operation))
             if change.operation.is_over:
                 row.update(owner=None, lease_until=None)

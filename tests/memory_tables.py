@@ -72,8 +72,6 @@ class Tables:
         """Raise `HostFull` when the change lets more be reserved on a host than may be."""
         if change.instance is None or change.remove_instance:
             return
-        if (place := change.placed_on) is not None:
-            self._check_fit(place)
         wanted = {one.lonely_place for one in holdings(change.instance)} - {None}
         others = (row for one, row in self.instances.items() if one != change.instance.id)
         if any(wanted & {row["lonely_place"], row["lonely_place_there"]} for row in others):
@@ -87,9 +85,15 @@ class Tables:
             if not change.most.has_room(self.reserved().get(one.host, NOTHING), more):
                 raise HostFull(f"The Docker host {one.host.service_host} is full.")
 
-    def _check_fit(self, key: HostKey) -> None:
-        row = self.hosts.get(key)
-        if row is not None and (row["is_cordoned"] or row["state"] != HostState.ALIVE.value):
+    def check_fit(self, change: Change) -> None:
+        """Raise `HostFull` when the change places something on a host on which nothing may be placed."""
+        key = change.placed_on
+        row = None if key is None else self.hosts.get(key)
+        if (
+            key is not None
+            and row is not None
+            and (row["is_cordoned"] or row["state"] != HostState.ALIVE.value)
+        ):
             raise HostFull(f"Nothing may be placed on the Docker host {key.service_host}.")
 
     def held(self, operation: Operation) -> Row:

@@ -296,8 +296,8 @@ class Change:
 
     A given instance or binding is written as it is; the removals delete the instance with all its bindings
     and port leases, or the one binding. `supersedes` is the operation that a new one ends and replaces: the
-    creation that a deletion halts. `most` is what may be reserved in all on the host on which a new
-    operation makes the instance reserve more.
+    creation that a deletion halts. `most` is what may be reserved in all on the host on which the change
+    makes the instance reserve more.
     """
 
     operation: Operation

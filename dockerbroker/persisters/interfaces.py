@@ -200,8 +200,10 @@ class IPersister(Interface):
     async def commit(change: Change) -> None:
         """Write the operation's progress or outcome and the records that change with it.
 
-        Raises `LostLease` when the operation's epoch is not the stored one, and `PortLeased` when the
-        instance has new ports and one is taken. An operation that is over gives up its lease and its
+        Raises `LostLease` when the operation's epoch is not the stored one, `PortLeased` when the instance
+        has new ports and one is taken, and `HostFull` as `begin` does when it reserves more than before, be
+        it on another host, which may have become unfit meanwhile: it gives up what it held of the former one.
+        An operation that is over gives up its lease and its
         instance, and never changes again. Neither the deadline nor the cancellation of a stored operation
         is changed.
         """

@@ -20,6 +20,7 @@ from tests.contracts.persister_moves import MovesContract
 from tests.contracts.persister_operations import BeginContract
 from tests.contracts.persister_outcomes import CommitContract
 from tests.contracts.persister_races import RaceContract
+from tests.contracts.persister_relocations import RelocationContract
 from tests.contracts.persister_requests import CancelContract, HastenContract
 from tests.contracts.persister_reservations import NeighboursContract, ReservationsContract
 from tests.contracts.persister_seam import SeamContract
@@ -44,6 +45,7 @@ CONTRACTS: tuple[type[PersisterTestCase], ...] = (
     RaceContract,
     ReservationsContract,
     MovesContract,
+    RelocationContract,
     NeighboursContract,
     DefectsContract,
     CommitContract,

@@ -44,7 +44,6 @@ def beginning(
         "ttl": ttl,
         "within": within,
         "place": change.placed_on and host_id(change.placed_on),
-        "most": change.most and {"memory": change.most.memory, "cpus": change.most.cpus},
     }
     if change.instance is not None:
         asked["last_operation_id"] = change.instance.last_operation_id
@@ -87,6 +86,7 @@ def read(row: Mapping[str, str]) -> Operation:
 def _records(change: Change) -> dict[str, Any]:
     return {
         "instance": change.instance and instance_row(change.instance),
+        "most": change.most and {"memory": change.most.memory, "cpus": change.most.cpus},
         "binding": change.binding and records.binding_row(change.binding),
         "remove_instance": change.remove_instance or None,
         "remove_binding": change.remove_binding,

@@ -13,6 +13,9 @@ if not given.remove_instance then
   if given.instance and has_neighbour(given.instance) then
     return { 'full' }
   end
+  if given.instance and given.most and is_full(given.instance, given.most) then
+    return { 'full' }
+  end
   local instance = key('instance', operation.instance_id)
   if given.binding and not given.instance and redis.call('EXISTS', instance) == 0 then
     return { 'binding' }
