@@ -233,7 +233,7 @@ class DatesTests(SynchronousTestCase):
         check_dates(decoded(), NOW)
         later = self.assertRaises(InvalidRequest, check_dates, decoded(), NOW + dt.timedelta(days=2))
         self.assertRegex(later.description, r"clientcert: has expired on 20..-..-..T..:..:..Z; ca: has ")
-        early = self.assertRaises(InvalidRequest, check_dates, decoded(), NOW - dt.timedelta(days=2))
+        early = self.assertRaises(InvalidRequest, check_dates, decoded(), NOW - dt.timedelta(days=3))
         self.assertIn("clientcert: is not valid before 20", early.description)
 
     def test_authority(self) -> None:
