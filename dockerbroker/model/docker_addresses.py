@@ -26,7 +26,10 @@ _LABEL: Final = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 _NAME: Final = re.compile(rf"(?:{_LABEL}\.)*(?![0-9]+\.?\Z|0[xX]){_LABEL}\.?\Z")
 #: Where clouds answer the machines that they run with credentials, beside the link-local addresses.
 _METADATA: Final = frozenset(
-    map(ipaddress.ip_address, ("100.100.100.200", "168.63.129.16", "192.0.0.192", "fd00:ec2::254"))
+    map(
+        ipaddress.ip_address,
+        ("100.100.100.200", "168.63.129.16", "192.0.0.192", "fd00:ec2::254", "fd20:ce::254"),
+    )
 )
 #: Of so many texts it is remembered which address they are.
 _MANY_ADDRESSES: Final = 4096
@@ -108,9 +111,13 @@ def read_addresses(entries: Iterable[str]) -> AllowedAddresses:
 def folded_host(host: str) -> str:
     """Return the one way of writing a name or address that is Docker's; anything else stays as it is."""
     bare = host.strip().lower()
-    bare = bare[1:-1] if bare.startswith("[") and bare.endswith("]") else bare.removesuffix(".")
+    bare = bare[1:-1] if bare.startswith("[") and bare.endswith("]") else bare
     address = address_of_text(bare)
-    return str(address) if address is not None else bare
+    if address is not None:
+        return str(address)
+    # With a dot at its end an address is none any more, but is looked up as a name.
+    name = bare.removesuffix(".")
+    return name if address_of_text(name) is None else bare
 
 
 def is_host(text: str) -> bool:

@@ -27,6 +27,7 @@ NEVER = (
     "fe80::1",
     "fe80::1%eth0",
     "fd00:ec2::254",
+    "fd20:ce::254",
     "100.100.100.200",
     "168.63.129.16",
     "192.0.0.192",
@@ -38,7 +39,7 @@ NEVER = (
     "ff02::1",
 )
 #: What the resolver takes for addresses, and nobody else does.
-DISGUISED = ("2130706433", "0x7f000001", "127.1", "0x7f.1", "0177.0.0.1", "169.254.43518", "a.0x1")
+DISGUISED = ("2130706433", "0x7f000001", "127.1", "0x7f.1", "0177.0.0.1", "169.254.43518", "a.0x1", "127.0.0.1.")
 
 
 class AllowedTests(SynchronousTestCase):
