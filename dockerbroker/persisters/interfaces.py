@@ -202,8 +202,8 @@ class IPersister(Interface):
 
         Raises `LostLease` when the operation's epoch is not the stored one, `PortLeased` when the instance
         has new ports and one is taken, and `HostFull` as `begin` does when it reserves more than before, be
-        it on another host, which may have become unfit meanwhile: it gives up what it held of the former one.
-        An operation that is over gives up its lease and its
+        it on another host: then it gives up what it held of the former one. Whether something may be placed
+        on a host is not looked at again. An operation that is over gives up its lease and its
         instance, and never changes again. Neither the deadline nor the cancellation of a stored operation
         is changed.
         """

@@ -117,6 +117,19 @@ class RelocationTests(SynchronousTestCase):
         self.assertEqual(stack_instance(self.stack, "i-1").host, HOST.key)
         self.assertEqual((len(self.stack.engine.world), self.other.world), (1, {}))
 
+    def test_broker_dies(self) -> None:
+        """When the broker dies while it is made on the other host, that is where it is finished."""
+        self.script(_REFUSED, _REFUSED)
+        hang = self.other.hang_next("create")
+        asked = self.stack.ask("PUT", instance_path("i-1"), provision_body())
+        self.stack.advance(1)
+        self.assertTrue(hang.reached)
+        self.assertIsNone(asked.answer)
+        self.stack = self.stack.successor()
+        self.stack.advance(60)
+        self.assertEqual(stack_instance(self.stack, "i-1").host, _OTHER.key)
+        self.assertEqual((self.stack.engine.world, len(self.other.running())), ({}, 1))
+
     def test_nowhere_else(self) -> None:
         """Where no other host takes it, it fails with the words of the first one."""
         self.other.images.clear()
