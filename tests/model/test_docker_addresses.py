@@ -39,7 +39,16 @@ NEVER = (
     "ff02::1",
 )
 #: What the resolver takes for addresses, and nobody else does.
-DISGUISED = ("2130706433", "0x7f000001", "127.1", "0x7f.1", "0177.0.0.1", "169.254.43518", "a.0x1", "127.0.0.1.")
+DISGUISED = (
+    "2130706433",
+    "0x7f000001",
+    "127.1",
+    "0x7f.1",
+    "0177.0.0.1",
+    "169.254.43518",
+    "a.0x1",
+    "10.0.0.1.",
+)
 
 
 class AllowedTests(SynchronousTestCase):
