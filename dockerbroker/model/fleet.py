@@ -26,7 +26,8 @@ LONG_AGO: Final = -math.inf
 class HostFacts:
     """What the database knows of a host, whatever time it is; times are by the persister's clock.
 
-    `reserved` is what all instances there reserve, `contended_at` when two agents last claimed to be it.
+    `reserved` is what all instances there reserve, `contended_at` when two agents last claimed to be it,
+    and `contended_for` how long that holds at least.
     """
 
     host: DockerHost
@@ -38,6 +39,7 @@ class HostFacts:
     is_draining: bool = False
     complaint: str = ""
     contended_at: float | None = None
+    contended_for: float | None = None
     reserved: Reserved = NOTHING
 
     @property
@@ -68,7 +70,9 @@ class Fleet:
             is_cordoned=facts.is_cordoned,
             is_draining=facts.is_draining,
             complaint=facts.complaint,
-            is_contended=is_contended(facts.contended_at, facts.host.keep_alive, self.now),
+            is_contended=is_contended(
+                facts.contended_at, facts.host.keep_alive, self.now, facts.contended_for
+            ),
         )
 
     def lives(self, hosts: Iterable[HostFacts] | None = None) -> list[Life]:

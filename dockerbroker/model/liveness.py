@@ -36,7 +36,7 @@ class Sessions:
     """Which sessions of agents have pinged as one host.
 
     `former` are those that were replaced, the last one first. `contended_at` is when it was last seen that
-    two agents live that both claim to be the host.
+    two agents live that both claim to be the host, and `contended_for` how long that holds at least.
     """
 
     session: str = ""
@@ -44,6 +44,7 @@ class Sessions:
     former: tuple[str, ...] = ()
     replaced_at: float | None = None
     contended_at: float | None = None
+    contended_for: float | None = None
 
 
 @frozen(kw_only=True)
@@ -94,17 +95,22 @@ def _succeeded(known: Sessions, ping: Ping, now: float, *, is_live: bool) -> tup
     if known.session:
         if is_live and session in known.former:
             # Both are there: whichever was meant, nobody knows which Docker the address leads to.
-            return evolve(known, contended_at=now), OLD_SESSION
+            return evolve(known, contended_at=now, contended_for=_patience(ping)), OLD_SESSION
         if is_live and _is_recent(known.replaced_at, _patience(ping), now):
-            known = evolve(known, contended_at=now)
+            known = evolve(known, contended_at=now, contended_for=_patience(ping))
         former = (known.session, *(one for one in known.former if one != session))
         known = evolve(known, former=former[:MOST_FORMER], replaced_at=now)
     return evolve(known, session=session, sequence=sequence), None
 
 
-def is_contended(contended_at: float | None, keep_alive: float, now: float) -> bool:
-    """Whether two agents have claimed to be the host lately, as they did then for the last time."""
-    return _is_recent(contended_at, INTERVALS_UNTIL_DEAD * keep_alive, now)
+def is_contended(
+    contended_at: float | None, keep_alive: float, now: float, contended_for: float | None = None
+) -> bool:
+    """Whether two agents have claimed to be the host lately, as they did then for the last time.
+
+    The one that is refused may ping at longer intervals than the other.
+    """
+    return _is_recent(contended_at, max(patience(keep_alive), contended_for or 0.0), now)
 
 
 def patience(keep_alive: float) -> float:

@@ -95,6 +95,7 @@ def read_facts(row: Row) -> HostFacts:
     try:
         # Hardly ever there is anything to be read of it; a member that is None is not written.
         is_contended = row["sessions"] is not None and "contended_at" in row["sessions"]
+        sessions = read_sessions(row["sessions"]) if is_contended else _NO_SESSIONS
         return HostFacts(
             host=host,
             vitals=_read_vitals(row["vitals"]),
@@ -104,7 +105,8 @@ def read_facts(row: Row) -> HostFacts:
             is_cordoned=bool(row["is_cordoned"]),
             is_draining=bool(row["is_draining"]),
             complaint=row["complaint"] or "",
-            contended_at=read_sessions(row["sessions"]).contended_at if is_contended else None,
+            contended_at=sessions.contended_at,
+            contended_for=sessions.contended_for,
             reserved=row["reserved_sums"],
         )
     except (AttributeError, TypeError, ValueError) as error:
@@ -130,6 +132,7 @@ def read_sessions(text: str | None) -> Sessions:
         former=tuple(stored.get("former", ())),
         replaced_at=_number(stored.get("replaced_at")),
         contended_at=_number(stored.get("contended_at")),
+        contended_for=_number(stored.get("contended_for")),
     )
 
 

@@ -24,15 +24,16 @@ class LivenessContract(PersisterTestCase):
         super().setUp()
         self.fixture.clock.advance(1000)
 
-    def hear(self, key: HostKey = HERE, **vitals: object) -> str | None:
+    def hear(self, key: HostKey = HERE, keep_alive: float = 5.0, **vitals: object) -> str | None:
         """Let a host ping, and return why that is refused."""
-        refused = self.done(self.persister.record_pings([ping(values.host(key), **vitals)]))
+        host = evolve(values.host(key), keep_alive=keep_alive)
+        refused = self.done(self.persister.record_pings([ping(host, **vitals)]))
         self.assertLessEqual(set(refused), {key})
         return refused.get(key)
 
-    def session(self, session: str, sequence: int = 1) -> str | None:
+    def session(self, session: str, sequence: int = 1, keep_alive: float = 5.0) -> str | None:
         """Let a session of an agent ping."""
-        return self.hear(session=session, sequence=sequence)
+        return self.hear(keep_alive=keep_alive, session=session, sequence=sequence)
 
     def wait(self, seconds: float) -> None:
         """Let time pass."""
@@ -118,6 +119,16 @@ class LivenessContract(PersisterTestCase):
         self.assertTrue(self.report().is_contended)
         self.wait(1)
         self.assertFalse(self.report().is_contended)
+
+    def test_clones_in_turn(self) -> None:
+        """One that is refused, and pings at longer intervals, keeps the host from being used all the time."""
+        self.session("s1", 1)
+        self.session("s2", 1, keep_alive=0.5)
+        for number in range(2, 5):
+            self.wait(5)
+            self.session("s2", number, keep_alive=0.5)
+            self.assertEqual(self.report().is_contended, number > 2)
+            self.assertEqual(self.session("s1", number), "session")
 
     def test_turns(self) -> None:
         """Agents that take the place of one another again and again are known by that, too."""

@@ -32,11 +32,11 @@ local function is_refused(sessions, ping, is_live)
   elseif sessions.session ~= '' then
     local former = without(sessions.former, session)
     if is_live and #former < #sessions.former then
-      sessions.contended_at = time(now)
+      sessions.contended_at, sessions.contended_for = time(now), ping.patience
       return true
     end
     if is_live and is_recent(sessions.replaced_at, ping.patience) then
-      sessions.contended_at = time(now)
+      sessions.contended_at, sessions.contended_for = time(now), ping.patience
     end
     table.insert(former, 1, sessions.session)
     former[most + 1] = nil
