@@ -8,7 +8,7 @@ from attrs import define, evolve, field
 
 from dockerbroker.errors import AlreadyExists, Busy, HostFull, LostLease, NotFound, PortLeased
 from dockerbroker.model.holdings import holdings
-from dockerbroker.model.hosts import HostKey, HostState, Observation
+from dockerbroker.model.hosts import LONGEST_GAP, HostKey, HostState, Observation
 from dockerbroker.model.instances import Change, Operation, OperationKind, Phase
 from dockerbroker.model.reservations import NOTHING, Reserved
 from dockerbroker.persisters import records
@@ -63,9 +63,9 @@ class Tables:
         return sums
 
     def clamp_pings(self, now: float) -> None:
-        """Let no host have been heard later than now."""
+        """Let no host have been heard later than soon."""
         for key, row in self.hosts.items():
-            if row["pinged_at"] is not None and row["pinged_at"] > now:
+            if row["pinged_at"] is not None and row["pinged_at"] > now + LONGEST_GAP:
                 self.hosts[key] = row | {"pinged_at": now}
 
     def check_room(self, change: Change) -> None:

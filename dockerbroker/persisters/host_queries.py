@@ -8,7 +8,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Insert, Select, and_, bindparam, delete, func, or_, select, true, update
 
 from dockerbroker.model.fleet import Fleet
-from dockerbroker.model.hosts import DockerHost, HostKey, Observation, observed
+from dockerbroker.model.hosts import LONGEST_GAP, DockerHost, HostKey, Observation, observed
 from dockerbroker.model.liveness import Verdict
 from dockerbroker.model.reservations import Reserved
 from dockerbroker.model.vitals import Ping
@@ -38,7 +38,7 @@ def the_host(key: HostKey) -> dict[str, Any]:
 _IN_ORDER: Final = [hosts.c[column] for column in HOST_COLUMNS]
 _HOLD_OBSERVATION: Final = select(observation.c.since, observation.c.at).with_for_update()
 _CLAMP_PINGS: Final = (
-    update(hosts).where(hosts.c.pinged_at > bindparam("now")).values(pinged_at=bindparam("now"))
+    update(hosts).where(hosts.c.pinged_at > bindparam("latest")).values(pinged_at=bindparam("now"))
 )
 _FIND_HOST: Final = select(hosts).where(*of_host(hosts))
 _SUMS: Final = ("memory", "cpus", "ports", "instances")
@@ -102,8 +102,9 @@ def observe(connection: Connection, now: Callable[[Connection], float], put: Ins
     after = observed(None if before is None else Observation(**before), now(connection))
     connection.execute(put, {"id": 1, "since": after.since, "at": after.at})
     if after.since == after.at:
-        # What was heard before the clock went back would be young until it is as late again.
-        connection.execute(_CLAMP_PINGS, {"now": after.at})
+        # What was heard before the clock went back would be young until it is as late again. What is heard
+        # while this waits for a lock is no such thing.
+        connection.execute(_CLAMP_PINGS, {"now": after.at, "latest": after.at + LONGEST_GAP})
 
 
 def find_fleet(connection: Connection, now: float, known: host_records.KnownFacts) -> Fleet:

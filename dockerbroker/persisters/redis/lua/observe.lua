@@ -8,7 +8,7 @@ if not at or now - at > tonumber(given.gap) or at - now > tonumber(given.roundin
   -- What was heard before the clock went back would be young until it is as late again.
   for _, id in ipairs(redis.call('SMEMBERS', base .. 'hosts')) do
     local name = key('host', id)
-    if (tonumber(field(name, 'pinged_at')) or now) > now then
+    if (tonumber(field(name, 'pinged_at')) or now) > now + tonumber(given.gap) then
       redis.call('HSET', name, 'pinged_at', since)
     end
   end
