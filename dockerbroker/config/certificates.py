@@ -33,16 +33,19 @@ def load_certificates(files: Mapping[str, str | None], host: str) -> HostCertifi
         raise InvalidConfiguration(
             f"--clientcert, --clientkey and --cacert belong together: {' and '.join(missing)} {verb} missing."
         )
-    certificate, public = _load("clientcert", files, _public_key_of)
+    certificate, public = _load("clientcert", files, _certificates)[1]
     key_text, key = _load("clientkey", files, lambda data: load_pem_private_key(data, password=None))
-    authorities, _ = _load("cacert", files, load_pem_x509_certificates)
+    authorities, _ = _load("cacert", files, _certificates)[1]
     if public != key.public_key().public_bytes(*_PUBLIC):
         raise InvalidConfiguration("--clientkey: the key is not that of the certificate of --clientcert.")
     return HostCertificate(host=host, certificate=certificate, key=Secret(key_text), ca=authorities)
 
 
-def _public_key_of(pem: bytes) -> bytes:
-    return load_pem_x509_certificates(pem)[0].public_key().public_bytes(*_PUBLIC)
+def _certificates(pem: bytes) -> tuple[str, bytes]:
+    """Return the certificates alone, since a key may stand beside them, and the public key of the first."""
+    found = load_pem_x509_certificates(pem)
+    text = "".join(one.public_bytes(Encoding.PEM).decode("ascii") for one in found)
+    return text, found[0].public_key().public_bytes(*_PUBLIC)
 
 
 def _load(

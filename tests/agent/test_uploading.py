@@ -193,6 +193,16 @@ class MaterialTests(SynchronousTestCase):
         self.assertEqual(self.first.key, Secret((self.folder / "clientkey").read_text()))
         self.assertEqual(self.first.ca, (self.folder / "cacert").read_text())
 
+    def test_combined(self) -> None:
+        """A key that stands in the file of the certificate, too, is not taken for a part of that."""
+        certificate, key = (Path(self.files[name] or "") for name in NAMES[:2])
+        both = key.read_bytes() + certificate.read_bytes()
+        certificate.write_bytes(both)
+        current = self.material.current()
+        assert current is not None
+        self.assertNotIn("PRIVATE KEY", repr(current))
+        self.assertIn("BEGIN CERTIFICATE", current.certificate)
+
     def test_none(self) -> None:
         """Without files there is no certificate, which is nothing to tell."""
         self.assertIsNone(Material({}, "10.0.0.2").current())
