@@ -1,6 +1,6 @@
 """Pings of agents, which are stored together when many come at once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Final
 
 from attrs import define, field, frozen
@@ -11,6 +11,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from dockerbroker.errors import Conflict
+from dockerbroker.model.hosts import HostKey
 from dockerbroker.model.liveness import OLD_SESSION, OTHER_ENGINE
 from dockerbroker.model.vitals import Ping
 from dockerbroker.persisters.interfaces import IPersister
@@ -99,7 +100,7 @@ class Pings:
                 await deferLater(self._clock, pause)
             self._not_before = self._clock.seconds() + self._pace
             group = self._next_group()
-            newest = {one.ping.host.key: one.ping for one in group}
+            newest = _newest(group)
             try:
                 refused = await self._persister.record_pings(newest.values())
             except Exception:  # noqa: BLE001 (it belongs to whoever waits)
@@ -141,3 +142,12 @@ class Pings:
         waiting, self._waiting = self._waiting, []
         for one in group + waiting:
             one.stored.errback(failure)
+
+
+def _newest(group: Sequence[_Waiting]) -> dict[HostKey, Ping]:
+    """Return the last ping of each host: they may overtake each other on their way."""
+    newest = {one.ping.host.key: one.ping for one in group}
+    if len(newest) < len(group):
+        in_order = sorted(group, key=lambda one: one.ping.vitals.sequence or 0)
+        newest = {one.ping.host.key: one.ping for one in in_order}
+    return newest

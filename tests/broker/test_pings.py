@@ -153,6 +153,17 @@ class PingsTests(SynchronousTestCase):
         self.assertEqual(self.database.stored, {host(1).key: host(1, perf_factor=3.0)})
         self.assertEqual(self.database.sizes, [1, 1])
 
+    def test_overtaken(self) -> None:
+        """Of several pings of one session the last one is that with the highest number, whenever it came."""
+        waiting = self.ping(2)
+        for sequence, factor in ((1, 1.0), (3, 3.0), (2, 2.0)):
+            told = ping(host(1, perf_factor=factor), session="s", sequence=sequence)
+            self.pings.record(told)
+        self.database.finish()
+        self.successResultOf(waiting)
+        self.database.finish()
+        self.assertEqual(self.database.stored[host(1).key].perf_factor, 3.0)
+
     def test_bounded(self) -> None:
         """So many that one write would be long are written by several."""
         pings = [self.ping(number) for number in range(2 * MOST + 2)]
