@@ -5,6 +5,7 @@ The wish stands in the database, and so does what has become of each move: which
 
 from collections import Counter
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from typing import ClassVar, Final
 
 from attrs import define, field
@@ -16,11 +17,10 @@ from twisted.logger import Logger
 from dockerbroker.broker.comparing import pages
 from dockerbroker.broker.moving import Moving
 from dockerbroker.errors import BrokerError
-from dockerbroker.model.hosts import HostReport
-from dockerbroker.model.instances import Operation, OperationKind, ServiceInstance
+from dockerbroker.model.hosts import HostKey
+from dockerbroker.model.instances import Operation, OperationKind
 from dockerbroker.model.moving import stays
 from dockerbroker.model.standing import host_id
-from dockerbroker.model.world import is_settled
 from dockerbroker.persisters.interfaces import IPersister
 
 #: Seconds between two looks.
@@ -28,7 +28,7 @@ PERIOD: Final = 5.0
 #: How many instances of a host, and of all hosts, move at once.
 MOST_OF_HOST: Final = 2
 MOST_AT_ONCE: Final = 6
-#: How long to wait until an instance is tried again that could not be moved, in seconds.
+#: How long to wait until all instances are gone through again, and what failed is tried again, in seconds.
 AGAIN: Final = 30.0
 #: Within how many seconds what could not be moved has been tried again, if brokers are there.
 TRIED_WITHIN: Final = AGAIN + 3 * PERIOD
@@ -47,7 +47,8 @@ class Drainer:
     #: Whether the database is another deployment's.
     is_paused: bool = field(default=False, init=False)
     _loop: LoopingCall = field(init=False)
-    _not_before: dict[str, float] = field(factory=dict, init=False)
+    _waiting: dict[HostKey, list[str]] = field(factory=dict, init=False)
+    _looked_at: dict[HostKey, float] = field(factory=dict, init=False)
 
     def __attrs_post_init__(self) -> None:
         """Prepare the loop on the broker's own clock."""
@@ -76,34 +77,46 @@ class Drainer:
 
     async def look(self) -> None:
         """Begin as many moves as there may be; raises `Unavailable`."""
-        hosts = [one for one in await self.persister.hosts() if one.is_draining and one.is_heard]
+        hosts = [one for one in await self.persister.hosts() if one.is_draining and one.is_alive]
+        self._forget({one.host.key for one in hosts})
         if not hosts:
-            self._not_before.clear()
             return
         moves = await self._moves()
         for report in hosts:
-            await self._drain(report, moves)
+            await self._drain(report.host.key, moves)
+
+    def _forget(self, draining: AbstractSet[HostKey]) -> None:
+        for key in [key for key in self._looked_at if key not in draining]:
+            del self._looked_at[key]
+            self._waiting.pop(key, None)
 
     async def _moves(self) -> Counter[str]:
         """Return from which host how many moves are under way."""
         unfinished = await self.persister.operations(unfinished=True, limit=_MOST_OPERATIONS)
         return Counter(_former_hosts(unfinished))
 
-    async def _drain(self, report: HostReport, moves: Counter[str]) -> None:
-        name = host_id(report.host.key)
-        async for page in pages(self.persister, set()):
-            for instance in page:
-                if moves[name] >= MOST_OF_HOST or moves.total() >= MOST_AT_ONCE:
-                    return
-                if instance.host != report.host.key or not self._is_due(instance):
-                    continue
-                self._not_before[instance.id] = self.clock.seconds() + AGAIN
-                if await self.moving.move(instance.id) is not None:
-                    moves[name] += 1
+    async def _drain(self, key: HostKey, moves: Counter[str]) -> None:
+        name = host_id(key)
+        if not self._waiting.get(key):
+            await self._find(key)
+        waiting = self._waiting[key]
+        while waiting and moves[name] < MOST_OF_HOST and moves.total() < MOST_AT_ONCE:
+            if await self.moving.move(waiting.pop(0), key) is not None:
+                moves[name] += 1
 
-    def _is_due(self, instance: ServiceInstance) -> bool:
-        is_movable = is_settled(instance, frozenset()) and stays(instance) is None
-        return is_movable and self.clock.seconds() >= self._not_before.get(instance.id, 0.0)
+    async def _find(self, key: HostKey) -> None:
+        """Remember which instances of the host may be moved: to go through all of them takes long."""
+        self._waiting.setdefault(key, [])
+        now = self.clock.seconds()
+        if now - self._looked_at.get(key, -AGAIN) < AGAIN:
+            return
+        self._waiting[key] = [
+            instance.id
+            async for page in pages(self.persister, set())
+            for instance in page
+            if instance.host == key and stays(instance) is None
+        ]
+        self._looked_at[key] = now
 
 
 def _former_hosts(operations: Iterable[Operation]) -> Iterable[str]:

@@ -94,7 +94,7 @@ class HostAdministration:
         report = (await self.host(name)).report
         key, now = report.host.key, self.wall()
         found = {
-            row.id: standing_of(row, await self.persister.last_operation(row.id), now)
+            row.id: standing_of(row, await self.persister.last_operation(row.id), now, refusal(report))
             async for page in pages(self.persister, set())
             for row in page
             if row.host == key

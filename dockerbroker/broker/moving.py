@@ -17,6 +17,7 @@ from dockerbroker.errors import (
     PortLeased,
 )
 from dockerbroker.model.containers import is_volume_ours
+from dockerbroker.model.hosts import HostKey
 from dockerbroker.model.instances import (
     InstanceState,
     Operation,
@@ -47,14 +48,14 @@ class Moving:
     placing: Placing
     beginning: Beginning
 
-    async def move(self, instance_id: str) -> Operation | None:
-        """Begin to move an instance, and return the operation; None when it cannot be moved now.
+    async def move(self, instance_id: str, host: HostKey) -> Operation | None:
+        """Begin to move an instance from the host, and return the operation; None when it is not moved now.
 
-        Why it cannot is recorded as a move that has failed. Raises `Unavailable`.
+        Why it cannot be moved is recorded as a move that has failed. Raises `Unavailable`.
         """
         for _ in range(_RACES):
             instance = await self.persister.instance(instance_id)
-            if instance is None or not is_settled(instance, frozenset()):
+            if instance is None or instance.host != host or not is_settled(instance, frozenset()):
                 return None
             last = await self.persister.last_operation(instance_id)
             try:

@@ -73,7 +73,7 @@ async def drain_host(deployment: Deployment, name: str, *, is_draining: bool, wa
         tell("What has not begun to move stays; nothing is placed on it until it is uncordoned.")
         return 0
     tell("Nothing is placed on it from now on, and the brokers move what it has.")
-    told, since, before = "", deployment.clock.seconds(), _failed(drain)
+    told, since, before, took = "", deployment.clock.seconds(), _failed(drain), 0.0
     while waits and drain.report.is_draining:
         # What has failed before is tried once more.
         is_tried = not (before & _failed(drain)) or deployment.clock.seconds() - since > TRIED_WITHIN
@@ -82,8 +82,11 @@ async def drain_host(deployment: Deployment, name: str, *, is_draining: bool, wa
         if (line := _progress(drain)) != told:
             told = line
             tell(line)
-        await deferLater(deployment.clock, _LOOK_EVERY)
+        await deferLater(deployment.clock, _LOOK_EVERY + took)
+        began = deployment.clock.seconds()
         drain = await hosts.drained(name)
+        # Of many instances it takes long.
+        took = deployment.clock.seconds() - began
     show_table(_DRAIN_COLUMNS, [_drain_row(one) for one in drain.instances])
     return 1 if waits and any(one.state != MOVED for one in drain.instances) else 0
 

@@ -43,15 +43,18 @@ class Drain:
         return any(one.state in {MOVING, WAITING} for one in self.instances)
 
 
-def standing_of(instance: ServiceInstance, last: Operation | None, now: float) -> InstanceDrain:
+def standing_of(
+    instance: ServiceInstance, last: Operation | None, now: float, obstacle: str | None = None
+) -> InstanceDrain:
     """Return how an instance stands that is on the host; `last` is the last operation on it.
 
-    `now` is in seconds since 1970.
+    `now` is in seconds since 1970; `obstacle` is why the host cannot be drained, if it cannot.
     """
     if (why := stays(instance)) is not None:
         return InstanceDrain(instance_id=instance.id, state=STAYING, what=why)
     if last is None or last.kind is not OperationKind.MOVE or last.phase is Phase.SUCCEEDED:
-        return InstanceDrain(instance_id=instance.id, state=WAITING)
+        state = WAITING if obstacle is None else FAILED
+        return InstanceDrain(instance_id=instance.id, state=state, what=obstacle or "")
     return InstanceDrain(
         instance_id=instance.id,
         state=FAILED if last.is_over else MOVING,

@@ -178,6 +178,13 @@ class StandingInTheWayTests(MoveCase):
         answer = self.stack.request("PUT", f"/admin/hosts/{HOST.key.service_host}/drain")
         self.assertEqual(answer.status, 409)
         self.assertIn("is dead", answer.description)
+        self.stack.persister.tables.hosts[HOST.key]["state"] = HostState.ALIVE.value
+        self.drain()
+        self.stack.persister.tables.hosts[HOST.key]["state"] = HostState.DEAD.value
+        self.stack.advance(60)
+        progress = self.progress()
+        self.assertEqual((progress["IsUnderWay"], progress["Failed"], self.moves()), (False, 1, []))
+        self.assertIn("is dead", progress["Instances"][0]["What"])
 
     def test_undrained(self) -> None:
         """What has begun to move goes on when nobody wants it any more, and nothing else begins."""
