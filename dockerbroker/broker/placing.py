@@ -89,7 +89,8 @@ class Placing:
 
         async def on(host: DockerHost) -> ServiceInstance:
             # Ids of engines are those of their machines, which may be copies of each other.
-            if await self.engines(host).inspect(instance.container_id or "") is not None:
+            own = instance.container_id
+            if own is not None and await self.engines(host).inspect(own) is not None:
                 raise NoCapacity(f"The Docker Engine of {host.key.service_host} is the one that it is on.")
             leased = await self.persister.leased_ports(host.key)
             leased |= self.blocked.on(host.key, self.clock.seconds())
