@@ -41,6 +41,8 @@ class FleetCase(SynchronousTestCase):
         self.pool = ThreadPoolExecutor(_CROWD)
         self.addCleanup(self.pool.shutdown)
         self.made: dict[str, str] = {}
+        # A test that has failed may have left something undone.
+        self.fleet.heal()
         self.wait_until_usable(1, 2, 3)
         self._before = [len(log) for log in self._logs()]
         self.addCleanup(self.clean)
