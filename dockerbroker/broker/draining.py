@@ -49,6 +49,8 @@ class Drainer:
     _loop: LoopingCall = field(init=False)
     _waiting: dict[HostKey, list[str]] = field(factory=dict, init=False)
     _looked_at: dict[HostKey, float] = field(factory=dict, init=False)
+    _is_stopped: bool = field(default=False, init=False)
+    _is_away: bool = field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
         """Prepare the loop on the broker's own clock."""
@@ -61,6 +63,7 @@ class Drainer:
 
     def stop(self) -> None:
         """Begin no more moves; those that were begun are carried on."""
+        self._is_stopped = True
         if self._loop.running:
             self._loop.stop()
 
@@ -71,9 +74,15 @@ class Drainer:
         try:
             await self.look()
         except BrokerError as error:
-            self._log.warn("draining: {why}", why=error.description)
+            if not self._is_away:
+                self._log.warn("no Docker host is drained: {why}", why=error.description)
+            self._is_away = True
         except Exception:  # noqa: BLE001
-            self._log.failure("draining")
+            if not self._is_away:
+                self._log.failure("draining Docker hosts")
+            self._is_away = True
+        else:
+            self._is_away = False
 
     async def look(self) -> None:
         """Begin as many moves as there may be; raises `Unavailable`."""
@@ -101,6 +110,8 @@ class Drainer:
             await self._find(key)
         waiting = self._waiting[key]
         while waiting and moves[name] < MOST_OF_HOST and moves.total() < MOST_AT_ONCE:
+            if self.is_paused or self._is_stopped:
+                return
             if await self.moving.move(waiting.pop(0), key) is not None:
                 moves[name] += 1
 

@@ -9,6 +9,7 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from dockerbroker.broker.creations import Creations
+from dockerbroker.broker.hosts import known_host
 from dockerbroker.broker.removals import Removals
 from dockerbroker.engines.interfaces import Engines, ICopies
 from dockerbroker.errors import EngineError, LostLease, OperationFailed, Unavailable
@@ -49,15 +50,34 @@ class Moves:
         operation = evolve(work.operation, copied=0)
         return evolve(work, operation=operation, instance=evolve(work.instance, container_id=container_id))
 
-    async def _is_apart(self, work: Work, host: DockerHost) -> bool:
-        """Return whether what is removed there is nothing that the instance has here: ids are unique."""
+    async def _is_there(self, work: Work, host: DockerHost) -> bool:
+        """Return whether the former container is on that host: ids are unique, names of engines not."""
         assert work.former is not None, "what moves was something before"
-        return await self.engines(host).inspect(work.former.container_id or "") is None
+        return await self.engines(host).inspect(work.former.container_id or "") is not None
+
+    async def _is_apart(self, work: Work, host: DockerHost) -> bool:
+        """Return whether what is removed there is nothing that the instance has on its former host.
+
+        Only a container that is seen on the one and not on the other shows that there are two engines: now,
+        or when the container there was made. One that does not answer while the other does is another one.
+        """
+        assert work.former is not None, "what moves was something before"
+        if await self._is_there(work, host):
+            return False
+        if work.instance.container_id is not None:
+            return True
+        try:
+            return await self._is_there(work, await known_host(self.persister, work.former.host))
+        except EngineError:
+            return True
 
     async def _require_apart(self, work: Work, host: DockerHost) -> None:
+        assert work.former is not None, "what moves was something before"
         engine = self.engines(host)
-        if not await self._is_apart(work, host):
+        if await self._is_there(work, host):
             raise OperationFailed(f"The Docker Engine of {host.key.service_host} is the one that it is on.")
+        if not await self._is_there(work, await known_host(self.persister, work.former.host)):
+            raise OperationFailed("Its container is missing, so that its volumes cannot be read.")
         cluster_id = await self.persister.cluster_id()
         name = container_name(cluster_id, work.instance.id, work.instance.generation)
         found = await engine.inspect(name)

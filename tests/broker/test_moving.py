@@ -9,7 +9,7 @@ from dockerbroker.model.hosts import HostState
 from dockerbroker.model.instances import Phase
 from dockerbroker.model.plans import ContainerOptions
 from tests.broker.calls import SERVICE, SMALL
-from tests.broker.moves import OTHER, MoveCase
+from tests.broker.moves import DATA, OTHER, MoveCase
 from tests.memory_faults import Hang
 from tests.model.values import renamed
 from tests.stack import HOST, add_service, instance_path, provision_body
@@ -382,14 +382,32 @@ class DyingHostsTests(MoveCase):
 
     def test_same_engine(self) -> None:
         """Two hosts that are one Docker Engine by two addresses are told apart before anything is removed."""
+        self.add_twin()
+        self.drain()
+        self.assert_failed("is the one that it is on")
+        self.assert_whole(self.stack.engine, self.instance())
+
+    def test_gone_from_the_same_engine(self) -> None:
+        """What may be the engine that it is on keeps its volumes, though its container is seen nowhere."""
+        self.add_twin()
+        before: Hang = self.stack.engine.hang_next("inspect")
+        before.release()
+        hang: Hang = self.stack.engine.hang_next("inspect")
+        self.drain()
+        self.until_step("create")
+        self.assertTrue(hang.reached)
+        self.stack.engine.world.clear()
+        hang.release()
+        self.assert_failed("missing")
+        self.assertEqual(self.data(self.stack.engine), DATA)
+
+    def add_twin(self) -> None:
+        """Let the only other host be the same Docker Engine, by another address."""
         twin = evolve(OTHER, key=evolve(OTHER.key, docker_host="twin.example.org"))
         self.stack.request("PUT", f"/admin/hosts/{OTHER.key.service_host}/cordon")
         self.stack.add_host(twin)
         self.stack.engines.engines[twin.key.docker_host, 2375] = self.stack.engine
         add_service(self.stack.engine, SERVICE)
-        self.drain()
-        self.assert_failed("is the one that it is on")
-        self.assert_whole(self.stack.engine, self.instance())
 
     def test_unreachable_for_a_moment(self) -> None:
         """What fails for a moment is tried again."""
