@@ -12,7 +12,8 @@ from twisted.internet.defer import CancelledError
 from zope.interface import implementer
 
 from dockerbroker.engines import archives, translation
-from dockerbroker.engines.client import Client, Clients
+from dockerbroker.engines.client import Client
+from dockerbroker.engines.connections import Connections
 from dockerbroker.engines.docker import MOST_COPIES, DockerEngines
 from dockerbroker.engines.interfaces import ICopies
 from dockerbroker.engines.pool import Lane, Reactor, Threads
@@ -56,12 +57,14 @@ class DockerCopies:
 
     async def is_empty(self, place: VolumePlace) -> bool:
         """Return whether nothing is in the volume; see `ICopies.is_empty`."""
-        clients = await self._clients(place.host)
-        return await self._run(lambda _stop: _Side(clients, place, self.silence).reading(archives.is_empty))
+        connections = await self._connections(place.host)
+        return await self._run(
+            lambda _stop: _Side(connections, place, self.silence).reading(archives.is_empty)
+        )
 
     async def copy(self, source: VolumePlace, target: VolumePlace, told: Callable[[int], object]) -> None:
         """Copy a volume; see `ICopies.copy`."""
-        here, there = await self._clients(source.host), await self._clients(target.host)
+        here, there = await self._connections(source.host), await self._connections(target.host)
 
         def copy(stop: Event) -> None:
             _Copy(
@@ -72,10 +75,10 @@ class DockerCopies:
 
         await self._run(copy)
 
-    async def _clients(self, host: DockerHost) -> Clients:
+    async def _connections(self, host: DockerHost) -> Connections:
         connections = self.engines(host).connections
         await connections.renew()
-        return connections.clients
+        return connections
 
     async def _run(self, call: Callable[[Event], T]) -> T:
         stop = Event()
@@ -111,14 +114,14 @@ class _Teller:
 class _Side:
     """A volume, and the way to its engine."""
 
-    clients: Clients
+    connections: Connections
     place: VolumePlace
     silence: float
 
     @property
     def address(self) -> str:
         """The engine, for people."""
-        return str(self.clients.address)
+        return str(self.connections.clients.address)
 
     def reading(self, read: Callable[[archives.Readable], T]) -> T:
         """Return what is read of the volume's tar stream; raises an `EngineError`, or what `read` does."""
@@ -131,7 +134,8 @@ class _Side:
 
     def asking(self, question: Callable[[Client], T]) -> T:
         """Return what is asked over a connection of its own, which ends with it."""
-        client = self.clients.own(_CONNECT)
+        # The certificate may be another one by now.
+        client = self.connections.clients.own(_CONNECT)
         try:
             return question(client)
         except (EngineError, _Stopped, _SourceLost):
