@@ -20,7 +20,7 @@ chown -R 1234:77 "/data/a folder" && chmod 0640 /data/large && chmod 1750 /data 
 touch -t 200001020304.05 /data/dump /data
 """
 _LOOK = (
-    "cd /data && (ls -ldn --full-time . && ls -lnR --full-time) | sed 's/[.][0-9]* / /' "
+    "cd /data && (ls -ldn --full-time . && ls -lnR --full-time) | grep -v ^total | sed 's/[.][0-9]* / /' "
     "&& md5sum dump large 'a folder/deep/file'"
 )
 
