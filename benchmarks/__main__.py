@@ -176,6 +176,7 @@ class Bench:
             if (measured := placement.measure(driver, self.rounds)) is not None:
                 where = f"among {placement.HOSTS} hosts with {placement.LARGE} instances, {driver}"
                 rows.append(measured.choosing.row(f"placement {where} (s)", "< 0.005 s, <= 1.3", digits=4))
+                rows.append(measured.processor.row(f"placement {where} (CPU s)", "< 0.005 s", digits=4))
                 rows.append(measured.anew.row("the same after a look (s)", "<= 1.3", digits=4))
                 rows.append(measured.looking.row(f"a look {where} (s)", "<= 1.3", digits=4))
         return rows

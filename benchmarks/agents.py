@@ -29,7 +29,7 @@ BUSY: Final = Crowd(agents=1000, keep_alive=1.0, seconds=5.0)
 FLEET: Final = Crowd(agents=1000, keep_alive=5.0, seconds=15.0, told_keep_alive=5.0)
 _INSTANCES: Final = 100
 #: How many clients provision and deprovision at each broker, one after the other.
-_CLIENTS: Final = 2
+_CLIENTS: Final = 1
 
 
 @frozen(kw_only=True)

@@ -5,7 +5,7 @@ from functools import partial
 from itertools import islice
 from random import Random
 from statistics import median
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Any, Final, cast
 
 from attrs import evolve, frozen
@@ -43,9 +43,13 @@ _LIMITED: Final = evolve(REDIS, plans=(evolve(_PLAN, options=ContainerOptions(me
 
 @frozen(kw_only=True)
 class Placements:
-    """Seconds to choose a host by what was seen lately, to look at all hosts, and to choose after a look."""
+    """Seconds to choose a host by what was seen lately, to look at all hosts, and to choose after a look.
+
+    The first are given of the processor, too.
+    """
 
     choosing: Sides
+    processor: Sides
     looking: Sides
     anew: Sides
 
@@ -71,6 +75,7 @@ def _compare(sections: list[Section], sizes: tuple[int, int], rounds: int) -> Pl
                     seconds.append(one)
         return Placements(
             choosing=Sides(*[[one.choosing for one in side] for side in taken]),
+            processor=Sides(*[[one.processor for one in side] for side in taken]),
             looking=Sides(*[[one.looking for one in side] for side in taken]),
             anew=Sides(*[[one.anew for one in side] for side in taken]),
         )
@@ -87,22 +92,27 @@ def _placing(reactor: Any, persister: IPersister) -> Placing:
 @frozen(kw_only=True)
 class _Seconds:
     choosing: float
+    processor: float
     looking: float
     anew: float
 
 
 async def _seconds(placing: Placing, number: int) -> _Seconds:
     """Return the middle of many calls; before each, agents have pinged as they do between two looks."""
-    choosing, looking, anew = [], [], []
+    choosing, processor, looking, anew = [], [], [], []
     for call in range(1, _CALLS + 1):
         turn = 2 * (number * _CALLS + call)
         await placing.persister.record_pings(_pings(turn)[:_PINGED])
         looking.append(await _taken(placing.view.look()))
+        spent = process_time()
         choosing.append(await _taken(_choose(placing)))
+        processor.append(process_time() - spent)
         await placing.persister.record_pings(_pings(turn + 1)[:_PINGED])
         placing.view.distrust()
         anew.append(await _taken(_choose(placing)))
-    return _Seconds(choosing=median(choosing), looking=median(looking), anew=median(anew))
+    return _Seconds(
+        choosing=median(choosing), processor=median(processor), looking=median(looking), anew=median(anew)
+    )
 
 
 async def _choose(placing: Placing) -> None:

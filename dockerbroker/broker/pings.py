@@ -19,7 +19,7 @@ from dockerbroker.persisters.interfaces import IPersister
 #: How many pings are stored together at most, so that none waits long and no transaction is large.
 MOST = 250
 #: Seconds from the beginning of a write to that of the next one: each takes time however few pings it has.
-PACE: Final = 0.02
+PACE: Final = 0.05
 #: Of how many sessions that were refused it is remembered that the log was told.
 _MOST_REFUSED: Final = 1000
 
