@@ -39,14 +39,13 @@ class FleetView:
     """All hosts as this broker has last seen them, with what it has placed since.
 
     Whatever is decided by it the database decides once more when it is written, so that a view that is a
-    little old costs another look at most. Only what has changed is made anew, when it is asked for.
+    little old costs another look at most. Only what has changed is made anew at a look.
     """
 
     persister: IPersister
     clock: IReactorTime
     overcommit: Overcommit = field(factory=Overcommit)
     youth: float = YOUTH
-    _fleet: Fleet | None = field(default=None, init=False)
     _seen: dict[HostKey, _Seen] = field(factory=dict, init=False)
     _looked_at: float = field(default=LONG_AGO, init=False)
     _added: list[_Added] = field(factory=list, init=False)
@@ -58,11 +57,6 @@ class FleetView:
 
     def places(self) -> Sequence[Place]:
         """Return all hosts as they were seen last."""
-        if (fleet := self._fleet) is not None:
-            self._seen = {facts.host.key: self._as_seen(fleet, facts) for facts in fleet.hosts}
-            for one in self._added:
-                self._add(one)
-            self._fleet = None
         return [one.place for one in self._seen.values()]
 
     async def look(self) -> Fleet:
@@ -73,15 +67,17 @@ class FleetView:
             self._seen.pop(one.key, None)
         # What was placed before is among what was read, or will be at the next look, or was never written.
         self._added = [one for one in self._added if one not in before]
-        self._fleet, self._looked_at = fleet, began
+        self._seen = {facts.host.key: self._as_seen(fleet, facts) for facts in fleet.hosts}
+        for one in self._added:
+            self._add(one)
+        self._looked_at = began
         return fleet
 
     def add(self, key: HostKey, reserved: Reserved) -> None:
         """Remember that this broker is about to reserve that on a host."""
         added = _Added(key, reserved)
         self._added.append(added)
-        if self._fleet is None:
-            self._add(added)
+        self._add(added)
 
     def distrust(self) -> None:
         """Let nothing be placed by what was seen, since the database has refused what was decided by it."""
