@@ -28,6 +28,7 @@ ELSEWHERE: Final = {
     "persister.record_pings": "one transaction of an agent",
     "persister.observe": "one transaction of every second",
     "persister.fleet": "one read of every half second",
+    "persister.hosts": "only looked at by operators, by the reconciling, and while a host does not answer",
     "persister.judge": "one transaction of every half second",
     "persister.cordon": "one transaction of an operator",
     "persister.complain": "one transaction of the reconciling of the whole world, or of an operator",
