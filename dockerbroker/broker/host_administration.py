@@ -113,7 +113,7 @@ class HostAdministration:
         Deletions that wait for it end.
         """
         key = (await self.host(name)).report.host.key
-        waiting = await self._instances(name)
+        waiting = await self._instances(key)
         if waiting and not forced:
             raise Conflict(_refusal(name, waiting))
         await self.persister.forget_host(key)
@@ -124,8 +124,7 @@ class HostAdministration:
                 with suppress(Conflict, NotFound):
                     await self.persister.hasten(operation.id)
 
-    async def _instances(self, name: str) -> dict[str, None]:
-        key = (await self.host(name)).report.host.key
+    async def _instances(self, key: HostKey) -> dict[str, None]:
         return {
             row.id: None async for page in pages(self.persister, set()) for row in page if row.host == key
         }

@@ -1,6 +1,7 @@
 """Finds a host for a new instance, and what it will be given there."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any
 
 from attrs import define, evolve, field, frozen
 from twisted.internet.defer import Deferred
@@ -98,7 +99,7 @@ class Placing:
             fitted = await self._fitted(there, host)
             # What it has at any path is copied, whatever the image is there.
             fitted = evolve(fitted, volumes={**fitted.volumes, **instance.volumes})
-            return with_dashboard(evolve(fitted, dashboard_url=moved_dashboard(instance, fitted)))
+            return evolve(fitted, dashboard_url=moved_dashboard(instance, fitted))
 
         others = apart(instance, hosts)
         for _ in range(len(hosts) - len(others)):
@@ -109,12 +110,12 @@ class Placing:
         self,
         hindrances: Hindrances,
         hosts: Sequence[Candidate],
-        on: Callable[[DockerHost], Awaitable[ServiceInstance]],
+        on: Callable[[DockerHost], Coroutine[Any, Any, ServiceInstance]],
         deadline: float,
     ) -> Placed:
         """Return what the first host says that takes the instance; no host may use up the time of all."""
         for position, candidate in enumerate(hosts):
-            looking = Deferred.fromCoroutine(_made(on, candidate.host))
+            looking = Deferred.fromCoroutine(on(candidate.host))
             remaining = max(deadline - self.clock.seconds(), 0)
             share = max(remaining / (len(hosts) - position), LEAST_LOOK)
             try:
@@ -218,10 +219,6 @@ class Placing:
             await self.persister.cluster_id(), instance.id, definition.plan.options, image
         )
         return evolve(instance, ports=ports, volumes=volumes)
-
-
-async def _made(on: Callable[[DockerHost], Awaitable[ServiceInstance]], host: DockerHost) -> ServiceInstance:
-    return await on(host)
 
 
 def apart(instance: ServiceInstance, hosts: Sequence[Candidate]) -> list[Candidate]:
