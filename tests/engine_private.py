@@ -189,9 +189,12 @@ def _slice(folder: Path) -> IPv4Network:
     network = _addresses_of("docker0") or _DOCKER0
     # The first one holds the bridge's own address.
     parts = [str(part) for part in network.subnets(prefixlen_diff=_SLICE_BITS)][1:]
-    taken = {path.read_text() for path in folder.parent.glob(f"{FOLDER_PREFIX}*/slice")}
-    chosen = random.SystemRandom().choice([part for part in parts if part not in taken])
-    (folder / "slice").write_text(chosen)
+    with Path(tempfile.gettempdir(), f"{FOLDER_PREFIX}slices").open("w") as lock:
+        # Several processes of tests start their engines at the same time.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        taken = {path.read_text() for path in folder.parent.glob(f"{FOLDER_PREFIX}*/slice")}
+        chosen = random.SystemRandom().choice([part for part in parts if part not in taken])
+        (folder / "slice").write_text(chosen)
     return IPv4Network(chosen)
 
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from contextlib import closing
 from typing import Any, Final
+from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import docker
@@ -71,9 +72,15 @@ def make_image(engine: RealEngine) -> None:
 
 def served(container: Mapping[str, Any]) -> Any:
     """Return the parameters that the service serves on its published port."""
-    (binding,) = container["NetworkSettings"]["Ports"]["8080/tcp"][:1]
-    with closing(urlopen(f"http://127.0.0.1:{binding['HostPort']}/told", timeout=10)) as answer:
-        return json.loads(answer.read()).get("parameters", {})
+    network = container["NetworkSettings"]
+    (binding,) = network["Ports"]["8080/tcp"][:1]
+    try:
+        with closing(urlopen(f"http://127.0.0.1:{binding['HostPort']}/told", timeout=10)) as answer:
+            return json.loads(answer.read()).get("parameters", {})
+    except HTTPError as error:
+        # Who answered can be told by how.
+        told = f"{error} from {binding} of {network['IPAddress']}: {error.headers} {error.read()!r}"
+        raise AssertionError(told) from error
 
 
 def users(client: docker.APIClient, container_id: str) -> dict[str, str]:

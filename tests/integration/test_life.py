@@ -181,7 +181,7 @@ class EndingTests(BrokerCase):
             return None
 
 
-class PortTests(BrokerCase):
+class TwoPortsCase(BrokerCase):
     """A host with two ports."""
 
     def catalog(self) -> list[dict[str, Any]]:
@@ -197,10 +197,15 @@ class PortTests(BrokerCase):
         low, high = _two_free_ports()
         return {"portbind_min": low, "portbind_max": high}
 
+
+class PortTests(TwoPortsCase):
+    """All ports are leased."""
+
     def test_both_ends(self) -> None:
         """Both ends of the range are used; one more instance is refused, and works when a port is back."""
         for number in (1, 2):
-            self.assertEqual(self.broker.provision(f"p{number}", "echo").status, 201)
+            made = self.broker.provision(f"p{number}", "echo")
+            self.assertEqual(made.status, 201, made)
         refused = self.broker.provision("p3", "echo")
         self.assertEqual(refused.status, 503)
         self.assertIn("no free port", refused.description)
@@ -209,6 +214,10 @@ class PortTests(BrokerCase):
         for number in (2, 3):
             self.assertEqual(self.broker.deprovision(f"p{number}", "echo").status, 200)
         self.assert_nothing_left()
+
+
+class StrangerTests(TwoPortsCase):
+    """A foreign process takes a port, which this broker then avoids for a while."""
 
     def test_stranger(self) -> None:
         """When a foreign process listens on one of the ports, the other one is used."""
