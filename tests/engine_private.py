@@ -23,7 +23,8 @@ from attrs import define, field
 from docker.errors import DockerException
 
 from tests.engine_images import SEARCH_PATH, EngineUnavailableError
-from tests.engine_transport import ThrowawayAuthority, write_material
+from tests.engine_transport import ThrowawayAuthority, forward, server_context, write_material
+from tests.fleet.namespaces import Namespace
 from tests.polling import comes_true, free_port
 
 FOLDER_PREFIX = "dockerbroker-engine-"
@@ -55,6 +56,24 @@ class PrivateDockerd:
         paths = write_material(authority.server(), folder / "tls")
         tls_port = free_port()
         dockerd = cls(folder, authority, tls_port, _command(folder, tls_port, paths))
+        atexit.register(dockerd.stop)
+        dockerd.run()
+        return dockerd
+
+    @classmethod
+    def start_apart(cls) -> PrivateDockerd:
+        """Start one in a network namespace of its own, where it may be killed and started again.
+
+        A dockerd that was killed removes docker0 when it comes back, and with it the network of all engines
+        that share it. Raises as `start`. What it publishes cannot be reached from here.
+        """
+        namespace, folder = Namespace.make(), new_folder()
+        atexit.register(namespace.end)
+        authority = ThrowawayAuthority()
+        paths = write_material(authority.server(), folder / "tls")
+        tls_port = forward(f"{folder}/docker.sock", server_context(paths))
+        command = namespace.command(*arguments(folder, "127.0.0.1:2376", paths))
+        dockerd = cls(folder, authority, tls_port, command)
         atexit.register(dockerd.stop)
         dockerd.run()
         return dockerd

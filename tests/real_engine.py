@@ -6,7 +6,7 @@ import contextlib
 import os
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from unittest import SkipTest
 
@@ -88,11 +88,11 @@ def engine() -> RealEngine:
     return _engine
 
 
-def require_dockerd() -> PrivateDockerd:
+def require_dockerd(start: Callable[[], PrivateDockerd] = PrivateDockerd.start) -> PrivateDockerd:
     """A dockerd of the test's own, which it must stop, or a skip that says why there is none."""
     try:
         static_busybox()
-        return PrivateDockerd.start()
+        return start()
     except EngineUnavailableError as error:
         require(backend_available=False, reason=str(error))
         raise

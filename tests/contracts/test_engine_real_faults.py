@@ -144,7 +144,7 @@ class DockerdTests(engine.EngineTestCase):
 
     def make_world(self) -> engine.World:
         """Start a dockerd, which is gone after the test."""
-        self.dockerd = require_dockerd()
+        self.dockerd = require_dockerd(PrivateDockerd.start_apart)
         self.addCleanup(self.dockerd.stop)
         own = engine_of(self.dockerd)
         fill_real(own)
