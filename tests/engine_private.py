@@ -52,13 +52,9 @@ class PrivateDockerd:
     def start(cls) -> PrivateDockerd:
         """Start one and wait until it answers; raises EngineUnavailableError where that is not possible."""
         folder = new_folder()
-        authority = ThrowawayAuthority()
-        paths = write_material(authority.server(), folder / "tls")
+        authority, paths = _material(folder)
         tls_port = free_port()
-        dockerd = cls(folder, authority, tls_port, _command(folder, tls_port, paths))
-        atexit.register(dockerd.stop)
-        dockerd.run()
-        return dockerd
+        return cls(folder, authority, tls_port, _command(folder, tls_port, paths))._started()
 
     @classmethod
     def start_apart(cls) -> PrivateDockerd:
@@ -67,16 +63,18 @@ class PrivateDockerd:
         A dockerd that was killed removes docker0 when it comes back, and with it the network of all engines
         that share it. Raises as `start`. What it publishes cannot be reached from here.
         """
-        namespace, folder = Namespace.make(), new_folder()
+        folder = new_folder()
+        authority, paths = _material(folder)
+        namespace = Namespace.make()
         atexit.register(namespace.end)
-        authority = ThrowawayAuthority()
-        paths = write_material(authority.server(), folder / "tls")
         tls_port = forward(f"{folder}/docker.sock", server_context(paths))
         command = namespace.command(*arguments(folder, "127.0.0.1:2376", paths))
-        dockerd = cls(folder, authority, tls_port, command)
-        atexit.register(dockerd.stop)
-        dockerd.run()
-        return dockerd
+        return cls(folder, authority, tls_port, command)._started()
+
+    def _started(self) -> PrivateDockerd:
+        atexit.register(self.stop)
+        self.run()
+        return self
 
     @property
     def unix_url(self) -> str:
@@ -84,7 +82,7 @@ class PrivateDockerd:
         return f"unix://{self.folder}/docker.sock"
 
     def run(self) -> None:
-        """Run it and wait until it answers: at first, or again after `kill`."""
+        """Run it and wait until it answers: at first, or, if it stands apart, again after `kill`."""
         self.launch()
         self.wait_until_it_answers()
 
@@ -158,6 +156,11 @@ def new_folder() -> Path:
     return Path(tempfile.mkdtemp(prefix=f"{FOLDER_PREFIX}{os.getpid()}-"))
 
 
+def _material(folder: Path) -> tuple[ThrowawayAuthority, dict[str, Path]]:
+    authority = ThrowawayAuthority()
+    return authority, write_material(authority.server(), folder / "tls")
+
+
 def arguments(folder: Path, address: str, tls: dict[str, Path]) -> list[str]:
     """Return the command line of an engine that keeps all it has in its folder and filters no packets."""
     return [
@@ -206,7 +209,7 @@ def _slice(folder: Path) -> IPv4Network:
     Engines side by side share docker0: naming another bridge would remove it.
     """
     network = _addresses_of("docker0") or _DOCKER0
-    # The first one holds the bridge's own address.
+    # The first one holds the bridge's own address, unless an engine of these made it: then Docker spares it.
     parts = [str(part) for part in network.subnets(prefixlen_diff=_SLICE_BITS)][1:]
     with Path(tempfile.gettempdir(), f"{FOLDER_PREFIX}slices").open("w") as lock:
         # Several processes of tests start their engines at the same time.
