@@ -15,6 +15,7 @@ from dockerbroker.broker.certificates import Certificates
 from dockerbroker.broker.host_administration import HostAdministration
 from dockerbroker.broker.service import ServiceBroker
 from dockerbroker.errors import BrokerError, InvalidRequest, Unavailable
+from dockerbroker.model.roles import Principal, Role
 from dockerbroker.web.administration import Administrators
 from dockerbroker.web.agents import Agents
 from dockerbroker.web.answers import answer_error
@@ -27,6 +28,7 @@ from dockerbroker.web.identity import ORIGINATING_IDENTITY, REQUEST_IDENTITY, or
 from dockerbroker.web.osb_requests import check_identifier
 from dockerbroker.web.page import CatalogPage
 from dockerbroker.web.platform import Platform
+from dockerbroker.web.principals import let_in
 
 _PROBES = ([UP], [READY])
 _BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
@@ -48,21 +50,23 @@ def _no_shortcut(request: Request) -> None:
 
 @frozen
 class Gate:
-    """One API: its routes, the credentials that open it, if it needs any, and whether it is versioned.
+    """One API: its routes, the role and the credentials that open it, if any, and whether it is versioned.
 
     `shortcut` returns the body of a 200 for requests that need no route, None for all others.
     """
 
     routes: IResource
     credentials: Credentials | None
+    role: Role | None = None
     is_versioned: bool = False
     shortcut: Callable[[Request], bytes | None] = _no_shortcut
 
     def check(self, request: Request) -> None:
         """Raise what is wrong with the request: first its credentials, then its version."""
         headers = request.requestHeaders
-        if self.credentials is not None:
+        if self.credentials is not None and self.role is not None:
             self.credentials.authenticate(headers.getRawHeaders(b"authorization", []))
+            let_in(request, Principal(role=self.role, name=self.credentials.user))
         if self.is_versioned:
             check_version(headers.getRawHeaders(b"x-broker-api-version", []))
 
@@ -80,9 +84,14 @@ class Gates:
     @classmethod
     def closed(cls, credentials: Credentials) -> "Gates":
         """Return gates behind which nobody answers yet."""
-        gate = Gate(_Closed(), credentials)
-        platform = evolve(gate, is_versioned=True)
-        return cls(platform=platform, agents=gate, certificates=gate, hosts=gate, administrators=gate)
+        administrators = Gate(_Closed(), credentials, Role.ADMINISTRATOR)
+        return cls(
+            platform=evolve(administrators, role=Role.PLATFORM, is_versioned=True),
+            agents=evolve(administrators, role=Role.AGENT),
+            certificates=administrators,
+            hosts=administrators,
+            administrators=administrators,
+        )
 
 
 class _Closed(Resource):
@@ -227,12 +236,19 @@ class BrokerSite(GuardedSite):
     def open(self, apis: Apis) -> None:
         """Let requests in."""
         platform, credentials = apis.platform, self._credentials
+        administrators = Gate(_Closed(), credentials, Role.ADMINISTRATOR)
         self._root.gates = Gates(
-            platform=Gate(platform.resource(), credentials, is_versioned=True, shortcut=platform.shortcut),
-            agents=Gate(apis.agents, credentials),
-            certificates=Gate(apis.certificates.resource(), credentials),
-            hosts=Gate(apis.hosts.resource(), credentials),
-            administrators=Gate(apis.administrators.resource(), credentials),
+            platform=Gate(
+                platform.resource(),
+                credentials,
+                Role.PLATFORM,
+                is_versioned=True,
+                shortcut=platform.shortcut,
+            ),
+            agents=Gate(apis.agents, credentials, Role.AGENT),
+            certificates=evolve(administrators, routes=apis.certificates.resource()),
+            hosts=evolve(administrators, routes=apis.hosts.resource()),
+            administrators=evolve(administrators, routes=apis.administrators.resource()),
         )
         self._health.ask = apis.ask
 
