@@ -1,5 +1,7 @@
 """The path to which the agents of the Docker hosts ping."""
 
+from typing import ClassVar
+
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 from twisted.web.resource import Resource
@@ -20,6 +22,7 @@ class Agents(Resource):
     """
 
     isLeaf = True
+    served: ClassVar = (("POST", "/ping"),)
 
     def __init__(self, pings: Pings, addresses: AllowedAddresses, keep_alive: float | None = None) -> None:
         super().__init__()

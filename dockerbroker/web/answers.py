@@ -43,6 +43,14 @@ def answer_failure(request: IRequest, failure: Failure) -> bytes:
     return answer_error(request, errors.OperationFailed(text))
 
 
+def without_body(request: Request, body: bytes) -> bytes:
+    """Return the body, or none of it for HEAD, of which Twisted would write a line to the log."""
+    if request.method != b"HEAD":
+        return body
+    request.setHeader(b"content-length", str(len(body)).encode("ascii"))
+    return b""
+
+
 def send(request: Request, body: bytes) -> None:
     """Send an answer that is complete."""
     request.setHeader(b"content-length", b"%d" % len(body))

@@ -32,6 +32,7 @@ class Health(Resource):
     """
 
     isLeaf = True
+    served: ClassVar = tuple(("GET", f"/{name.decode()}") for name in (UP, READY))
     _log: ClassVar[Logger] = Logger()
 
     def __init__(self, clock: IReactorTime) -> None:

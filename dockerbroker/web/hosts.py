@@ -1,7 +1,5 @@
 """The routes by which administrators look after Docker hosts."""
 
-from typing import Final
-
 from klein.resource import KleinResource
 from twisted.web.server import Request
 from werkzeug.routing import PathConverter
@@ -11,9 +9,6 @@ from dockerbroker.model.draining import encode_drain
 from dockerbroker.model.standing import encode_host
 from dockerbroker.web.answers import answer, detached, new_app
 from dockerbroker.web.query import Query
-
-#: The first segments of these paths.
-HOSTS: Final = ([b"admin", b"hosts"], [b"admin", b"conditions"])
 
 
 class _Name(PathConverter):

@@ -4,7 +4,7 @@ import re
 import unicodedata
 from collections.abc import Callable
 
-from attrs import define, evolve, frozen
+from attrs import define, evolve, fields, frozen
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.web.resource import IResource, Resource
@@ -18,30 +18,24 @@ from dockerbroker.errors import BrokerError, InvalidRequest, Unavailable
 from dockerbroker.model.roles import Principal, Role
 from dockerbroker.web.administration import Administrators
 from dockerbroker.web.agents import Agents
-from dockerbroker.web.answers import answer_error
+from dockerbroker.web.answers import answer_error, without_body
 from dockerbroker.web.auth import Credentials, check_version
 from dockerbroker.web.certificates import CERTIFICATE, CERTIFICATES, CertificateRoutes
 from dockerbroker.web.guard import GuardedSite
 from dockerbroker.web.health import READY, UP, Ask, Health
-from dockerbroker.web.hosts import HOSTS, HostRoutes
+from dockerbroker.web.hosts import HostRoutes
 from dockerbroker.web.identity import ORIGINATING_IDENTITY, REQUEST_IDENTITY, originating_identity
 from dockerbroker.web.osb_requests import check_identifier
 from dockerbroker.web.page import CatalogPage
 from dockerbroker.web.platform import Platform
 from dockerbroker.web.principals import let_in
+from dockerbroker.web.routes import Route, routes_of
+from dockerbroker.web.sections import Sections, is_section
 
 _PROBES = ([UP], [READY])
 _BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _LABEL = rb"[A-Za-z0-9_-]{1,63}"
 _HOST = re.compile(rb"(?:(?=.{0,255}\Z)(?:%b\.)*%b\.?|\[[0-9A-Fa-f:.]+\]|)(?::\d{0,5})?\Z" % (_LABEL, _LABEL))
-
-
-def _without_body(request: Request, body: bytes) -> bytes:
-    """Return the body, or none of it for HEAD, of which Twisted would write a line to the log."""
-    if request.method != b"HEAD":
-        return body
-    request.setHeader(b"content-length", str(len(body)).encode("ascii"))
-    return b""
 
 
 def _no_shortcut(request: Request) -> None:
@@ -78,7 +72,7 @@ class Gates:
     platform: Gate
     agents: Gate
     certificates: Gate
-    hosts: Gate
+    sections: Gate
     administrators: Gate
 
     @classmethod
@@ -89,7 +83,7 @@ class Gates:
             platform=evolve(administrators, role=Role.PLATFORM, is_versioned=True),
             agents=evolve(administrators, role=Role.AGENT),
             certificates=administrators,
-            hosts=administrators,
+            sections=administrators,
             administrators=administrators,
         )
 
@@ -102,7 +96,7 @@ class _Closed(Resource):
     def render(self, request: Request) -> bytes:
         """Refuse the request."""
         error = Unavailable("The broker's database does not answer yet; try again later.")
-        return _without_body(request, answer_error(request, error))
+        return without_body(request, answer_error(request, error))
 
 
 @define(eq=False)
@@ -136,7 +130,7 @@ class Root(Resource):
             _check_target(request)
             _check_headers(request)
         except BrokerError as error:
-            return _without_body(request, answer_error(request, error))
+            return without_body(request, answer_error(request, error))
         if (body := gate.shortcut(request)) is not None:
             return body
         rendered: bytes | int = gate.routes.render(request)
@@ -149,8 +143,8 @@ class Root(Resource):
             return self.health
         if segments[0] in {CERTIFICATE, CERTIFICATES}:
             return self.gates.certificates
-        if segments[:2] in HOSTS:
-            return self.gates.hosts
+        if is_section(segments):
+            return self.gates.sections
         return self.gates.agents if segments == [b"ping"] else self.gates.administrators
 
 
@@ -200,7 +194,7 @@ class Apis:
     platform: Platform
     agents: Agents
     certificates: CertificateRoutes
-    hosts: HostRoutes
+    sections: Sections
     administrators: Administrators
     ask: Ask
 
@@ -214,11 +208,12 @@ def make_apis(
 ) -> Apis:
     """Return the APIs of a broker."""
     page = CatalogPage(broker, reactor)
+    hosts = HostRoutes(HostAdministration(administration.persister)).resource()
     return Apis(
         platform=Platform(broker, page),
         agents=agents,
         certificates=CertificateRoutes(certificates),
-        hosts=HostRoutes(HostAdministration(administration.persister)),
+        sections=Sections({b"hosts": hosts, b"conditions": hosts}),
         administrators=Administrators(administration, page),
         ask=administration.persister.cluster_id,
     )
@@ -247,10 +242,16 @@ class BrokerSite(GuardedSite):
             ),
             agents=Gate(apis.agents, credentials, Role.AGENT),
             certificates=evolve(administrators, routes=apis.certificates.resource()),
-            hosts=evolve(administrators, routes=apis.hosts.resource()),
+            sections=evolve(administrators, routes=apis.sections),
             administrators=evolve(administrators, routes=apis.administrators.resource()),
         )
         self._health.ask = apis.ask
+
+    def routes(self) -> list[Route]:
+        """Return all that is served, each once, in the order of the paths; little until it is opened."""
+        gates = (getattr(self._root.gates, one.name) for one in fields(Gates))
+        found = [route for gate in (*gates, self._root.health) for route in routes_of(gate.routes, gate.role)]
+        return sorted(set(found), key=lambda route: (route.path, route.method))
 
     def refuse(self, refusal: str | None) -> None:
         """Refuse every request with that sentence, and be not ready, until it is None."""
