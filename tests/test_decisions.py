@@ -31,3 +31,10 @@ class NamedTests(SynchronousTestCase):
             for number in range(1, count + 1):
                 rows = re.findall(rf"^\| {letter}{number} ", text, re.MULTILINE)
                 self.assertEqual(len(rows), 1, (letter, number))
+
+    def test_all_attacks(self) -> None:
+        """Every attack has its row."""
+        text = (DOCS / "decisions" / "0029-attacks.md").read_text("utf-8")
+        for number in range(1, 73):
+            rows = re.findall(rf"^\| S{number} .*$", text, re.MULTILINE)
+            self.assertEqual(len(rows), 1, number)
