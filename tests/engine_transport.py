@@ -112,6 +112,7 @@ def write_material(material: TlsMaterial, folder: Path) -> dict[str, Path]:
     paths = {part: folder / f"{part}.pem" for part in ("ca", "cert", "key")}
     paths["ca"].write_bytes(material.ca)
     paths["cert"].write_bytes(material.certificate)
+    paths["key"].touch(mode=0o600)
     paths["key"].write_bytes(material.key)
     return paths
 

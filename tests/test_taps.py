@@ -280,7 +280,10 @@ class AgentTests(_Taps):
             "junk": b"-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n",
         }
         for name, content in files.items():
+            (self.folder / name).touch(mode=0o600)
             (self.folder / name).write_bytes(content)
+        (self.folder / "open").write_bytes(files["key"])
+        (self.folder / "open").chmod(0o644)
         for cert, private, authority, expected in (
             ("cert", "", "", "--clientkey and --cacert are missing"),
             ("cert", "key", "", "--cacert is missing"),
@@ -288,6 +291,8 @@ class AgentTests(_Taps):
             ("junk", "key", "cert", "--clientcert: "),
             ("cert", "cert", "cert", "--clientkey: "),
             ("cert", "locked", "cert", "needs a passphrase"),
+            ("cert", "open", "cert", "--clientkey: "),
+            ("cert", "open", "cert", "run chmod 600 on it"),
             ("cert", "other", "cert", "not that of the certificate"),
             ("cert", "key", "key", "--cacert: "),
         ):

@@ -8,6 +8,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 from cryptography.x509 import load_pem_x509_certificates
 
+from dockerbroker.config.private import check_private_file
 from dockerbroker.errors import InvalidConfiguration
 from dockerbroker.model.certificates import HostCertificate
 from dockerbroker.model.secrets import Secret
@@ -23,7 +24,7 @@ def load_certificates(files: Mapping[str, str | None], host: str) -> HostCertifi
     """Return what the files of `CERTIFICATE_OPTIONS` hold for the Docker host, None when none is given.
 
     Raises `InvalidConfiguration` unless all or none are given, each is readable and PEM, and the key, which
-    needs no passphrase, is that of the certificate.
+    needs no passphrase and which nobody else can reach, is that of the certificate.
     """
     missing = [f"--{option}" for option in CERTIFICATE_OPTIONS if not files.get(option)]
     if len(missing) == len(CERTIFICATE_OPTIONS):
@@ -34,11 +35,19 @@ def load_certificates(files: Mapping[str, str | None], host: str) -> HostCertifi
             f"--clientcert, --clientkey and --cacert belong together: {' and '.join(missing)} {verb} missing."
         )
     certificate, public = _load("clientcert", files, _certificates)[1]
+    _check_key(Path(files["clientkey"] or ""))
     key_text, key = _load("clientkey", files, lambda data: load_pem_private_key(data, password=None))
     authorities, _ = _load("cacert", files, _certificates)[1]
     if public != key.public_key().public_bytes(*_PUBLIC):
         raise InvalidConfiguration("--clientkey: the key is not that of the certificate of --clientcert.")
     return HostCertificate(host=host, certificate=certificate, key=Secret(key_text), ca=authorities)
+
+
+def _check_key(path: Path) -> None:
+    try:
+        check_private_file(path)
+    except InvalidConfiguration as error:
+        raise InvalidConfiguration(f"--clientkey: {error.description}") from None
 
 
 def _certificates(pem: bytes) -> tuple[str, bytes]:

@@ -22,6 +22,7 @@ def write_files(folder: Path) -> dict[str, str | None]:
     made = ThrowawayAuthority().client()
     for name, content in zip(NAMES, (made.certificate, made.key, made.ca), strict=True):
         (folder / name).write_bytes(content)
+        (folder / name).chmod(0o600)
     return {name: str(folder / name) for name in NAMES}
 
 
@@ -226,6 +227,7 @@ class MaterialTests(SynchronousTestCase):
         (self.folder / "clientkey").unlink()
         self.assertEqual(self.material.current(), self.first)
         (self.folder / "clientkey").write_bytes(good)
+        (self.folder / "clientkey").chmod(0o600)
         self.assertEqual(self.material.current(), self.first)
         lines = self.lines()
         self.assertEqual(len(lines), 3)

@@ -78,6 +78,7 @@ class CertificateTests(SynchronousTestCase):
             ("cacert", material.ca),
         ):
             new = self.files[name].with_suffix(".new")
+            new.touch(mode=0o600)
             new.write_bytes(content)
             new.replace(self.files[name])
 
