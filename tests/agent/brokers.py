@@ -55,7 +55,7 @@ def broker_resource(persister: MemoryPersister, keep_alive: float | None = None)
     stored = Certificates(persister, MemoryTrials(), time.time)
     certificates = Gate(CertificateRoutes(stored).resource(), credentials)
     return Root(
-        Gates(platform=gate, agents=gate, certificates=certificates, hosts=gate, administrators=gate),
+        Gates(platform=gate, agents=gate, certificates=certificates, sections=gate, administrators=gate),
         health=gate,
     )
 
