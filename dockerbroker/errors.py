@@ -26,6 +26,10 @@ class Forbidden(BrokerError):
     """The request asks for something that the operator does not allow to whoever asks."""
 
 
+class PreconditionFailed(BrokerError):
+    """What is stored is not what the change was decided on: somebody else was there first."""
+
+
 class UnsupportedVersion(BrokerError):
     """The request does not name a version of the API that this broker speaks."""
 

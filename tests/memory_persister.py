@@ -6,11 +6,12 @@ import math
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import TypeVar
 
 from attrs import define, evolve, field, frozen
 from zope.interface import implementer
 
-from dockerbroker.errors import Conflict, NotFound, Unavailable
+from dockerbroker.errors import Conflict, NotFound, PreconditionFailed, Unavailable
 from dockerbroker.model.catalog import ImageDefinition
 from dockerbroker.model.certificates import HostCertificate
 from dockerbroker.model.fleet import Fleet
@@ -27,10 +28,12 @@ from dockerbroker.model.reservations import NOTHING, Reserved
 from dockerbroker.model.vitals import Ping
 from dockerbroker.persisters import host_records, records
 from dockerbroker.persisters.archive import CLOSED, obstacle
-from dockerbroker.persisters.interfaces import DatabaseState, IPersister
+from dockerbroker.persisters.interfaces import DatabaseState, IPersister, Only
 from tests.memory_tables import Row, Tables, held
 
 __all__ = ["Fault", "MemoryPersister", "Tables"]
+
+T = TypeVar("T")
 
 
 @frozen
@@ -39,6 +42,11 @@ class Fault:
 
     error: Exception
     written: bool
+
+
+def _require(only: Only[T], read: Callable[[Row], T], row: Row | None) -> None:
+    if only.stored != (None if row is None else read(row)):
+        raise PreconditionFailed("It was changed by somebody else.")
 
 
 @implementer(IPersister)
@@ -103,22 +111,28 @@ class MemoryPersister:
             self.tables.seeded = True
             return True
 
-    async def put_image(self, definition: ImageDefinition) -> bool:
+    async def put_image(
+        self, definition: ImageDefinition, *, only: Only[ImageDefinition] | None = None
+    ) -> bool:
         """Add or replace a definition."""
         with self._call("put_image"):
             self._require_open()
+            if only is not None:
+                _require(only, records.read_image, self.tables.images.get(definition.name))
             for row in self.tables.images.values():
                 records.read_image(row).require_room_for(definition)
             is_new = definition.name not in self.tables.images
             self.tables.images[definition.name] = records.image_row(definition)
             return is_new
 
-    async def delete_image(self, name: str) -> None:
+    async def delete_image(self, name: str, *, only: Only[ImageDefinition] | None = None) -> None:
         """Remove a definition."""
         with self._call("delete_image"):
             self._require_open()
             if name not in self.tables.images:
                 raise NotFound(f"The image {name!r} does not exist.")
+            if only is not None:
+                _require(only, records.read_image, self.tables.images[name])
             if any(row["image_name"] == name for row in self.tables.instances.values()):
                 raise Conflict(f"The image {name!r} has service instances.")
             del self.tables.images[name]
@@ -134,20 +148,27 @@ class MemoryPersister:
             row = self.tables.certificates.get(host)
             return None if row is None else records.read_certificate(row)
 
-    async def put_certificate(self, certificate: HostCertificate) -> bool:
+    async def put_certificate(
+        self, certificate: HostCertificate, *, only: Only[HostCertificate] | None = None
+    ) -> bool:
         """Add or replace a certificate."""
         with self._call("put_certificate"):
             self._require_open()
+            if only is not None:
+                _require(only, records.read_certificate, self.tables.certificates.get(certificate.host))
             is_new = certificate.host not in self.tables.certificates
             self.tables.certificates[certificate.host] = records.certificate_row(certificate)
             return is_new
 
-    async def delete_certificate(self, host: str) -> None:
+    async def delete_certificate(self, host: str, *, only: Only[HostCertificate] | None = None) -> None:
         """Remove a certificate."""
         with self._call("delete_certificate"):
             self._require_open()
-            if self.tables.certificates.pop(host, None) is None:
+            if host not in self.tables.certificates:
                 raise NotFound(f"There is no certificate for the Docker host {host!r}.")
+            if only is not None:
+                _require(only, records.read_certificate, self.tables.certificates[host])
+            del self.tables.certificates[host]
 
     async def record_pings(self, pings: Iterable[Ping]) -> Mapping[HostKey, str]:
         """Store what the pings tell."""
@@ -254,11 +275,14 @@ class MemoryPersister:
             row = self.tables.bindings.get((instance_id, binding_id))
             return None if row is None else records.read_binding(row)
 
-    async def bindings(self, instance_id: str) -> list[ServiceBinding]:
+    async def bindings(
+        self, instance_id: str, *, after: str = "", limit: int | None = None
+    ) -> list[ServiceBinding]:
         """Return the instance's bindings, in the order of the ids."""
         with self._call("bindings"):
-            rows = sorted(self.tables.bindings.items())
-            return [records.read_binding(row) for (owner, _), row in rows if owner == instance_id]
+            found = sorted(self.tables.bindings.items())
+            rows = [row for (owner, one), row in found if owner == instance_id and one > after]
+            return [records.read_binding(row) for row in rows[:limit]]
 
     async def operation(self, operation_id: str) -> Operation | None:
         """Return the operation."""
@@ -284,11 +308,27 @@ class MemoryPersister:
             row = self.tables.last_operation(instance_id, binding_id)
             return None if row is None else records.read_operation(row)
 
-    async def operations(self, *, unfinished: bool, limit: int) -> list[Operation]:
+    async def operations(self, *, unfinished: bool, limit: int, before: str | None = None) -> list[Operation]:
         """Return operations, those begun last first."""
         with self._call("operations"):
-            rows = [row for row in self.tables.operations.values() if not (unfinished and row["is_over"])]
-            return [records.read_operation(row) for row in rows[::-1][:limit]]
+            rows = [row for row in self.tables.earlier(before) if not (unfinished and row["is_over"])]
+            return [records.read_operation(row) for row in rows[:limit]]
+
+    async def operations_on(
+        self, instance_id: str, binding_id: str | None = None, *, limit: int, before: str | None = None
+    ) -> list[Operation]:
+        """Return operations on the instance itself, or on the one binding."""
+        with self._call("operations_on"):
+            on = {"instance_id": instance_id, "binding_id": binding_id}
+            rows = [row for row in self.tables.earlier(before) if row.items() >= on.items()]
+            return [records.read_operation(row) for row in rows[:limit]]
+
+    async def port_leases(self, host: HostKey, *, after: int, limit: int) -> dict[int, str]:
+        """Return leased ports of the host, and whose they are."""
+        with self._call("port_leases"):
+            held = self.tables.leases.items()
+            found = sorted((port, holder) for (key, port), holder in held if key == host and port > after)
+            return dict(found[:limit])
 
     async def known_operations(self, operation_ids: Iterable[str]) -> frozenset[str]:
         """Return which of these operations are known."""

@@ -115,6 +115,14 @@ class Tables:
         found = [row for row in rows if (row["instance_id"], row["binding_id"]) == (instance_id, binding_id)]
         return found[-1] if found else None
 
+    def earlier(self, operation_id: str | None) -> list[Row]:
+        """Return the rows of all operations that were begun before that one, the last ones first."""
+        rows = list(self.operations.values())
+        if operation_id is None:
+            return rows[::-1]
+        ids = list(self.operations)
+        return rows[: ids.index(operation_id)][::-1] if operation_id in ids else []
+
     def is_kept(self, row: Row) -> bool:
         """Whether the operation of the row is the last one on an instance that exists."""
         exists = row["instance_id"] in self.instances

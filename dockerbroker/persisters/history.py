@@ -1,9 +1,10 @@
 """What is told of operations, and how those that were over long ago are forgotten."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Final
+from functools import cache
+from typing import Any, Final
 
-from sqlalchemy import Connection, bindparam, delete, false, select
+from sqlalchemy import Connection, Select, bindparam, delete, false, select
 
 from dockerbroker.model.instances import Operation
 from dockerbroker.persisters import records
@@ -24,6 +25,10 @@ _LAST_OF_INSTANCE: Final = _LAST.where(operations.c.binding_id.is_(None))
 _LAST_OF_BINDING: Final = _LAST.where(operations.c.binding_id == bindparam("binding"))
 _ALL: Final = select(operations).order_by(operations.c.number.desc()).limit(bindparam("most"))
 _UNFINISHED: Final = _ALL.where(operations.c.is_over == false())
+_ON: Final = _ALL.where(operations.c.instance_id == bindparam("instance"))
+_ON_INSTANCE: Final = _ON.where(operations.c.binding_id.is_(None))
+_ON_BINDING: Final = _ON.where(operations.c.binding_id == bindparam("binding"))
+_FIND_NUMBER: Final = select(operations.c.number).where(operations.c.id == bindparam("operation"))
 _SOME: Final = operations.c.id.in_(bindparam("operations", expanding=True))
 _FIND_KNOWN: Final = select(operations.c.id).where(_SOME)
 _DELETE: Final = delete(operations).where(_SOME)
@@ -55,10 +60,37 @@ def find_last_operation(connection: Connection, instance_id: str, binding_id: st
     return None if row is None else records.read_operation(row)
 
 
-def find_operations(connection: Connection, *, unfinished: bool, limit: int) -> list[Operation]:
-    """Return at most `limit` operations, those begun last first."""
-    wanted = _UNFINISHED if unfinished else _ALL
-    return [records.read_operation(row) for row in connection.execute(wanted, {"most": limit}).mappings()]
+@cache
+def _earlier(wanted: Select[Any]) -> Select[Any]:
+    return wanted.where(operations.c.number < bindparam("number"))
+
+
+def find_operations(
+    connection: Connection, *, unfinished: bool, limit: int, before: str | None = None
+) -> list[Operation]:
+    """Return at most `limit` operations, those begun last first; see `IPersister.operations`."""
+    return _find_some(connection, _UNFINISHED if unfinished else _ALL, {"most": limit}, before)
+
+
+def find_operations_on(
+    connection: Connection, instance_id: str, binding_id: str | None, *, limit: int, before: str | None
+) -> list[Operation]:
+    """Return at most `limit` operations on an instance itself, or on the one binding."""
+    on = {"instance": instance_id, "most": limit}
+    if binding_id is None:
+        return _find_some(connection, _ON_INSTANCE, on, before)
+    return _find_some(connection, _ON_BINDING, {**on, "binding": binding_id}, before)
+
+
+def _find_some(
+    connection: Connection, wanted: Select[Any], parameters: dict[str, Any], before: str | None
+) -> list[Operation]:
+    if before is not None:
+        number = connection.execute(_FIND_NUMBER, {"operation": before}).scalar()
+        if number is None:
+            return []
+        wanted, parameters = _earlier(wanted), {**parameters, "number": number}
+    return [records.read_operation(row) for row in connection.execute(wanted, parameters).mappings()]
 
 
 def find_known_operations(connection: Connection, operation_ids: Iterable[str]) -> frozenset[str]:

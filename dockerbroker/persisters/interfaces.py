@@ -1,6 +1,7 @@
 """The seam between the broker and its database: records, reservations and leases, not SQL."""
 
 from collections.abc import Iterable, Mapping
+from typing import Generic, TypeVar
 
 from attrs import frozen
 from zope.interface import Interface
@@ -13,6 +14,15 @@ from dockerbroker.model.instances import Change, Operation, ServiceBinding, Serv
 from dockerbroker.model.liveness import Verdict
 from dockerbroker.model.reservations import Reserved
 from dockerbroker.model.vitals import Ping
+
+T = TypeVar("T")
+
+
+@frozen
+class Only(Generic[T]):
+    """What must be stored for a change to be made; None stands for nothing."""
+
+    stored: T | None
 
 
 @frozen(kw_only=True)
@@ -50,16 +60,18 @@ class IPersister(Interface):
         it, when two definitions would have one plan id.
         """
 
-    async def put_image(definition: ImageDefinition) -> bool:
+    async def put_image(definition: ImageDefinition, *, only: Only[ImageDefinition] | None = None) -> bool:
         """Add or replace the definition of that name; returns whether it is new.
 
-        Raises `Conflict` when another definition has its plan id.
+        Raises `Conflict` when another definition has its plan id, and `PreconditionFailed` when another one
+        than the `only` one is to be replaced.
         """
 
-    async def delete_image(name: str) -> None:
+    async def delete_image(name: str, *, only: Only[ImageDefinition] | None = None) -> None:
         """Remove a definition.
 
-        Raises `NotFound` when there is none, and `Conflict` when instances of it exist.
+        Raises `NotFound` when there is none, `PreconditionFailed` when it is not the `only` one, and
+        `Conflict` when instances of it exist.
         """
 
     async def certificates() -> list[HostCertificate]:
@@ -68,11 +80,19 @@ class IPersister(Interface):
     async def certificate(host: str) -> HostCertificate | None:
         """Return the certificate of the Docker host, as `folded_host` writes its name, if there is one."""
 
-    async def put_certificate(certificate: HostCertificate) -> bool:
-        """Add or replace, as a whole, the certificate of a Docker host; returns whether it is new."""
+    async def put_certificate(
+        certificate: HostCertificate, *, only: Only[HostCertificate] | None = None
+    ) -> bool:
+        """Add or replace, as a whole, the certificate of a Docker host; returns whether it is new.
 
-    async def delete_certificate(host: str) -> None:
-        """Remove the certificate of a Docker host; raises `NotFound` when there is none."""
+        Raises `PreconditionFailed` when another one than the `only` one is to be replaced.
+        """
+
+    async def delete_certificate(host: str, *, only: Only[HostCertificate] | None = None) -> None:
+        """Remove the certificate of a Docker host.
+
+        Raises `NotFound` when there is none, and `PreconditionFailed` when it is not the `only` one.
+        """
 
     async def record_pings(pings: Iterable[Ping]) -> Mapping[HostKey, str]:
         """Store the hosts as their agents describe them, and that they were heard now.
@@ -133,8 +153,10 @@ class IPersister(Interface):
     async def binding(instance_id: str, binding_id: str) -> ServiceBinding | None:
         """Return the binding of that instance, if it exists."""
 
-    async def bindings(instance_id: str) -> list[ServiceBinding]:
-        """Return all bindings of the instance."""
+    async def bindings(
+        instance_id: str, *, after: str = "", limit: int | None = None
+    ) -> list[ServiceBinding]:
+        """Return the bindings of the instance, in the order of the ids; at most `limit` after that one."""
 
     async def now() -> float:
         """Return the time of the persister's clock, in seconds: by it leases and deadlines are judged."""
@@ -152,8 +174,16 @@ class IPersister(Interface):
     async def last_operation(instance_id: str, binding_id: str | None = None) -> Operation | None:
         """Return the operation on the instance itself, or on the one binding, that was begun last."""
 
-    async def operations(*, unfinished: bool, limit: int) -> list[Operation]:
-        """Return at most `limit` operations, those begun last first; all, or only those that are not over."""
+    async def operations(*, unfinished: bool, limit: int, before: str | None = None) -> list[Operation]:
+        """Return at most `limit` operations, those begun last first; all, or only those that are not over.
+
+        They are those that were begun before the operation `before`; none when that is not known.
+        """
+
+    async def operations_on(
+        instance_id: str, binding_id: str | None = None, *, limit: int, before: str | None = None
+    ) -> list[Operation]:
+        """Return operations on the instance itself, or on the one binding, otherwise as `operations`."""
 
     async def known_operations(operation_ids: Iterable[str]) -> frozenset[str]:
         """Return which of these operations the database knows, over or not."""
@@ -169,6 +199,12 @@ class IPersister(Interface):
 
     async def leased_ports(host: HostKey) -> frozenset[int]:
         """Return the host's ports that are leased to instances."""
+
+    async def port_leases(host: HostKey, *, after: int, limit: int) -> dict[int, str]:
+        """Return at most `limit` of the host's leased ports above that one, and the ids of their instances.
+
+        They are in the order of the ports.
+        """
 
     async def reserved() -> dict[HostKey, Reserved]:
         """Return what is reserved on each host that has instances; others may be absent."""

@@ -13,7 +13,7 @@ from dockerbroker.model.instances import ServiceBinding, ServiceInstance
 from dockerbroker.persisters import records, refusals
 from dockerbroker.persisters.archive import CLOSED, obstacle
 from dockerbroker.persisters.host_queries import of_host, the_host
-from dockerbroker.persisters.interfaces import DatabaseState
+from dockerbroker.persisters.interfaces import DatabaseState, Only
 from dockerbroker.persisters.tables import (
     bindings,
     conditions,
@@ -26,6 +26,12 @@ from dockerbroker.persisters.tables import (
 
 # Statements are made once: making one costs several times as much as running it.
 _FIND_LEASED: Final = select(port_leases.c.port).where(*of_host(port_leases))
+_FIND_LEASES: Final = (
+    select(port_leases.c.port, port_leases.c.instance_id)
+    .where(*of_host(port_leases), port_leases.c.port > bindparam("after"))
+    .order_by(port_leases.c.port)
+    .limit(bindparam("most"))
+)
 _FIND_INSTANCE: Final = select(instances).where(instances.c.id == bindparam("instance"))
 _FIND_INSTANCES: Final = (
     select(instances)
@@ -37,6 +43,7 @@ _FIND_BINDINGS: Final = (
     select(bindings).where(bindings.c.instance_id == bindparam("instance")).order_by(bindings.c.id)
 )
 _FIND_BINDING: Final = _FIND_BINDINGS.where(bindings.c.id == bindparam("binding"))
+_FIND_SOME_BINDINGS: Final = _FIND_BINDINGS.where(bindings.c.id > bindparam("after")).limit(bindparam("most"))
 _FIND_CONDITION: Final = select(conditions.c.condition).where(
     conditions.c.instance_id == bindparam("instance")
 )
@@ -88,17 +95,29 @@ def seed_images(connection: Connection, definitions: Iterable[ImageDefinition]) 
     return True
 
 
-def put_image(connection: Connection, definition: ImageDefinition) -> bool:
-    """Add or replace a definition; returns whether it is new, or raises `Conflict`."""
+def put_image(
+    connection: Connection, definition: ImageDefinition, only: Only[ImageDefinition] | None = None
+) -> bool:
+    """Add or replace a definition; returns whether it is new, or raises as `IPersister.put_image`."""
     # Whoever adds another definition at this moment waits, and sees this one.
     require_open(connection, alone=True)
-    for other in find_images(connection):
+    stored = {image.name: image for image in find_images(connection)}
+    if only is not None:
+        same = only.stored == stored.get(definition.name)
+        refusals.require(same, f"The image {definition.name!r}")
+    for other in stored.values():
         other.require_room_for(definition)
     row = records.image_row(definition)
     if connection.execute(update(images).where(images.c.name == definition.name).values(row)).rowcount:
         return False
     connection.execute(insert(images).values(row))
     return True
+
+
+def find_image(connection: Connection, name: str) -> ImageDefinition | None:
+    """Return the definition of that name, if there is one."""
+    row = connection.execute(select(images).where(images.c.name == name)).mappings().first()
+    return None if row is None else records.read_image(row)
 
 
 def has_image(connection: Connection, name: str) -> bool:
@@ -115,9 +134,11 @@ def require_open(connection: Connection, *, alone: bool = False) -> None:
         raise Unavailable(CLOSED)
 
 
-def delete_image(connection: Connection, name: str) -> None:
-    """Remove a definition; raises `NotFound` or `Conflict`."""
+def delete_image(connection: Connection, name: str, only: Only[ImageDefinition] | None = None) -> None:
+    """Remove a definition; raises as `IPersister.delete_image`."""
     require_open(connection, alone=True)
+    if only is not None and (stored := find_image(connection, name)) is not None:
+        refusals.require(only.stored == stored, f"The image {name!r}")
     if connection.execute(delete(images).where(images.c.name == name)).rowcount == 0:
         raise refusals.image_unknown(name)
     if connection.execute(select(exists().where(instances.c.image_name == name))).scalar():
@@ -137,9 +158,15 @@ def find_binding(connection: Connection, instance_id: str, binding_id: str) -> S
     return None if row is None else records.read_binding(row)
 
 
-def find_bindings(connection: Connection, instance_id: str) -> list[ServiceBinding]:
-    """Return the bindings of the instance, in the order of the ids."""
-    rows = connection.execute(_FIND_BINDINGS, {"instance": instance_id}).mappings()
+def find_bindings(
+    connection: Connection, instance_id: str, after: str, limit: int | None
+) -> list[ServiceBinding]:
+    """Return bindings of the instance, in the order of the ids' bytes; at most `limit` after that one."""
+    if limit is None:
+        rows = connection.execute(_FIND_BINDINGS, {"instance": instance_id}).mappings()
+    else:
+        wanted = {"instance": instance_id, "after": after, "most": limit}
+        rows = connection.execute(_FIND_SOME_BINDINGS, wanted).mappings()
     return [records.read_binding(row) for row in rows]
 
 
@@ -186,3 +213,9 @@ def find_tombstone(connection: Connection, instance_id: str) -> str | None:
 def find_leased_ports(connection: Connection, host: HostKey) -> frozenset[int]:
     """Return the host's leased ports."""
     return frozenset(connection.execute(_FIND_LEASED, the_host(host)).scalars())
+
+
+def find_port_leases(connection: Connection, host: HostKey, after: int, limit: int) -> dict[int, str]:
+    """Return at most `limit` of the host's leased ports above that one, and whose they are."""
+    rows = connection.execute(_FIND_LEASES, {**the_host(host), "after": after, "most": limit})
+    return {row.port: row.instance_id for row in rows}

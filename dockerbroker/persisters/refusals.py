@@ -2,7 +2,16 @@
 
 from collections.abc import Iterable
 
-from dockerbroker.errors import AlreadyExists, Busy, Conflict, HostFull, LostLease, NotFound, PortLeased
+from dockerbroker.errors import (
+    AlreadyExists,
+    Busy,
+    Conflict,
+    HostFull,
+    LostLease,
+    NotFound,
+    PortLeased,
+    PreconditionFailed,
+)
 from dockerbroker.model.hosts import HostKey
 from dockerbroker.model.instances import OperationKind
 
@@ -25,6 +34,12 @@ def binding_exists(binding_id: str) -> AlreadyExists:
 def certificate_unknown(host: str) -> NotFound:
     """There is no certificate for the host."""
     return NotFound(f"There is no certificate for the Docker host {host!r}.")
+
+
+def require(is_same: bool, what: str) -> None:
+    """Raise `PreconditionFailed` when something else is stored than a change was decided on."""
+    if not is_same:
+        raise PreconditionFailed(f"{what} was changed by somebody else; look at it again.")
 
 
 def operation_exists(operation_id: str) -> AlreadyExists:

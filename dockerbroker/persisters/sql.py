@@ -21,16 +21,17 @@ from dockerbroker.persisters import changes, history, leases, queries, reservati
 from dockerbroker.persisters.databases import PATIENCE, CommitUnknown, Database, Query, Write
 from dockerbroker.persisters.grouping import Groups, RunInThread
 from dockerbroker.persisters.host_records import KnownFacts
-from dockerbroker.persisters.interfaces import DatabaseState, IPersister
+from dockerbroker.persisters.interfaces import DatabaseState, IPersister, Only
 from dockerbroker.persisters.sql_certificates import SqlCertificates
 from dockerbroker.persisters.sql_hosts import SqlHosts
+from dockerbroker.persisters.sql_listings import SqlListings
 
 T = TypeVar("T")
 
 
 @implementer(IPersister)
 @define(eq=False)
-class SqlPersister(SqlCertificates, SqlHosts):
+class SqlPersister(SqlCertificates, SqlHosts, SqlListings):
     """Keeps records in a SQL database.
 
     Writes that must wait for their turn wait here, in order, and occupy no thread; a database may do them
@@ -75,15 +76,24 @@ class SqlPersister(SqlCertificates, SqlHosts):
         """Fill the catalog the first time."""
         return await self._write(lambda connection: queries.seed_images(connection, definitions))
 
-    async def put_image(self, definition: ImageDefinition) -> bool:
+    async def put_image(
+        self, definition: ImageDefinition, *, only: Only[ImageDefinition] | None = None
+    ) -> bool:
         """Add or replace a definition."""
-        return await self._write(lambda connection: queries.put_image(connection, definition))
 
-    async def delete_image(self, name: str) -> None:
+        def done(connection: Connection) -> bool | None:
+            is_there = only is not None and queries.find_image(connection, definition.name) == definition
+            return (only is not None and only.stored is None) if is_there else None
+
+        return await self._write(
+            lambda connection: queries.put_image(connection, definition, only), done=done
+        )
+
+    async def delete_image(self, name: str, *, only: Only[ImageDefinition] | None = None) -> None:
         """Remove a definition."""
 
         def delete(connection: Connection) -> bool:
-            queries.delete_image(connection, name)
+            queries.delete_image(connection, name, only)
             return True
 
         await self._write(delete, done=lambda connection: not queries.has_image(connection, name) or None)
@@ -95,10 +105,6 @@ class SqlPersister(SqlCertificates, SqlHosts):
     async def binding(self, instance_id: str, binding_id: str) -> ServiceBinding | None:
         """Return the binding."""
         return await self._read(lambda connection: queries.find_binding(connection, instance_id, binding_id))
-
-    async def bindings(self, instance_id: str) -> list[ServiceBinding]:
-        """Return the instance's bindings, in the order of the ids."""
-        return await self._read(lambda connection: queries.find_bindings(connection, instance_id))
 
     async def now(self) -> float:
         """Return the time of the database's clock."""
@@ -116,12 +122,6 @@ class SqlPersister(SqlCertificates, SqlHosts):
         """Return the last operation on the instance itself, or on the one binding."""
         return await self._read(
             lambda connection: history.find_last_operation(connection, instance_id, binding_id)
-        )
-
-    async def operations(self, *, unfinished: bool, limit: int) -> list[Operation]:
-        """Return operations, those begun last first."""
-        return await self._read(
-            lambda connection: history.find_operations(connection, unfinished=unfinished, limit=limit)
         )
 
     async def known_operations(self, operation_ids: Iterable[str]) -> frozenset[str]:

@@ -7,6 +7,7 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from dockerbroker.model.certificates import HostCertificate
 from dockerbroker.persisters import queries, records, refusals
 from dockerbroker.persisters.databases import Query
+from dockerbroker.persisters.interfaces import Only
 from dockerbroker.persisters.tables import certificates
 
 T = TypeVar("T")
@@ -28,14 +29,21 @@ class SqlCertificates:
         """Return the certificate of the host."""
         return await self._read(lambda connection: _find(connection, host))
 
-    async def put_certificate(self, certificate: HostCertificate) -> bool:
+    async def put_certificate(
+        self, certificate: HostCertificate, *, only: Only[HostCertificate] | None = None
+    ) -> bool:
         """Add or replace a certificate."""
-        return await self._write(lambda connection: _put(connection, certificate))
 
-    async def delete_certificate(self, host: str) -> None:
+        def done(connection: Connection) -> bool | None:
+            is_there = only is not None and _find(connection, certificate.host) == certificate
+            return (only is not None and only.stored is None) if is_there else None
+
+        return await self._write(lambda connection: _put(connection, certificate, only), done=done)
+
+    async def delete_certificate(self, host: str, *, only: Only[HostCertificate] | None = None) -> None:
         """Remove a certificate."""
         await self._write(
-            lambda connection: _delete(connection, host),
+            lambda connection: _delete(connection, host, only),
             done=lambda connection: _find(connection, host) is None or None,
         )
 
@@ -57,11 +65,14 @@ def _find(connection: Connection, host: str) -> HostCertificate | None:
     return None if row is None else records.read_certificate(row)
 
 
-def _put(connection: Connection, certificate: HostCertificate) -> bool:
+def _put(connection: Connection, certificate: HostCertificate, only: Only[HostCertificate] | None) -> bool:
     # Whoever adds another one at this moment waits, and sees this one.
     queries.require_open(connection, alone=True)
     row = records.certificate_row(certificate)
     same = certificates.c.host == certificate.host
+    if only is not None:
+        is_same = only.stored == _find(connection, certificate.host)
+        refusals.require(is_same, f"The certificate of the Docker host {certificate.host!r}")
     if connection.execute(_FIND, {"wanted": certificate.host}).first() is not None:
         connection.execute(update(certificates).where(same).values(row))
         return False
@@ -69,8 +80,10 @@ def _put(connection: Connection, certificate: HostCertificate) -> bool:
     return True
 
 
-def _delete(connection: Connection, host: str) -> bool:
+def _delete(connection: Connection, host: str, only: Only[HostCertificate] | None) -> bool:
     queries.require_open(connection, alone=True)
+    if only is not None and (stored := _find(connection, host)) is not None:
+        refusals.require(only.stored == stored, f"The certificate of the Docker host {host!r}")
     if connection.execute(delete(certificates).where(certificates.c.host == host)).rowcount == 0:
         raise refusals.certificate_unknown(host)
     return True

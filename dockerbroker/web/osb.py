@@ -18,6 +18,7 @@ STATUS: tuple[tuple[type[errors.BrokerError], int, str | None], ...] = (
     (errors.Conflict, 409, None),
     (errors.Gone, 410, None),
     (errors.UnsupportedVersion, 412, None),
+    (errors.PreconditionFailed, 412, None),
     (errors.TooLarge, 413, None),
     (errors.AsyncRequired, 422, "AsyncRequired"),
     (errors.ConcurrencyError, 422, "ConcurrencyError"),

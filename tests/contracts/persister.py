@@ -15,6 +15,7 @@ from tests.contracts.persister_defects import DefectsContract
 from tests.contracts.persister_history import ForgetContract, HistoryContract
 from tests.contracts.persister_instances import ConditionsContract, InstancesContract
 from tests.contracts.persister_leases import LeasesContract
+from tests.contracts.persister_listings import ListingsContract, OnlyContract
 from tests.contracts.persister_liveness import LivenessContract
 from tests.contracts.persister_moves import MovesContract
 from tests.contracts.persister_operations import BeginContract
@@ -54,6 +55,8 @@ CONTRACTS: tuple[type[PersisterTestCase], ...] = (
     HastenContract,
     HistoryContract,
     ForgetContract,
+    ListingsContract,
+    OnlyContract,
     TombstonesContract,
     ClocksContract,
 )

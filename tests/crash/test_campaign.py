@@ -38,6 +38,8 @@ ELSEWHERE: Final = {
     "persister.state": "one read of every second",
     "persister.instances": "only looked at by the reconciling of the whole world",
     "persister.operations": "only looked at by operators",
+    "persister.operations_on": "only looked at by operators",
+    "persister.port_leases": "only looked at by operators",
     "persister.last_operation": "only looked at by polls without an operation",
     "persister.neighbours": "one read before the placement of what shall be apart from others",
     "persister.known_operations": "only looked at by the reconciling of the whole world",

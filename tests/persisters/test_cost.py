@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from dockerbroker.model.hosts import HostKey, HostState
 from dockerbroker.model.instances import Change, Phase
 from dockerbroker.model.liveness import Verdict
-from dockerbroker.persisters.interfaces import IPersister
+from dockerbroker.persisters.interfaces import IPersister, Only
 from dockerbroker.persisters.sql import SqlPersister
 from dockerbroker.persisters.sqlite import SqliteDatabase, sqlite_engine
 from tests.persisters import values
@@ -71,9 +71,11 @@ class CostTestCase(SynchronousTestCase):
         call("cluster_id")
         call("seed_images", [values.REDIS])
         call("put_image", values.STATIC)
+        call("put_image", values.STATIC, only=Only(values.STATIC))
         call("delete_image", "mysqlstatic")
         call("put_certificate", values.certificate("h"))
         call("certificate", "h")
+        call("put_certificate", values.certificate("h"), only=Only(values.certificate("h")))
         call("certificates")
         call("delete_certificate", "h")
         call("record_pings", pings([values.host(host)]))
@@ -87,14 +89,22 @@ class CostTestCase(SynchronousTestCase):
         call("instance", "i0")
         call("binding", "i0", "b1")
         call("bindings", "i0")
+        call("bindings", "i0", after="b", limit=2)
         call("operation", "made 0")
         call("leased_ports", host)
+        call("port_leases", host, after=20000, limit=2)
         call("now")
         call("instances", "i", 2)
         call("last_operation", "i0")
         call("last_operation", "i0", "b1")
         call("operations", unfinished=False, limit=2)
         call("operations", unfinished=True, limit=2)
+        call("operations", unfinished=False, limit=2, before="bound 0")
+        call("operations", unfinished=True, limit=2, before="bound 0")
+        call("operations_on", "i0", limit=2)
+        call("operations_on", "i0", limit=2, before="bound 0")
+        call("operations_on", "i0", "b1", limit=2)
+        call("operations_on", "i0", "b1", limit=2, before="bound 0")
         call("known_operations", ["made 0", "never"])
         call("set_condition", "i0", "Gone.")
         call("conditions")

@@ -1,10 +1,14 @@
 """The part of the persister on Redis that keeps the certificates of Docker hosts."""
 
-from typing import Any
+from typing import Any, Final
 
 from dockerbroker.model.certificates import HostCertificate
 from dockerbroker.persisters import records, refusals
+from dockerbroker.persisters.interfaces import Only
 from dockerbroker.persisters.redis.rows import unpacked
+
+#: The columns in which certificates differ.
+_WHOLE: Final = ("document", "secret")
 
 
 class RedisCertificates:
@@ -22,15 +26,34 @@ class RedisCertificates:
         row = await self._record("certificate", host)
         return None if row is None else records.read_certificate(row)
 
-    async def put_certificate(self, certificate: HostCertificate) -> bool:
+    async def put_certificate(
+        self, certificate: HostCertificate, *, only: Only[HostCertificate] | None = None
+    ) -> bool:
         """Add or replace a certificate."""
-        _, added = await self._call("put_certificate", row=records.certificate_row(certificate))
+        row = records.certificate_row(certificate)
+        _, added = await self._change("put_certificate", certificate.host, only, row=row)
         return bool(added == "1")
 
-    async def delete_certificate(self, host: str) -> None:
+    async def delete_certificate(self, host: str, *, only: Only[HostCertificate] | None = None) -> None:
         """Remove a certificate."""
-        if await self._call("delete_certificate", host=host) == ["unknown"]:
+        if await self._change("delete_certificate", host, only, host=host) == ["unknown"]:
             raise refusals.certificate_unknown(host)
+
+    async def _change(
+        self, name: str, host: str, only: Only[HostCertificate] | None, /, **request: Any
+    ) -> list[Any]:
+        """Change a certificate, if it is the only one that may be changed."""
+        while True:
+            before = None
+            if only is not None:
+                row = await self._record("certificate", host)
+                stored = None if row is None else records.read_certificate(row)
+                if stored is not None or name == "put_certificate":
+                    refusals.require(only.stored == stored, f"The certificate of the Docker host {host!r}")
+                before = {column: row[column] for column in _WHOLE} if row else {}
+            answer = await self._call(name, before=before, **request)
+            if answer != ["moved"]:
+                return answer
 
     async def _record(self, kind: str, first: str, second: str | None = None) -> dict[str, Any] | None:
         raise NotImplementedError

@@ -16,10 +16,11 @@ from dockerbroker.model.reservations import Reserved
 from dockerbroker.persisters import records, refusals
 from dockerbroker.persisters.archive import CLOSED, obstacle
 from dockerbroker.persisters.host_records import KnownFacts
-from dockerbroker.persisters.interfaces import DatabaseState, IPersister
+from dockerbroker.persisters.interfaces import DatabaseState, IPersister, Only
 from dockerbroker.persisters.redis import operations, rows
 from dockerbroker.persisters.redis.certificates import RedisCertificates
 from dockerbroker.persisters.redis.hosts import RedisHosts
+from dockerbroker.persisters.redis.listings import RedisListings
 from dockerbroker.persisters.redis.rows import texts, unpacked
 from dockerbroker.persisters.redis.scripts import Script, Scripts
 
@@ -42,7 +43,7 @@ class Commands(Protocol):
 
 @implementer(IPersister)
 @define(eq=False)
-class RedisPersister(RedisCertificates, RedisHosts):
+class RedisPersister(RedisCertificates, RedisHosts, RedisListings):
     """Keeps records in a Redis database."""
 
     _log: ClassVar[Logger] = Logger()
@@ -71,14 +72,20 @@ class RedisPersister(RedisCertificates, RedisHosts):
         word, *_ = await self._put_images(list(definitions), seeding=True)
         return str(word) == "done"
 
-    async def put_image(self, definition: ImageDefinition) -> bool:
+    async def put_image(
+        self, definition: ImageDefinition, *, only: Only[ImageDefinition] | None = None
+    ) -> bool:
         """Add or replace a definition."""
-        _, added = await self._put_images([definition], seeding=None)
+        _, added = await self._put_images([definition], seeding=None, only=only)
         return bool(added == "1")
 
-    async def delete_image(self, name: str) -> None:
+    async def delete_image(self, name: str, *, only: Only[ImageDefinition] | None = None) -> None:
         """Remove a definition."""
-        match await self._call("delete_image", name=name):
+        answer = [operations.MOVED]
+        while answer == [operations.MOVED]:
+            catalog = None if only is None else await self._catalog_with(only, name)
+            answer = await self._call("delete_image", name=name, catalog=catalog)
+        match answer:
             case ["unknown"]:
                 raise refusals.image_unknown(name)
             case ["used"]:
@@ -94,11 +101,6 @@ class RedisPersister(RedisCertificates, RedisHosts):
         row = await self._record("binding", instance_id, binding_id)
         return None if row is None else records.read_binding(row)
 
-    async def bindings(self, instance_id: str) -> list[ServiceBinding]:
-        """Return the instance's bindings, in the order of the ids."""
-        [found] = await self._ask("bindings", id=instance_id)
-        return [records.read_binding(unpacked(row)) for row in found]
-
     async def now(self) -> float:
         """Return the time of the server's clock."""
         _, now = await self._ask("deployment")
@@ -113,18 +115,6 @@ class RedisPersister(RedisCertificates, RedisHosts):
         """Return the operation."""
         row = await self._record("operation", operation_id)
         return None if row is None else records.read_operation(row)
-
-    async def last_operation(self, instance_id: str, binding_id: str | None = None) -> Operation | None:
-        """Return the last operation on the instance itself, or on the one binding."""
-        [found] = await self._ask("operations", id=instance_id, binding=binding_id, limit=1)
-        return next(map(operations.read, found), None)
-
-    async def operations(self, *, unfinished: bool, limit: int) -> list[Operation]:
-        """Return operations, those begun last first."""
-        if limit < 1:
-            return []
-        [found] = await self._ask("operations", unfinished=unfinished or None, limit=limit)
-        return [operations.read(row) for row in found]
 
     async def known_operations(self, operation_ids: Iterable[str]) -> frozenset[str]:
         """Return which of these operations are known."""
@@ -240,7 +230,21 @@ class RedisPersister(RedisCertificates, RedisHosts):
         """Close all connections; no call may be under way."""
         await self.commands.close()
 
-    async def _put_images(self, definitions: Sequence[ImageDefinition], *, seeding: bool | None) -> list[Any]:
+    async def _catalog_with(self, only: Only[ImageDefinition], name: str) -> str:
+        """Return the number of the catalog; raises `PreconditionFailed` when it has another image there."""
+        found, catalog, _ = await self._ask("images")
+        for image in map(records.read_image, found):
+            if image.name == name:
+                refusals.require(only.stored == image, f"The image {name!r}")
+        return str(catalog)
+
+    async def _put_images(
+        self,
+        definitions: Sequence[ImageDefinition],
+        *,
+        seeding: bool | None,
+        only: Only[ImageDefinition] | None = None,
+    ) -> list[Any]:
         """Write definitions that have room beside each other and those that are there."""
         while True:
             found, catalog, seeded = await self._ask("images")
@@ -248,6 +252,9 @@ class RedisPersister(RedisCertificates, RedisHosts):
                 return ["seeded"]
             catalog_now = {image.name: image for image in map(records.read_image, found)}
             for definition in definitions:
+                if only is not None:
+                    same = only.stored == catalog_now.get(definition.name)
+                    refusals.require(same, f"The image {definition.name!r}")
                 for other in catalog_now.values():
                     other.require_room_for(definition)
                 catalog_now[definition.name] = definition

@@ -1,7 +1,8 @@
--- Finds the bindings of an instance, in the order of the ids.
+-- Finds the bindings of an instance, in the order of the ids, perhaps only some of those after one.
 
-local rows = {}
-for _, id in ipairs(redis.call('ZRANGE', key('bindings', given.id), 0, -1)) do
+local rows, after = {}, given.after == '' and '-' or '(' .. given.after
+local ids = redis.call('ZRANGEBYLEX', key('bindings', given.id), after, '+', 'LIMIT', 0, given.limit or -1)
+for _, id in ipairs(ids) do
   rows[#rows + 1] = record(pair('binding', given.id, id))
 end
 return { 'found', rows }

@@ -3,6 +3,9 @@
 if is_closed() then
   return { 'closed' }
 end
+if given.catalog and (field(deployment, 'catalog') or '0') ~= given.catalog then
+  return { 'moved' }
+end
 if redis.call('EXISTS', key('image', given.name)) == 0 then
   return { 'unknown' }
 end

@@ -3,5 +3,8 @@
 if is_closed() then
   return { 'closed' }
 end
+if given.before and not is_as_before(key('certificate', given.row.host), given.before) then
+  return { 'moved' }
+end
 put(key('certificate', given.row.host), given.row)
 return { 'done', tostring(redis.call('ZADD', base .. 'certificates', 0, given.row.host)) }

@@ -5,6 +5,12 @@ local function is_closed()
   return (field(deployment, 'closed') or '') ~= ''
 end
 
+-- Whether a record has what it had when it was read; nothing of one that was not there.
+local function is_as_before(name, before)
+  local stored = redis.call('HMGET', name, 'document', 'secret')
+  return (stored[1] or nil) == before.document and (stored[2] or nil) == before.secret
+end
+
 local function operation_key(id)
   return key('operation', id)
 end
