@@ -12,5 +12,5 @@ local number = field(key('operation', given.before), 'number')
 if not number then
   return { 'found', {} }
 end
-local ids = redis.call('ZREVRANGEBYSCORE', name, '(' .. number, '-inf', 'LIMIT', 0, given.limit)
+local ids = redis.call('ZRANGE', name, '(' .. number, '-inf', 'BYSCORE', 'REV', 'LIMIT', 0, given.limit)
 return { 'found', records('operation', ids) }
