@@ -46,6 +46,22 @@ class TooLarge(BrokerError):
     """The request's body is larger than this broker reads."""
 
 
+class TooSlow(BrokerError):
+    """The request arrives so slowly that this broker does not wait for the rest of it."""
+
+
+class TargetTooLong(BrokerError):
+    """The request's target is longer than this broker reads."""
+
+
+class HeadTooLarge(BrokerError):
+    """The request has more headers, or longer ones, than this broker reads."""
+
+
+class UnsupportedContent(BrokerError):
+    """The request's body says that it is compressed, or no JSON."""
+
+
 class Gone(BrokerError):
     """The instance or binding that is to be deleted does not exist, or not any more."""
 

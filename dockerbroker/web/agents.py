@@ -12,7 +12,7 @@ from dockerbroker.broker.pings import Pings
 from dockerbroker.errors import BrokerError, MethodNotAllowed
 from dockerbroker.model.docker_addresses import AllowedAddresses
 from dockerbroker.model.pings import decode_ping
-from dockerbroker.web.answers import answer, answer_error, answer_failure, json_body_of, send
+from dockerbroker.web.answers import answer, answer_error, answer_failure, body_of, send
 
 
 class Agents(Resource):
@@ -57,7 +57,7 @@ class Agents(Resource):
 
         The answer names the interval for which the next ping is asked.
         """
-        ping = decode_ping(wire.decode_object(json_body_of(request)))
+        ping = decode_ping(wire.decode_object(body_of(request)))
         self._addresses.check(ping.host.key, _peer(request))
         await self._pings.record(ping)
         own = ping.own_keep_alive or ping.host.keep_alive

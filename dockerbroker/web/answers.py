@@ -1,6 +1,5 @@
 """How a Klein route answers: JSON always, and its work goes on when the client goes away."""
 
-import re
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
@@ -15,12 +14,11 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from dockerbroker import errors, wire
 from dockerbroker.web import osb
 from dockerbroker.web.auth import CHALLENGE
+from dockerbroker.web.identity import printable
 
 T = TypeVar("T")
 
 _log = Logger()
-_TOKEN = rb"[!#$%&'*.^_`|~0-9A-Za-z-]+"
-_JSON = re.compile(rb"application/(?:%b\+)?json *(?:;.*)?\Z" % _TOKEN, re.IGNORECASE)
 
 
 def answer(request: IRequest, status: int, document: Any) -> bytes:
@@ -38,7 +36,8 @@ def answer_error(request: IRequest, error: errors.BrokerError) -> bytes:
 
 def answer_failure(request: IRequest, failure: Failure) -> bytes:
     """Set the status of a failure that nobody expects, tell the log of it, and return the body."""
-    _log.failure("answering {method} {path}", failure, method=request.method, path=request.path)
+    asked = printable(b" ".join([request.method, request.path]).decode("ascii", "replace"))
+    _log.failure("answering {asked!r}", failure, asked=asked)
     text = "The broker failed unexpectedly; its log tells more."
     return answer_error(request, errors.OperationFailed(text))
 
@@ -63,16 +62,6 @@ def body_of(request: IRequest) -> bytes:
     """Return the body of the request."""
     content: bytes = request.content.read()
     return content
-
-
-def json_body_of(request: IRequest) -> bytes:
-    """Return the body of the request; raises `InvalidRequest` when its headers say that it is no JSON."""
-    headers = request.requestHeaders
-    if any(kind and not _JSON.match(kind) for kind in headers.getRawHeaders(b"content-type", [])):
-        raise errors.InvalidRequest("The header Content-Type must be application/json.")
-    if any(coding.lower() != b"identity" for coding in headers.getRawHeaders(b"content-encoding", [])):
-        raise errors.InvalidRequest("The body must not be compressed: no Content-Encoding is supported.")
-    return body_of(request)
 
 
 def detached(work: Coroutine[Deferred[Any], Any, T]) -> Deferred[T]:

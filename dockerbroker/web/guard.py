@@ -1,116 +1,100 @@
-"""Limits on the HTTP channel, before anything is parsed, and the count of the requests in flight."""
+"""The requests and the site behind guarded connections, which counts what is in flight and can be drained."""
 
 from io import BytesIO
-from typing import Any, cast
+from typing import Any, ClassVar, Final, cast
 from weakref import WeakSet
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IAddress, IReactorTime, ITCPTransport
-from twisted.internet.protocol import Protocol
+from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.internet.task import deferLater
+from twisted.logger import Logger
 from twisted.python.failure import Failure
-from twisted.web.http import RESPONSES
 from twisted.web.http import Request as HTTPRequest
+from twisted.web.iweb import IRequest
 from twisted.web.resource import IResource
 from twisted.web.server import Request, Site
 
-from dockerbroker import wire
-from dockerbroker.errors import TooLarge
-from dockerbroker.web import osb
-from dockerbroker.web.identity import REQUEST_IDENTITY
+from dockerbroker.web.answers import answer_failure, send
+from dockerbroker.web.bodies import Bodies
+from dockerbroker.web.channel import GuardedChannel
+from dockerbroker.web.peers import ConnectionLimits, Peers, peer_of
+from dockerbroker.web.refusals import ALWAYS
 
-#: The largest body that is read, in bytes. Cloud Controller sends parameters of at most a few kilobytes.
-LARGEST_BODY = 1024 * 1024
-#: How much of a body that was refused is read and dropped, in bytes, so that the client sees the answer
-#: instead of a reset connection.
-LARGEST_DISCARD = 64 * 1024 * 1024
 #: For how long a site that is drained waits for requests on the connections that it has, in seconds. One on
 #: which none comes is closed then; whoever uses it more often is told by its last answer that it ends.
-LAST_REQUESTS = 1.0
-
-
-def _transport(request: Request) -> ITCPTransport:
-    # Twisted declares a wider type; what an HTTP channel stands on can always be half-closed and aborted.
-    return cast("ITCPTransport", request.channel.transport)
+LAST_REQUESTS: Final = 1.0
+#: Seconds after which the log is told again that there are too many connections.
+TELL_AGAIN: Final = 60.0
 
 
 class GuardedRequest(Request):
-    """Refuses large bodies while they arrive, and tells the site when it begins and ends."""
+    """Keeps of its body what its connection allows, and tells the site when it begins and ends."""
 
     defaultContentType = b"application/json"
-    _arrived = 0
-    _refused = False
-
-    def gotLength(self, length: int | None) -> None:
-        """Refuse a declared length that is too large before anything of the body is read."""
-        super().gotLength(length)
-        if length is not None and length > LARGEST_BODY:
-            self._refuse()
 
     def handleContentChunk(self, data: bytes) -> None:
-        """Refuse a body that turns out too large."""
-        self._arrived += len(data)
-        if self._refused:
-            if self._arrived > LARGEST_DISCARD:
-                _transport(self).abortConnection()
-        elif self._arrived > LARGEST_BODY:
-            self._refuse()
-        else:
+        """Keep a piece of the body, unless it is too much."""
+        if cast("GuardedChannel", self.channel).takes(data):
             super().handleContentChunk(data)
-
-    def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
-        """Process the request, unless it was refused already: then its connection ends with its body."""
-        if self._refused:
-            self.channel.loseConnection()
-        else:
-            super().requestReceived(command, path, version)
 
     def process(self) -> None:
         """Process the request, counted by the site until it is answered or its client is gone."""
-        # Twisted's own method, which sets the site, comes too late, and it answers the path `*` by itself.
+        # Twisted's own method, which sets the site, comes too late.
         site: GuardedSite = cast("Any", self.channel).site
-        if self.path == b"*":
-            self.path = b"/*"
         site.began(self)
         super().process()
 
-    def _refuse(self) -> None:
-        self._refused = True
-        status, document = osb.failure(TooLarge(f"The body is larger than {LARGEST_BODY} bytes."))
-        body = wire.encode(document)
-        transport = _transport(self)
-        transport.write(
-            b"HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nX-Content-Type-Options: nosniff\r\n"
-            b"%sConnection: close\r\nContent-Length: %d\r\n\r\n%s"
-            % (status, RESPONSES[status], self._echo(), len(body), body)
-        )
-        transport.loseWriteConnection()
-
-    def _echo(self) -> bytes:
-        identities = self.requestHeaders.getRawHeaders(REQUEST_IDENTITY, [])
-        return b"".join(b"X-Broker-API-Request-Identity: %s\r\n" % identity for identity in identities[:1])
+    def processingFailed(self, reason: Failure) -> Failure:
+        """Answer in JSON when not even a route has done so; Twisted would do it in HTML."""
+        for name, value in ALWAYS:
+            self.setHeader(name, value)
+        self.setHeader(b"content-type", b"application/json")
+        body = answer_failure(cast("IRequest", self), reason)
+        if self.startedWriting:
+            self.loseConnection()
+        elif self.channel is not None:
+            send(self, body)
+        return reason
 
 
 class GuardedSite(Site):
-    """A site that keeps no bodies on disk, writes no access log, and can be drained."""
+    """A site that keeps no bodies on disk, writes no access log, limits connections, and can be drained."""
+
+    _log: ClassVar[Logger] = Logger()
 
     requestFactory = GuardedRequest
     displayTracebacks = False
 
-    def __init__(self, resource: IResource, reactor: IReactorTime) -> None:
-        super().__init__(resource, parsePOSTFormSubmission=False, reactor=reactor)
+    def __init__(
+        self, resource: IResource, reactor: IReactorTime, limits: ConnectionLimits | None = None
+    ) -> None:
+        # All deadlines are the channel's.
+        super().__init__(resource, parsePOSTFormSubmission=False, reactor=reactor, timeout=None)
+        self.peers = Peers(limits or ConnectionLimits())
+        self._bodies = Bodies()
         self._in_flight: set[GuardedRequest] = set()
         self._drained: Deferred[None] | None = None
         self._takes_last_requests = False
-        self._connections: WeakSet[Protocol] = WeakSet()
+        self._connections: WeakSet[GuardedChannel] = WeakSet()
+        self._told_at: float | None = None
+
+    def acceptableProtocols(self) -> list[bytes]:
+        """Return the protocols that are spoken over TLS: no HTTP/2, which has other rules."""
+        return [b"http/1.1"]
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
-        """Return the protocol of a connection, which is remembered while it lasts."""
-        protocol: Any = super().buildProtocol(addr)
-        if protocol is not None:
-            # What Twisted returns only wraps the channel, and does not know its transport.
-            self._connections.add(protocol._channel)  # noqa: SLF001
-        return protocol
+        """Return the protocol of a connection, which is remembered, or None for one that is too many."""
+        peer = peer_of(addr)
+        if not self.peers.has_room(peer):
+            self._tell(peer)
+            if not self.peers.make_room(peer):
+                return None
+        # Not as Twisted does it, which would choose HTTP/2 when a client likes that better.
+        channel = GuardedChannel(self.reactor, self.peers, self._bodies, peer)
+        channel.factory, channel.site = self, self
+        channel.requestFactory, channel.timeOut = self.requestFactory, None
+        self._connections.add(channel)
+        return channel
 
     def getContentFile(self, length: int | None) -> BytesIO:
         """Return a place for a body: memory, since a body may hold secrets and is small."""
@@ -140,6 +124,17 @@ class GuardedSite(Site):
         self._finish()
         return self._drained
 
+    def _tell(self, peer: str) -> None:
+        now = self.reactor.seconds()
+        if self._told_at is None or now - self._told_at >= TELL_AGAIN:
+            self._told_at = now
+            self._log.warn(
+                "There are too many connections, {count} in all; the newest is from {peer!r}: those that "
+                "have been idle for longest are ended",
+                count=self.peers.everybody.size,
+                peer=peer,
+            )
+
     async def _take_last_requests(self) -> None:
         self._takes_last_requests = True
         await deferLater(self.reactor, LAST_REQUESTS)
@@ -159,7 +154,7 @@ class GuardedSite(Site):
         for connection in list(self._connections):
             # An idle one that is kept would take requests that nobody answers any more.
             if connection.transport is not None:
-                connection.transport.loseConnection()
+                connection.loseConnection()
         self._drained.callback(None)
 
 

@@ -6,7 +6,7 @@ from twisted.web.server import Request
 
 from dockerbroker.broker.service import ServiceBroker
 from dockerbroker.web import osb_answers, osb_requests
-from dockerbroker.web.answers import answer, detached, json_body_of, new_app
+from dockerbroker.web.answers import answer, body_of, detached, new_app
 from dockerbroker.web.identity import (
     ORIGINATING_IDENTITY,
     REQUEST_IDENTITY,
@@ -60,14 +60,14 @@ class Platform:
     @app.route(_INSTANCE, methods=["PUT"])
     async def provision(self, request: Request, instance_id: str) -> bytes:
         """Provision a service instance."""
-        asked = osb_requests.provision_request(instance_id, Query.of(request.uri), json_body_of(request))
+        asked = osb_requests.provision_request(instance_id, Query.of(request.uri), body_of(request))
         self._tell(request, "provision", instance_id)
         return answer(request, *osb_answers.provisioned(await detached(self._broker.provision(asked))))
 
     @app.route(_INSTANCE, methods=["PATCH"])
     async def update(self, request: Request, instance_id: str) -> bytes:
         """Update a service instance."""
-        asked = osb_requests.update_request(instance_id, Query.of(request.uri), json_body_of(request))
+        asked = osb_requests.update_request(instance_id, Query.of(request.uri), body_of(request))
         self._tell(request, "update", instance_id)
         return answer(request, *osb_answers.updated(await detached(self._broker.update(asked))))
 
@@ -93,7 +93,7 @@ class Platform:
     @app.route(_BINDING, methods=["PUT"])
     async def bind(self, request: Request, instance_id: str, binding_id: str) -> bytes:
         """Bind a service instance, or rotate a binding."""
-        query, body = Query.of(request.uri), json_body_of(request)
+        query, body = Query.of(request.uri), body_of(request)
         asked = osb_requests.bind_request(instance_id, binding_id, query, body)
         self._tell(request, "bind", instance_id, binding_id)
         return answer(request, *osb_answers.bound(await detached(self._broker.bind(asked))))

@@ -1,6 +1,5 @@
 """The resource tree: which API a path belongs to, and what is checked before any route sees a request."""
 
-import re
 import unicodedata
 from collections.abc import Callable
 
@@ -27,15 +26,13 @@ from dockerbroker.web.hosts import HostRoutes
 from dockerbroker.web.identity import ORIGINATING_IDENTITY, REQUEST_IDENTITY, originating_identity
 from dockerbroker.web.osb_requests import check_identifier
 from dockerbroker.web.page import CatalogPage
+from dockerbroker.web.peers import ConnectionLimits
 from dockerbroker.web.platform import Platform
 from dockerbroker.web.principals import let_in
 from dockerbroker.web.routes import Route, routes_of
 from dockerbroker.web.sections import Sections, is_section
 
 _PROBES = ([UP], [READY])
-_BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
-_LABEL = rb"[A-Za-z0-9_-]{1,63}"
-_HOST = re.compile(rb"(?:(?=.{0,255}\Z)(?:%b\.)*%b\.?|\[[0-9A-Fa-f:.]+\]|)(?::\d{0,5})?\Z" % (_LABEL, _LABEL))
 
 
 def _no_shortcut(request: Request) -> None:
@@ -127,8 +124,7 @@ class Root(Resource):
             if self.refusal is not None and gate is not self.health:
                 raise Unavailable(self.refusal)
             _check_path(segments)
-            _check_target(request)
-            _check_headers(request)
+            originating_identity(request.requestHeaders.getRawHeaders(ORIGINATING_IDENTITY, []))
         except BrokerError as error:
             return without_body(request, answer_error(request, error))
         if (body := gate.shortcut(request)) is not None:
@@ -163,28 +159,6 @@ def _check_path(segments: list[bytes]) -> None:
     # Nearly every path is printable, which is quickly found out.
     if not path.isprintable() and any(unicodedata.category(character) == "Cc" for character in path):
         raise InvalidRequest("The path holds a control character.")
-
-
-def _check_target(request: Request) -> None:
-    """Raise `InvalidRequest` for a method and a path that Twisted or Klein would take for other ones."""
-    if not request.method.isupper():
-        raise InvalidRequest("The method must be in upper case.")
-    if not request.path.startswith(b"/"):
-        raise InvalidRequest("The target of the request must be a path.")
-    if _BROKEN_ESCAPE.search(request.path):
-        raise InvalidRequest("The path holds a % without two hexadecimal digits behind it.")
-
-
-def _check_headers(request: Request) -> None:
-    """Raise `InvalidRequest` for headers that contradict each other, or that Klein would fail at."""
-    headers = request.requestHeaders
-    hosts = headers.getRawHeaders(b"host", [] if request.clientproto == b"HTTP/1.1" else [b""])
-    if len(hosts) != 1 or not _HOST.match(hosts[0]):
-        raise InvalidRequest("The header Host must be given once, with the name or address of a host.")
-    codings = headers.getRawHeaders(b"transfer-encoding", [])
-    if any(coding.lower() != b"chunked" for coding in codings):
-        raise InvalidRequest("The header Transfer-Encoding may only be chunked.")
-    originating_identity(headers.getRawHeaders(ORIGINATING_IDENTITY, []))
 
 
 @frozen(kw_only=True)
@@ -222,11 +196,13 @@ def make_apis(
 class BrokerSite(GuardedSite):
     """The site of the APIs, which answer with 503 until it is opened, and of the broker's health."""
 
-    def __init__(self, reactor: IReactorTime, credentials: Credentials) -> None:
+    def __init__(
+        self, reactor: IReactorTime, credentials: Credentials, limits: ConnectionLimits | None = None
+    ) -> None:
         self._credentials = credentials
         self._health = Health(reactor)
         self._root = Root(Gates.closed(credentials), Gate(self._health, credentials=None))
-        super().__init__(self._root, reactor)
+        super().__init__(self._root, reactor, limits)
 
     def open(self, apis: Apis) -> None:
         """Let requests in."""

@@ -60,7 +60,7 @@ class PingTests(SynchronousTestCase):
         before = dict(self.stack.persister.tables.hosts)
         huge = {**PING, "DockerTrouble": "x" * 10_000_000}
         self.assertEqual(self.stack.request("POST", "/ping", huge).status, 413)
-        for raw in (b"", b"[]", b"null", b'{"ServiceHost": NaN}', b"{", b"[" * 100_000):
+        for raw in (b"", b"[]", b"null", b'{"ServiceHost": NaN}', b"{", b"[" * 10_000):
             answer = self.stack.request("POST", "/ping", raw)
             self.assertEqual(answer.status, 400, raw[:20])
             self.assertNotIn("\n", answer.description)

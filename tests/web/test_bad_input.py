@@ -6,10 +6,11 @@ from typing import Any, Final
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from dockerbroker.web.guard import LARGEST_BODY
+from dockerbroker.web.apis import LARGEST_BODY, Api
 from tests.stack import Stack, bind_body, binding_path, instance_path, provision_body
 
 INSTANCE: Final = instance_path("i-1")
+LARGEST: Final = LARGEST_BODY[Api.PLATFORM]
 #: The routes that read a body, with one that is good and the status of its answer.
 ROUTES: Final = (
     ("PUT", INSTANCE, provision_body(), 200),
@@ -166,16 +167,16 @@ class RefusedTests(SynchronousTestCase):
         """A body beyond the limit is not read, whatever it holds."""
         for body in (
             b"[" * 5_000_000,
-            b" " * (LARGEST_BODY + 1),
+            b" " * (LARGEST + 1),
             json.dumps(dict.fromkeys(range(10**5), 0)).encode(),
         ):
-            self.assertGreater(len(body), LARGEST_BODY)
+            self.assertGreater(len(body), LARGEST)
             self.assert_refused(body, 413)
 
     def test_many_members(self) -> None:
         """Very many members are as good as few."""
         many = json.dumps({str(number): 0 for number in range(20_000)}).encode()
-        self.assertLess(len(many), LARGEST_BODY)
+        self.assertLess(len(many), LARGEST)
         self.assert_refused(many)
 
 

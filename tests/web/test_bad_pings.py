@@ -10,11 +10,13 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from dockerbroker.model.docker_addresses import AllowedAddresses
 from dockerbroker.model.hosts import HostKey
+from dockerbroker.web.apis import LARGEST_BODY, Api
 from tests.model.test_pings import PING, VITALS
 from tests.model.values import documents, unhurried
 from tests.stack import HOST, Answer, Stack
 from tests.web.test_bad_input import NO_OBJECTS, NO_VALUES, beside
 
+LARGEST: Final = LARGEST_BODY[Api.AGENTS]
 #: A ping of the broker's only host, as its agent sends it.
 GOOD: Final[dict[str, Any]] = {
     **PING,
@@ -124,7 +126,9 @@ class BodyTests(BadPingCase):
     def test_no_value(self) -> None:
         """What is no JSON, nested too deeply or cannot be kept spoils the ping, also where nobody looks."""
         for value in NO_VALUES:
-            self.assert_refused(beside(value, GOOD), 400, value[:50])
+            body = beside(value, GOOD)
+            # What is larger than any ping is not even looked at.
+            self.assert_refused(body, 400 if len(body) <= LARGEST else 413, value[:50])
 
     def test_twice(self) -> None:
         """A member that is given twice is 400, be it the same, or in another case."""
@@ -132,7 +136,7 @@ class BodyTests(BadPingCase):
             self.assert_refused(json.dumps(GOOD).encode()[:-1] + b"," + again + b"}", 400, again)
 
     def test_large(self) -> None:
-        """A ping of 10 MB is 413, whatever is in it; one with very many members is 400."""
+        """A ping of 10 MB, or with more members than fit into 64 KiB, is 413, whatever is in it."""
         bodies = (
             {**GOOD, "DockerTrouble": "x" * 10_000_000},
             {**GOOD, "Any": ["x"] * 2_000_000},
@@ -141,13 +145,13 @@ class BodyTests(BadPingCase):
         )
         for body in bodies:
             self.assert_refused(body, 413, str(body)[-50:])
-        self.assert_refused({**GOOD, "Any": [0] * 30_000}, 400, "many values")
+        self.assert_refused({**GOOD, "Any": [0] * 30_000}, 413, "many values")
 
     def test_kind_of_content(self) -> None:
-        """A body that is said to be no JSON, or to be compressed, is 400."""
+        """A body that is said to be no JSON, or to be compressed, is 415."""
         for kind in ("text/plain", "multipart/form-data; boundary=x", "application/xml", "json"):
-            self.assert_refused(GOOD, 400, kind, **{"Content-Type": kind})
-        self.assert_refused(GOOD, 400, "gzip", **{"Content-Encoding": "gzip"})
+            self.assert_refused(GOOD, 415, kind, **{"Content-Type": kind})
+        self.assert_refused(GOOD, 415, "gzip", **{"Content-Encoding": "gzip"})
 
     def test_everything_wrong(self) -> None:
         """A ping of which everything is wrong is 400, and as many members are named as there are."""

@@ -42,17 +42,22 @@ class OrderCase(SynchronousTestCase):
 class EarlyTests(OrderCase):
     """Before anything is looked up."""
 
+    def test_kind_before_path(self) -> None:
+        """A body that says that it is no JSON is 415, wherever it goes: it is not read."""
+        for path in ("/v2/nothing", INSTANCE, "/docker/image/x", "/nothing", "/ping"):
+            self.assertEqual(self.status("PUT", path, b"{", headers=OTHER_TYPE, auth=None), (415, None))
+
     def test_path_before_body(self) -> None:
         """A wrong path is 404, whatever the method, the query and the body."""
         for method in ("PUT", "PATCH", "DELETE", "TRACE"):
             for path in ("/v2/nothing", f"{INSTANCE}/nothing?accepts_incomplete=maybe"):
-                self.assertEqual(self.status(method, path, b"{", headers=OTHER_TYPE), (404, None))
+                self.assertEqual(self.status(method, path, b"{"), (404, None))
 
     def test_method_before_body(self) -> None:
         """A wrong method is 405, whatever the query and the body."""
         for method, path in (("POST", INSTANCE), ("PATCH", BINDING), ("PUT", f"{INSTANCE}/last_operation")):
             asked = f"{path}?accepts_incomplete=maybe&operation="
-            self.assertEqual(self.status(method, asked, b"{", headers=OTHER_TYPE), (405, None))
+            self.assertEqual(self.status(method, asked, b"{"), (405, None))
 
     def test_body_before_looking(self) -> None:
         """What is malformed is 400 before anything is looked up."""

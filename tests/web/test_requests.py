@@ -1,4 +1,4 @@
-"""Requests that Twisted's parser takes and this broker does not."""
+"""Requests that Twisted's parser takes and this broker does not: they end their connection."""
 
 import json
 
@@ -59,9 +59,9 @@ class TargetTests(RequestCase):
     """The request line."""
 
     def test_methods(self) -> None:
-        """A method has a case: what is not in upper case is no method, and one that is is not allowed."""
+        """A method has a case: one that is not in upper case is as little allowed as one that is unknown."""
         for method in (b"get", b"Get", b"put", b"123", b"!"):
-            self.assertEqual(self.status(request=method + b" /v2/catalog"), 400)
+            self.assertEqual(self.status(request=method + b" /v2/catalog"), 405)
         for method in (b"TRACE", b"QUERY", b"CONNECT", b"M-SEARCH", b"X" * 1000):
             self.assertEqual(self.status(request=method + b" /v2/catalog"), 405)
         self.assertEqual(self.stack.persister.calls, [])
@@ -99,8 +99,9 @@ class TransferTests(RequestCase):
         self.assertEqual(status, 400)
         self.assertEqual(self.stack.persister.tables.instances, {})
 
-    def test_credentials_come_first(self) -> None:
-        """Who has no credentials is told nothing of all this."""
+    def test_before_credentials(self) -> None:
+        """What could be two requests is believed in nothing, its credentials included."""
         connection = Connection(self.stack)
-        connection.send(b"get xv2/catalog HTTP/1.1\r\nTransfer-Encoding: identity\r\n\r\n")
-        self.assertTrue(connection.received().startswith(b"HTTP/1.1 401 "))
+        connection.send(b"GET /v2/catalog HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: identity\r\n\r\n")
+        self.assertTrue(connection.received().startswith(b"HTTP/1.1 400 "))
+        self.assertTrue(connection.transport.write_closed)
