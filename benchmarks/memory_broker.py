@@ -32,6 +32,8 @@ from tests.polling import poll
 from tests.running import PASSWORD, USER, RunningBroker
 from tests.stack import add_service
 
+#: All agents come from one address.
+_CONNECTIONS = 4000
 _THREADS = 8
 
 
@@ -76,6 +78,7 @@ def write_configuration(running: RunningBroker) -> Path:
         "listenIP": "127.0.0.1",
         "port": running.port,
         "dockeraddresses": ["10.0.0.0/8"],
+        "connectionsperpeer": _CONNECTIONS,
         "persister": {"driver": "sqlite", "database": "broker.db"},
         "services": services,
     }
@@ -115,7 +118,8 @@ async def _serve(configuration: BrokerConfiguration, endpoints: Sequence[str]) -
     for part in (parts.watch, parts.heartbeat, parts.judge, parts.drainer, parts.reconciler):
         part.start()
     services = configuration.services
-    site = BrokerSite(loop, Credentials(user=services.user, password=services.password))
+    credentials = Credentials(user=services.user, password=services.password)
+    site = BrokerSite(loop, credentials, configuration.connections)
     site.open(parts.apis)
     loop.listenTCP(configuration.port, site, interface=configuration.listen_ip)
     for endpoint in endpoints:

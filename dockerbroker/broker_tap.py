@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
-from attrs import define, field
+from attrs import define, evolve, field
 from twisted.application.service import IService
 from twisted.internet.defer import maybeDeferred
 from twisted.internet.interfaces import IListeningPort
@@ -29,6 +29,7 @@ from dockerbroker.lifetime import (
     make_or_refuse,
     names_stage,
     pool_stage,
+    room_for,
     use_monotonic_clock,
 )
 from dockerbroker.persisters.opening import check
@@ -72,13 +73,17 @@ def check_database(configuration: PersisterConfiguration) -> None:
 
 def build(reactor: Any, configuration: BrokerConfiguration) -> Lifetime:
     """Wire the broker: its parts in the order in which they start."""
-    services = configuration.services
+    services, limits = configuration.services, configuration.connections
     program = Program(
         reactor=reactor,
         configuration=configuration,
         database_threads=database_threads(configuration.persister),
         docker_threads=DaemonThreadPool("docker", 1, leaves_busy=True),
-        site=BrokerSite(reactor, Credentials(user=services.user, password=services.password)),
+        site=BrokerSite(
+            reactor,
+            Credentials(user=services.user, password=services.password),
+            evolve(limits, in_all=room_for(limits.in_all)),
+        ),
     )
     return Lifetime(
         clock=reactor,

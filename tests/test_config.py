@@ -2,6 +2,7 @@
 
 from dockerbroker.config import load_broker
 from dockerbroker.config.persister import ServerConfiguration
+from dockerbroker.model.connections import ConnectionLimits
 from dockerbroker.model.dispatchers import SimpleDispatcher
 from dockerbroker.model.docker_addresses import AllowedAddresses, read_addresses
 from dockerbroker.model.placement import Overcommit
@@ -46,6 +47,8 @@ _WRONG = {
     "waitforhost": -1,
     "movewithin": 59,
     "massguard": 3,
+    "connections": 15,
+    "connectionsperpeer": "many",
 }
 _COMPLAINTS = (
     "dispatcher: 'RoundRobin' is not known; use BinpackDispatcher, SimpleDispatcher, SpreadDispatcher",
@@ -65,6 +68,8 @@ _COMPLAINTS = (
     "waitforhost: must be a number from 0 to 86400",
     "movewithin: must be a number from 60 to 518400",
     "massguard: must be true or false",
+    "connections: must be a whole number from 16 to 100000",
+    "connectionsperpeer: must be a whole number from 16 to 100000",
 )
 
 
@@ -85,6 +90,7 @@ class BrokerTests(ConfigurationCase):
         self.assertEqual(configuration.answer_within, 10.0)
         self.assertEqual((configuration.wait_for_host, configuration.mass_guard), (600.0, True))
         self.assertEqual(configuration.overcommit, Overcommit(memory=1, cpus=4))
+        self.assertEqual(configuration.connections, ConnectionLimits(per_peer=512, in_all=4096))
         self.assertEqual(configuration.warnings, ())
 
     def test_original(self) -> None:
@@ -124,7 +130,7 @@ class BrokerTests(ConfigurationCase):
     def test_ours(self) -> None:
         """The properties that the original lacks are read, as numbers or as numbers in quotes."""
         document = broker_document() | {"readywithin": 12.5, "ExecuteWithin": "7", "perHost": "2"}
-        document |= {"waitForHost": 0, "massGuard": False}
+        document |= {"waitForHost": 0, "massGuard": False, "connections": 99, "connectionsPerPeer": 16}
         document["services"]["images"] = [
             {"name": "cache", "plan": "small", "image": "dockerbroker/redis:7", "legacyarguments": True}
         ]
@@ -134,6 +140,7 @@ class BrokerTests(ConfigurationCase):
             (configuration.ready_within, configuration.execute_within, configuration.per_host), (12.5, 7.0, 2)
         )
         self.assertEqual((configuration.wait_for_host, configuration.mass_guard), (0.0, False))
+        self.assertEqual(configuration.connections, ConnectionLimits(per_peer=16, in_all=99))
         self.assertEqual(
             (image.name, image.image, image.legacy_arguments), ("cache", "dockerbroker/redis:7", True)
         )

@@ -49,6 +49,8 @@ _KEYS = st.text() | st.sampled_from(
         "answerwithin",
         "prefix",
         "perhost",
+        "connections",
+        "connectionsperpeer",
         "dockeraddresses",
         "plaindocker",
         "movewithin",

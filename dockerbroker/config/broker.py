@@ -11,6 +11,7 @@ from dockerbroker.config.images import read_images
 from dockerbroker.config.persister import PersisterConfiguration, read_persister
 from dockerbroker.errors import InvalidConfiguration
 from dockerbroker.model.catalog import ImageDefinition
+from dockerbroker.model.connections import DEFAULT_IN_ALL, DEFAULT_PER_PEER, ConnectionLimits
 from dockerbroker.model.dispatchers import Dispatcher
 from dockerbroker.model.docker_addresses import AllowedAddresses, read_addresses
 from dockerbroker.model.hosts import LEAST_ASKED, MOST_ASKED
@@ -43,6 +44,7 @@ _LONGEST_WAIT = 540.0
 #: Cloud Controller gives up after 60 seconds.
 _LONGEST_ANSWER = 45.0
 _MOST_PER_HOST = 100
+_LEAST_CONNECTIONS, _MOST_CONNECTIONS = 16, 100_000
 _DEFAULT_DISPATCHER = "SimpleDispatcher"
 #: How many times what a host has may be reserved.
 _LEAST_TIMES = 0.1
@@ -91,6 +93,7 @@ class BrokerConfiguration:
     move_within: float
     mass_guard: bool
     agent_keep_alive: float | None
+    connections: ConnectionLimits
     warnings: tuple[str, ...]
 
 
@@ -118,6 +121,7 @@ def load_broker(path: Path, environment: Mapping[str, str]) -> BrokerConfigurati
         mass_guard=top.truth("massguard", default=True),
         agent_keep_alive=_read_agent_interval(top),
         docker_addresses=_read_addresses(top),
+        connections=_read_connections(top),
         plain_docker=top.truth("plaindocker", default=False),
         warnings=document.finish(),  # the last one, since the others complain
     )
@@ -135,6 +139,14 @@ def _read_agent_interval(top: Members) -> float | None:
     if not top.has("agentkeepalive"):
         return None
     return top.number("agentkeepalive", 5.0, least=LEAST_ASKED, most=MOST_ASKED)
+
+
+def _read_connections(top: Members) -> ConnectionLimits:
+    limits = {"least": _LEAST_CONNECTIONS, "most": _MOST_CONNECTIONS}
+    return ConnectionLimits(
+        per_peer=top.integer("connectionsperpeer", DEFAULT_PER_PEER, **limits),
+        in_all=top.integer("connections", DEFAULT_IN_ALL, **limits),
+    )
 
 
 def _read_overcommit(top: Members) -> Overcommit:

@@ -2,6 +2,7 @@
 
 from dockerbroker.lifetime.addresses import check_address
 from dockerbroker.lifetime.children import in_child
+from dockerbroker.lifetime.files import room_for
 from dockerbroker.lifetime.listening import listen
 from dockerbroker.lifetime.opening import Opening
 from dockerbroker.lifetime.pools import names_stage, pool_stage
@@ -25,5 +26,6 @@ __all__ = [
     "make_or_refuse",
     "names_stage",
     "pool_stage",
+    "room_for",
     "use_monotonic_clock",
 ]

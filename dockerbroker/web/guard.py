@@ -14,10 +14,11 @@ from twisted.web.iweb import IRequest
 from twisted.web.resource import IResource
 from twisted.web.server import Request, Site
 
+from dockerbroker.model.connections import ConnectionLimits
 from dockerbroker.web.answers import answer_failure, send
 from dockerbroker.web.bodies import Bodies
 from dockerbroker.web.channel import GuardedChannel
-from dockerbroker.web.peers import ConnectionLimits, Peers, peer_of
+from dockerbroker.web.peers import Peers, peer_of
 from dockerbroker.web.refusals import ALWAYS
 
 #: For how long a site that is drained waits for requests on the connections that it has, in seconds. One on

@@ -11,15 +11,11 @@ from enum import IntEnum
 from ipaddress import IPv6Address, IPv6Network
 from typing import Final, Protocol
 
-from attrs import Factory, define, field, frozen
+from attrs import Factory, define, field
 from twisted.internet.address import IPv4Address
 from twisted.internet.address import IPv6Address as TwistedIPv6Address
 
-#: How many connections one address may have when the configuration does not say so: enough for a platform
-#: whose requests all come from one router.
-DEFAULT_PER_PEER: Final = 512
-#: How many there may be in all, likewise.
-DEFAULT_IN_ALL: Final = 4096
+from dockerbroker.model.connections import ConnectionLimits
 
 #: The part of an IPv6 address that somebody has for itself.
 _OWN_BITS: Final = 64
@@ -41,14 +37,6 @@ class Connection(Protocol):
 
     def evict(self) -> None:
         """End the connection at once, since others are in need of its place."""
-
-
-@frozen(kw_only=True)
-class ConnectionLimits:
-    """How many connections there may be from one address, and in all."""
-
-    per_peer: int = DEFAULT_PER_PEER
-    in_all: int = DEFAULT_IN_ALL
 
 
 def peer_of(address: object) -> str:

@@ -14,6 +14,7 @@ from dockerbroker.broker.certificates import Certificates
 from dockerbroker.broker.host_administration import HostAdministration
 from dockerbroker.broker.service import ServiceBroker
 from dockerbroker.errors import BrokerError, InvalidRequest, Unavailable
+from dockerbroker.model.connections import ConnectionLimits
 from dockerbroker.model.roles import Principal, Role
 from dockerbroker.web.administration import Administrators
 from dockerbroker.web.agents import Agents
@@ -26,7 +27,6 @@ from dockerbroker.web.hosts import HostRoutes
 from dockerbroker.web.identity import ORIGINATING_IDENTITY, REQUEST_IDENTITY, originating_identity
 from dockerbroker.web.osb_requests import check_identifier
 from dockerbroker.web.page import CatalogPage
-from dockerbroker.web.peers import ConnectionLimits
 from dockerbroker.web.platform import Platform
 from dockerbroker.web.principals import let_in
 from dockerbroker.web.routes import Route, routes_of

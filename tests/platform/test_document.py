@@ -16,6 +16,8 @@ from tests.platform import schema
 _METHODS: Final = ("get", "put", "patch", "delete")
 #: Of a path that is written down, these cannot be answered: it has a route, and the methods are those.
 _ROUTED: Final = {404, 405}
+#: What is said before it is known which operation is asked for.
+_TO_ANYBODY: Final = {408, 414, 431}
 #: Only agents are told that something is not allowed to them.
 _TO_AGENTS: Final = {403}
 
@@ -63,13 +65,15 @@ class DocumentTests(SynchronousTestCase):
     def test_common_statuses(self) -> None:
         """What may be wrong with any request is told of every operation."""
         for key, operation in self.platform.items():
-            missing = {"400", "401", "412", "413", "500", "503"} - set(operation["responses"])
+            missing = {"400", "401", "412", "413", "415", "500", "503"} - set(operation["responses"])
             self.assertEqual(missing, set(), key)
 
     def test_all_statuses(self) -> None:
         """Every status of the broker's table is somewhere in it."""
         known = {int(status) for operation in self.operations.values() for status in operation["responses"]}
-        self.assertEqual({status for _, status, _ in STATUS} - known - _ROUTED - _TO_AGENTS, set())
+        self.assertEqual(
+            {status for _, status, _ in STATUS} - known - _ROUTED - _TO_ANYBODY - _TO_AGENTS, set()
+        )
 
     def test_error_codes(self) -> None:
         """Every error code of the broker's table is one that it names."""
