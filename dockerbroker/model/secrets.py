@@ -1,33 +1,70 @@
 """A value that does not print itself."""
 
-from typing import Any, Generic, NoReturn, TypeVar
-
-from attrs import field, frozen
+import hmac
+from typing import Any, Final, Generic, NoReturn, TypeVar
 
 T = TypeVar("T")
 
+#: What is shown where a secret is.
+SHOWN: Final = "<redacted>"
 
-@frozen(repr=False)
+
 class Secret(Generic[T]):
-    """Holds a value that must not appear in logs, tracebacks or messages.
+    """Holds a value that must not appear in logs, tracebacks, messages, files or other processes.
 
-    Equality is that of the values (records are compared in tests and by value semantics); passwords are
-    compared by `dockerbroker.web.auth` in constant time, never by `==`.
+    No attrs class, since `attrs.asdict` and cattrs would look inside. Equality is that of the values, since
+    records are compared by theirs; that of texts and bytes takes the same time wherever they differ.
     """
 
-    _value: T = field()
+    __slots__ = ("_value",)
+
+    _value: T
+
+    def __init__(self, value: T) -> None:
+        object.__setattr__(self, "_value", value)
 
     def reveal(self) -> T:
         """Return the value itself; call it only where the secret leaves for its destination."""
         return self._value
 
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        """Refuse to be changed."""
+        raise AttributeError("a secret is not changed")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        """Refuse to be emptied."""
+        raise AttributeError("a secret is not changed")
+
+    def __eq__(self, other: object) -> bool:
+        """Return whether both hold the same value."""
+        if not isinstance(other, Secret):
+            return NotImplemented
+        one, two = self._value, other._value
+        if isinstance(one, str) and isinstance(two, str):
+            return hmac.compare_digest(one.encode("utf-8", "surrogatepass"), two.encode("utf-8", "surrogatepass"))
+        if isinstance(one, bytes) and isinstance(two, bytes):
+            return hmac.compare_digest(one, two)
+        return bool(one == two)
+
+    def __hash__(self) -> int:
+        """Return the hash of what can be hashed, which this process alone can tell."""
+        return hash((Secret, self._value))
+
     def __repr__(self) -> str:
         """Show that there is a secret, and nothing of it."""
-        return "Secret(...)"
+        return SHOWN
 
-    def __reduce__(self) -> NoReturn:
-        """Refuse to be pickled."""
-        raise TypeError("a secret is not pickled")
+    def __format__(self, _specification: str) -> str:
+        """Show the same, whatever the format."""
+        return SHOWN
+
+    def __reduce_ex__(self, _protocol: Any) -> NoReturn:
+        """Refuse to be pickled or copied."""
+        raise TypeError("a secret is neither pickled nor copied")
+
+    def __getstate__(self) -> NoReturn:
+        """Refuse to be taken apart."""
+        raise TypeError("a secret is neither pickled nor copied")
 
 
 def texts(value: Any) -> frozenset[str]:
