@@ -14,6 +14,7 @@ from attrs import frozen
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
+from dockerbroker.config.keys import KeySource
 from dockerbroker.config.persister import PersisterConfiguration, SqliteConfiguration, read_persister
 from dockerbroker.model.members import Members
 from dockerbroker.persisters.interfaces import IPersister
@@ -71,7 +72,7 @@ Section = dict[str, Any]
 def configuration_of(section: Section) -> PersisterConfiguration:
     """Return what the section says."""
     members = Members(document=section)
-    configuration = read_persister(members, Path())
+    configuration = read_persister(members, Path(), KeySource())
     members.check()
     return configuration
 

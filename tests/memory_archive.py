@@ -22,6 +22,7 @@ from dockerbroker.persisters.archive import (
     IArchive,
     Identity,
     Kind,
+    Resealed,
     Row,
     Standing,
 )
@@ -56,7 +57,10 @@ class MemoryArchive:
         ]
         return Standing(
             identity=Identity(
-                cluster_id=tables.cluster_id, seeded=tables.seeded, created_at=tables.created_at
+                cluster_id=tables.cluster_id,
+                seeded=tables.seeded,
+                created_at=tables.created_at,
+                sealing=tables.sealing,
             ),
             closed=Closed(tables.closed),
             moved_to=tables.moved_to,
@@ -87,6 +91,7 @@ class MemoryArchive:
         self.tables.cluster_id = identity.cluster_id
         self.tables.seeded = identity.seeded
         self.tables.created_at = identity.created_at
+        self.tables.sealing = identity.sealing
 
     async def close(self, closed: Closed, moved_to: str, *, mover: str = "", former: str = "") -> None:
         """Let no broker use the tables, or let them use them again."""
@@ -119,6 +124,31 @@ class MemoryArchive:
         self._require_filling(mover)
         for row in rows:
             self._add(kind, dict(row))
+
+    async def change_sealing(self, before: str | None, after: str | None) -> bool:
+        """Let the tables say something else of their keys."""
+        stored = self.tables.sealing
+        if stored == before:
+            self.tables.sealing = after
+        return stored in {before, after}
+
+    async def reseal(self, kind: Kind, changes: Sequence[Resealed]) -> int:
+        """Replace secrets that are as they were read."""
+        rows: dict[Kind, dict[Any, dict[str, Any]]] = {
+            Kind.IMAGE: self.tables.images,
+            Kind.CERTIFICATE: self.tables.certificates,
+            Kind.INSTANCE: self.tables.instances,
+            Kind.BINDING: self.tables.bindings,
+        }
+        missed = 0
+        for change in changes:
+            names = tuple(change.row[name] for name in KEYS[kind])
+            stored = rows[kind].get(names if len(names) > 1 else names[0])
+            if stored is None or stored["secret"] != change.row["secret"]:
+                missed += 1
+            else:
+                stored["secret"] = change.secret
+        return missed
 
     def _require_mover(self, mover: str) -> None:
         if self.tables.mover != mover:

@@ -29,6 +29,8 @@ from dockerbroker.model.vitals import Ping
 from dockerbroker.persisters import host_records, records
 from dockerbroker.persisters.archive import CLOSED, obstacle
 from dockerbroker.persisters.interfaces import DatabaseState, IPersister, Only
+from dockerbroker.persisters.sealed_records import SealedRecords
+from dockerbroker.persisters.vault import Vault
 from tests.memory_tables import Row, Tables, held
 
 __all__ = ["Fault", "MemoryPersister", "Tables"]
@@ -61,13 +63,19 @@ class MemoryPersister:
 
     seconds: Callable[[], float]
     tables: Tables = field(factory=Tables)
+    vault: Vault = field(factory=Vault)
     calls: list[str] = field(factory=list, init=False)
     _known_facts: host_records.KnownFacts = field(factory=host_records.KnownFacts, init=False)
     _faults: defaultdict[str, deque[Fault]] = field(factory=lambda: defaultdict(deque), init=False)
 
+    @property
+    def sealed(self) -> SealedRecords:
+        """Records whose secrets are sealed by the vault."""
+        return SealedRecords(self.vault)
+
     def another(self) -> MemoryPersister:
         """Return the persister of another broker on the same database."""
-        return MemoryPersister(self.seconds, self.tables)
+        return MemoryPersister(self.seconds, self.tables, self.vault)
 
     def fail_next(self, method: str, error: Exception, *, written: bool = False) -> None:
         """Let the next call of the method that has no fault yet raise the error.
@@ -90,12 +98,13 @@ class MemoryPersister:
         with self._call("state"):
             tables = self.tables
             why = obstacle(tables.closed, tables.moved_to)
-            return DatabaseState(cluster_id=tables.cluster_id or None, obstacle=why)
+            locked = self.vault.learn(tables.sealing)
+            return DatabaseState(cluster_id=tables.cluster_id or None, obstacle=why, locked=locked)
 
     async def images(self) -> list[ImageDefinition]:
         """Return the catalog, in the order of the names."""
         with self._call("images"):
-            return [records.read_image(row) for _, row in sorted(self.tables.images.items())]
+            return [self.sealed.read_image(row) for _, row in sorted(self.tables.images.items())]
 
     async def seed_images(self, definitions: Iterable[ImageDefinition]) -> bool:
         """Fill the catalog the first time."""
@@ -105,8 +114,8 @@ class MemoryPersister:
             images = dict(self.tables.images)
             for definition in definitions:
                 for row in images.values():
-                    records.read_image(row).require_room_for(definition)
-                images[definition.name] = records.image_row(definition)
+                    self.sealed.read_image(row).require_room_for(definition)
+                images[definition.name] = self.sealed.image_row(definition)
             self.tables.images = images
             self.tables.seeded = True
             return True
@@ -118,11 +127,11 @@ class MemoryPersister:
         with self._call("put_image"):
             self._require_open()
             if only is not None:
-                _require(only, records.read_image, self.tables.images.get(definition.name))
+                _require(only, self.sealed.read_image, self.tables.images.get(definition.name))
             for row in self.tables.images.values():
-                records.read_image(row).require_room_for(definition)
+                self.sealed.read_image(row).require_room_for(definition)
             is_new = definition.name not in self.tables.images
-            self.tables.images[definition.name] = records.image_row(definition)
+            self.tables.images[definition.name] = self.sealed.image_row(definition)
             return is_new
 
     async def delete_image(self, name: str, *, only: Only[ImageDefinition] | None = None) -> None:
@@ -132,7 +141,7 @@ class MemoryPersister:
             if name not in self.tables.images:
                 raise NotFound(f"The image {name!r} does not exist.")
             if only is not None:
-                _require(only, records.read_image, self.tables.images[name])
+                _require(only, self.sealed.read_image, self.tables.images[name])
             if any(row["image_name"] == name for row in self.tables.instances.values()):
                 raise Conflict(f"The image {name!r} has service instances.")
             del self.tables.images[name]
@@ -140,13 +149,13 @@ class MemoryPersister:
     async def certificates(self) -> list[HostCertificate]:
         """Return every certificate, in the order of the hosts."""
         with self._call("certificates"):
-            return [records.read_certificate(row) for _, row in sorted(self.tables.certificates.items())]
+            return [self.sealed.read_certificate(row) for _, row in sorted(self.tables.certificates.items())]
 
     async def certificate(self, host: str) -> HostCertificate | None:
         """Return the certificate of the host."""
         with self._call("certificate"):
             row = self.tables.certificates.get(host)
-            return None if row is None else records.read_certificate(row)
+            return None if row is None else self.sealed.read_certificate(row)
 
     async def put_certificate(
         self, certificate: HostCertificate, *, only: Only[HostCertificate] | None = None
@@ -155,9 +164,9 @@ class MemoryPersister:
         with self._call("put_certificate"):
             self._require_open()
             if only is not None:
-                _require(only, records.read_certificate, self.tables.certificates.get(certificate.host))
+                _require(only, self.sealed.read_certificate, self.tables.certificates.get(certificate.host))
             is_new = certificate.host not in self.tables.certificates
-            self.tables.certificates[certificate.host] = records.certificate_row(certificate)
+            self.tables.certificates[certificate.host] = self.sealed.certificate_row(certificate)
             return is_new
 
     async def delete_certificate(self, host: str, *, only: Only[HostCertificate] | None = None) -> None:
@@ -167,7 +176,7 @@ class MemoryPersister:
             if host not in self.tables.certificates:
                 raise NotFound(f"There is no certificate for the Docker host {host!r}.")
             if only is not None:
-                _require(only, records.read_certificate, self.tables.certificates[host])
+                _require(only, self.sealed.read_certificate, self.tables.certificates[host])
             del self.tables.certificates[host]
 
     async def record_pings(self, pings: Iterable[Ping]) -> Mapping[HostKey, str]:
@@ -267,13 +276,13 @@ class MemoryPersister:
         """Return the instance."""
         with self._call("instance"):
             row = self.tables.instances.get(instance_id)
-            return None if row is None else records.read_instance(row)
+            return None if row is None else self.sealed.read_instance(row)
 
     async def binding(self, instance_id: str, binding_id: str) -> ServiceBinding | None:
         """Return the binding."""
         with self._call("binding"):
             row = self.tables.bindings.get((instance_id, binding_id))
-            return None if row is None else records.read_binding(row)
+            return None if row is None else self.sealed.read_binding(row)
 
     async def bindings(
         self, instance_id: str, *, after: str = "", limit: int | None = None
@@ -282,7 +291,7 @@ class MemoryPersister:
         with self._call("bindings"):
             found = sorted(self.tables.bindings.items())
             rows = [row for (owner, one), row in found if owner == instance_id and one > after]
-            return [records.read_binding(row) for row in rows[:limit]]
+            return [self.sealed.read_binding(row) for row in rows[:limit]]
 
     async def operation(self, operation_id: str) -> Operation | None:
         """Return the operation."""
@@ -300,7 +309,7 @@ class MemoryPersister:
         with self._call("instances"):
             later = [row for row in self.tables.instances.values() if row["id"].encode() > after.encode()]
             later.sort(key=lambda row: row["id"].encode())
-            return records.read_instances(later[:limit])
+            return self.sealed.read_instances(later[:limit])
 
     async def last_operation(self, instance_id: str, binding_id: str | None = None) -> Operation | None:
         """Return the last operation on the instance itself, or on the one binding."""
@@ -386,7 +395,7 @@ class MemoryPersister:
             if change.operation.kind is not OperationKind.PROVISION:
                 held = {"operation_id": operation.id, "last_operation_id": operation.id}
                 self.tables.instances[operation.instance_id].update(held)
-            self.tables.write(change)
+            self.tables.write(change, self.sealed)
             return operation
 
     async def commit(self, change: Change) -> None:
@@ -398,7 +407,7 @@ class MemoryPersister:
             row.update(records.operation_row(change.operation))
             if change.operation.is_over:
                 row.update(owner=None, lease_until=None)
-            self.tables.write(change)
+            self.tables.write(change, self.sealed)
 
     async def claim(self, owner: str, *, ttl: float) -> list[Operation]:
         """Take over what nobody holds."""

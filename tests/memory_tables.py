@@ -12,6 +12,7 @@ from dockerbroker.model.hosts import LONGEST_GAP, HostKey, HostState, Observatio
 from dockerbroker.model.instances import Change, Operation, OperationKind, Phase
 from dockerbroker.model.reservations import NOTHING, Reserved
 from dockerbroker.persisters import records
+from dockerbroker.persisters.sealed_records import SealedRecords
 
 Row = dict[str, Any]
 
@@ -41,6 +42,7 @@ class Tables:
     moved_to: str = ""
     mover: str = ""
     created_at: float = 0.0
+    sealing: str | None = None
     images: dict[str, Row] = field(factory=dict)
     hosts: dict[HostKey, Row] = field(factory=dict)
     certificates: dict[str, Row] = field(factory=dict)
@@ -170,7 +172,7 @@ class Tables:
             if holder != change.instance.id:
                 raise PortLeased(f"The port {lease['port']} is leased to another service instance.")
 
-    def write(self, change: Change) -> None:
+    def write(self, change: Change, sealed: SealedRecords) -> None:
         """Write the records of the change."""
         operation, instance, binding = change.operation, change.instance, change.binding
         if change.remove_instance:
@@ -179,12 +181,12 @@ class Tables:
         if instance is not None:
             new = {"operation_id": operation.id, "last_operation_id": operation.id}
             before = self.instances.get(instance.id, new)
-            self.instances[instance.id] = before | records.instance_row(instance)
+            self.instances[instance.id] = before | sealed.instance_row(instance)
             self._forget_leases(instance.id)
             for lease in records.leased_ports_of(instance):
                 self.leases[host_of(lease), lease["port"]] = instance.id
         if binding is not None:
-            self.bindings[binding.instance_id, binding.id] = records.binding_row(binding)
+            self.bindings[binding.instance_id, binding.id] = sealed.binding_row(binding)
         if change.remove_binding is not None:
             self.bindings.pop((operation.instance_id, change.remove_binding), None)
         held = self.instances.get(operation.instance_id)

@@ -1,4 +1,7 @@
-"""Looks each second whether the database still holds this deployment's records, and nobody has moved them."""
+"""Looks each second whether the database still holds this deployment's records, open to this broker.
+
+Nobody has moved them, and the broker has the keys to the secrets in them.
+"""
 
 from collections.abc import Callable
 from typing import ClassVar, Final
@@ -22,6 +25,9 @@ MOVED: Final = (
 STRANGE: Final = (
     "The broker's database is not the one with which the broker was started; the operator must look at it."
 )
+LOCKED: Final = (
+    "The broker lacks a key to the secrets in its database; the operator must give it to the broker."
+)
 
 
 def _nobody(refusal: str | None) -> None:
@@ -31,6 +37,8 @@ def _nobody(refusal: str | None) -> None:
 @define(eq=False)
 class Watch:
     """Remembers whose database it has seen first; no records of another one, or of a former place, are used.
+
+    Neither are records used whose secrets need a key that this broker lacks.
 
     `tell` is told a sentence for users when every request is to be refused, and None when that is over. A
     database that does not answer tells nothing: who asks it hears that.
@@ -95,6 +103,12 @@ class Watch:
                 why=found.obstacle,
             )
             self.tell(MOVED)
+        elif found.locked is not None:
+            self._log.error(
+                "Not ready: the database {why}. Every request is refused until this broker has it",
+                why=found.locked,
+            )
+            self.tell(LOCKED)
         elif before is not None:
             self._log.info("Ready: the database is this broker's again")
             self.tell(None)

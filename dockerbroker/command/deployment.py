@@ -5,19 +5,20 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, Protocol
 
-from attrs import frozen
+from attrs import field, frozen
 from twisted.internet.interfaces import IReactorTime
 
 from dockerbroker.engines.interfaces import Engines
 from dockerbroker.persisters.archive import IArchive
 from dockerbroker.persisters.interfaces import IPersister
+from dockerbroker.persisters.vault import Vault
 
 
 @frozen(kw_only=True)
 class Deployment:
     """The database and the Docker hosts of one deployment, and the clock of this process.
 
-    `wall` returns seconds since 1970.
+    `wall` returns seconds since 1970; `vault` has the keys to the secrets.
     """
 
     persister: IPersister
@@ -25,6 +26,7 @@ class Deployment:
     engines: Engines
     clock: IReactorTime
     wall: Callable[[], float] = time.time
+    vault: Vault = field(factory=Vault)
 
 
 @frozen(kw_only=True)

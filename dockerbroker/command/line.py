@@ -1,56 +1,25 @@
 """The command line: what may be said, and what is done then."""
 
 import re
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from dockerbroker.command import adopting, moving, worlds
 from dockerbroker.command import hosts as housing
 from dockerbroker.command import operations as doing
-from dockerbroker.command.deployment import Deployment, Opener, Side, Work
+from dockerbroker.command.deployment import Deployment, Opener, Side
+from dockerbroker.command.key_line import keys
+from dockerbroker.command.refusing import configured, do, or_refuse
 from dockerbroker.config.images import load_images
-from dockerbroker.errors import BrokerError
 from dockerbroker.invariants import read_history
 from dockerbroker.lifetime.program import own_version
 from dockerbroker.model.catalog_rules import complaints, lint
 
-_Made = TypeVar("_Made")
-_Decorated = Callable[..., Any]
-
-configured: Callable[[_Decorated], _Decorated] = click.option(
-    "-c",
-    "--config",
-    required=True,
-    type=click.Path(path_type=Path),
-    help="The broker's configuration file.",
-)
 _lines = click.File("r", encoding="utf-8", errors="replace")
 _operation = click.argument("operation_id", metavar="ID")
 _host = click.argument("host", metavar="HOST")
-
-
-class Refusal(click.ClickException):
-    """What stands in the way, as one sentence on standard error; the exit status is 1."""
-
-    def show(self, file: Any = None) -> None:
-        """Say it."""
-        sentence = "".join(one if one.isprintable() else " " for one in self.message)
-        click.echo(f"dockerbroker: {sentence}", file=file, err=True)
-
-
-def _or_refuse(make: Callable[[], _Made]) -> _Made:
-    try:
-        return make()
-    except BrokerError as error:
-        raise Refusal(error.description) from None
-
-
-def _do(context: click.Context, config: Path, work: Work) -> None:
-    opener: Opener = context.obj
-    context.exit(_or_refuse(lambda: opener.run(config, work)))
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -77,9 +46,9 @@ def command() -> None:
 @click.pass_context
 def check_world(context: click.Context, config: Path, history: Any, log: Any, settle: float) -> None:
     """Compare the database with all Docker hosts, and show every breach of an invariant on a line."""
-    events = _or_refuse(lambda: read_history(history or ()))
+    events = or_refuse(lambda: read_history(history or ()))
     lines = [line.rstrip("\n") for line in log or ()]
-    _do(
+    do(
         context,
         config,
         lambda deployment: worlds.check_world(deployment, history=events, log=lines, settle=settle),
@@ -107,7 +76,7 @@ def reap(context: click.Context, config: Path, *, dry_run: bool, force: bool) ->
             return await worlds.show_orphans(deployment)
         return await worlds.reap(deployment, forced=force)
 
-    _do(context, config, work)
+    do(context, config, work)
 
 
 def _cluster(_context: click.Context, _parameter: click.Parameter, text: str | None) -> str | None:
@@ -133,7 +102,7 @@ def adopt(context: click.Context, config: Path, *, dry_run: bool, cluster: str |
     After a restore the containers that were made since the backup get records, and those that were replaced
     by updates since get the right ones. The exit status is 1 when an instance stays without its record.
     """
-    _do(context, config, lambda it: adopting.adopt(it, cluster_id=cluster, dry_run=dry_run))
+    do(context, config, lambda it: adopting.adopt(it, cluster_id=cluster, dry_run=dry_run))
 
 
 @command.command("migrate-state")
@@ -152,7 +121,7 @@ def migrate_state(context: click.Context, source: Path, target: Path, *, force: 
         return await moving.Move(source=one, target=other, forced=force).run()
 
     opener: Opener = context.obj
-    context.exit(_or_refuse(lambda: opener.move(source, target, work)))
+    context.exit(or_refuse(lambda: opener.move(source, target, work)))
 
 
 @command.group()
@@ -166,7 +135,7 @@ def operations() -> None:
 @click.pass_context
 def list_operations(context: click.Context, config: Path, *, also_ended: bool) -> None:
     """List operations that are not over, those begun last first."""
-    _do(context, config, lambda it: doing.list_operations(it, unfinished=not also_ended))
+    do(context, config, lambda it: doing.list_operations(it, unfinished=not also_ended))
 
 
 @operations.command("show")
@@ -175,7 +144,7 @@ def list_operations(context: click.Context, config: Path, *, also_ended: bool) -
 @click.pass_context
 def show_operation(context: click.Context, config: Path, operation_id: str) -> None:
     """Show all of an operation."""
-    _do(context, config, lambda it: doing.show_operation(it, operation_id))
+    do(context, config, lambda it: doing.show_operation(it, operation_id))
 
 
 @operations.command("retry")
@@ -184,7 +153,7 @@ def show_operation(context: click.Context, config: Path, operation_id: str) -> N
 @click.pass_context
 def retry_operation(context: click.Context, config: Path, operation_id: str) -> None:
     """Let an operation that waits be tried again at once."""
-    _do(context, config, lambda it: doing.retry_operation(it, operation_id))
+    do(context, config, lambda it: doing.retry_operation(it, operation_id))
 
 
 @operations.command("cancel")
@@ -193,7 +162,7 @@ def retry_operation(context: click.Context, config: Path, operation_id: str) -> 
 @click.pass_context
 def cancel_operation(context: click.Context, config: Path, operation_id: str) -> None:
     """Let an operation be undone; deletions cannot be."""
-    _do(context, config, lambda it: doing.cancel_operation(it, operation_id))
+    do(context, config, lambda it: doing.cancel_operation(it, operation_id))
 
 
 @command.group()
@@ -209,7 +178,7 @@ def hosts() -> None:
 @click.pass_context
 def list_hosts(context: click.Context, config: Path) -> None:
     """List all Docker hosts, and why some of them are not used."""
-    _do(context, config, housing.list_hosts)
+    do(context, config, housing.list_hosts)
 
 
 @hosts.command("cordon")
@@ -218,7 +187,7 @@ def list_hosts(context: click.Context, config: Path) -> None:
 @click.pass_context
 def cordon_host(context: click.Context, config: Path, host: str) -> None:
     """Let nothing be placed on a host any more; what it has stays."""
-    _do(context, config, lambda it: housing.cordon_host(it, host, is_cordoned=True))
+    do(context, config, lambda it: housing.cordon_host(it, host, is_cordoned=True))
 
 
 @hosts.command("uncordon")
@@ -227,7 +196,7 @@ def cordon_host(context: click.Context, config: Path, host: str) -> None:
 @click.pass_context
 def uncordon_host(context: click.Context, config: Path, host: str) -> None:
     """Let instances be placed on a host again."""
-    _do(context, config, lambda it: housing.cordon_host(it, host, is_cordoned=False))
+    do(context, config, lambda it: housing.cordon_host(it, host, is_cordoned=False))
 
 
 @hosts.command("drain")
@@ -240,7 +209,7 @@ def drain_host(context: click.Context, config: Path, host: str, *, waits: bool) 
 
     With --wait the exit status is 1 when some of them stay.
     """
-    _do(context, config, lambda it: housing.drain_host(it, host, is_draining=True, waits=waits))
+    do(context, config, lambda it: housing.drain_host(it, host, is_draining=True, waits=waits))
 
 
 @hosts.command("undrain")
@@ -249,7 +218,7 @@ def drain_host(context: click.Context, config: Path, host: str, *, waits: bool) 
 @click.pass_context
 def undrain_host(context: click.Context, config: Path, host: str) -> None:
     """Let those instances of a host stay that have not begun to move; it stays cordoned."""
-    _do(context, config, lambda it: housing.drain_host(it, host, is_draining=False, waits=False))
+    do(context, config, lambda it: housing.drain_host(it, host, is_draining=False, waits=False))
 
 
 @hosts.command("forget")
@@ -262,7 +231,10 @@ def forget_host(context: click.Context, config: Path, host: str, *, force: bool)
 
     Deletions that wait for it end. If its agent pings, it is a new host.
     """
-    _do(context, config, lambda it: housing.forget_host(it, host, forced=force))
+    do(context, config, lambda it: housing.forget_host(it, host, forced=force))
+
+
+command.add_command(keys)
 
 
 @command.group()
@@ -281,7 +253,7 @@ def lint_catalog(context: click.Context, files: tuple[Path, ...]) -> None:
     """
     is_refused = False
     for path in files:
-        loaded = _or_refuse(lambda path=path: load_images(path))  # type: ignore[misc]
+        loaded = or_refuse(lambda path=path: load_images(path))  # type: ignore[misc]
         is_refused = is_refused or bool(complaints(loaded.images))
         for sentence in (*loaded.warnings, *(f"{path}: {one}" for one in lint(loaded.images))):
             click.echo(sentence)

@@ -20,6 +20,7 @@ from dockerbroker.engines.docker import DockerEngines
 from dockerbroker.errors import BrokerError, InvalidConfiguration
 from dockerbroker.lifetime import use_monotonic_clock
 from dockerbroker.persisters.opening import archive_of, check, open_persister
+from dockerbroker.persisters.vault import Vault
 from dockerbroker.threads import DaemonThreadPool
 
 _DATABASE_THREADS = 2
@@ -81,7 +82,11 @@ async def _run(reactor: Any, path: Path, work: Work) -> int:
         )
         try:
             deployment = Deployment(
-                persister=persister, archive=archive_of(persister), engines=engines, clock=reactor
+                persister=persister,
+                archive=archive_of(persister),
+                engines=engines,
+                clock=reactor,
+                vault=persister.vault,
             )
             return await work(deployment)
         finally:
@@ -100,9 +105,16 @@ async def _move(reactor: Any, source: Path, target: Path, work: MoveWork) -> int
     threads.start()
     try:
         async with _side(reactor, one, threads) as first, _side(reactor, other, threads) as second:
+            _require_keys(Vault(other.keys), (await first.archive.standing()).identity.sealing)
             return await work(first, second)
     finally:
         threads.stop()
+
+
+def _require_keys(vault: Vault, sealing: str | None) -> None:
+    """See that who will use the target has the keys to the source's secrets, which move as they are."""
+    if (why := vault.learn(sealing)) is not None:
+        raise InvalidConfiguration(f"keys: what is moved {why}.")
 
 
 @asynccontextmanager

@@ -8,6 +8,7 @@ from attrs import frozen
 from dockerbroker.config.dispatchers import dispatcher_named
 from dockerbroker.config.document import HIGHEST_PORT, LOWEST_PORT, Document, read_document, read_user
 from dockerbroker.config.images import read_images
+from dockerbroker.config.keys import VARIABLE, KeySource
 from dockerbroker.config.persister import PersisterConfiguration, read_persister
 from dockerbroker.errors import InvalidConfiguration
 from dockerbroker.model.catalog import ImageDefinition
@@ -15,7 +16,7 @@ from dockerbroker.model.connections import DEFAULT_IN_ALL, DEFAULT_PER_PEER, Con
 from dockerbroker.model.dispatchers import Dispatcher
 from dockerbroker.model.docker_addresses import AllowedAddresses, read_addresses
 from dockerbroker.model.hosts import LEAST_ASKED, MOST_ASKED
-from dockerbroker.model.members import Members, shown
+from dockerbroker.model.members import Members, printable, shown
 from dockerbroker.model.placement import Overcommit
 from dockerbroker.model.secrets import Secret
 
@@ -101,7 +102,8 @@ def load_broker(path: Path, environment: Mapping[str, str]) -> BrokerConfigurati
     """Read the broker's file; raises `InvalidConfiguration` with every complaint, each with its key.
 
     On Cloud Foundry the environment names the address: `PORT` beats `VCAP_APP_PORT` beats the file's
-    `port`, and `VCAP_APP_HOST` beats its `listenIP`. Relative paths start from the file's folder.
+    `port`, and `VCAP_APP_HOST` beats its `listenIP`. `DOCKERBROKER_KEYS` holds keys, and beats the file that
+    `keys` names. Relative paths start from the file's folder.
     """
     document = read_document(path)
     top = document.top()
@@ -110,7 +112,11 @@ def load_broker(path: Path, environment: Mapping[str, str]) -> BrokerConfigurati
         overcommit=_read_overcommit(top),
         listen_ip=_read_listen_ip(top, environment),
         port=_read_port(top, environment),
-        persister=read_persister(document.section(top, "persister"), path.absolute().parent),
+        persister=read_persister(
+            document.section(top, "persister"),
+            path.absolute().parent,
+            _read_keys(top, path.absolute().parent, environment),
+        ),
         services=_read_services(document, top),
         ready_within=_read_wait(top, "readywithin", DEFAULT_READY_WITHIN),
         execute_within=_read_wait(top, "executewithin", DEFAULT_EXECUTE_WITHIN),
@@ -181,6 +187,17 @@ def _read_port(top: Members, environment: Mapping[str, str]) -> int:
         if environment.get(name):
             return variables.integer(name, port, least=LOWEST_PORT, most=HIGHEST_PORT)
     return port
+
+
+def _read_keys(top: Members, folder: Path, environment: Mapping[str, str]) -> KeySource:
+    named = top.text("keys")
+    text = environment.get(VARIABLE)
+    source = KeySource(file=folder / named if named else None, text=Secret(text) if text else None)
+    try:
+        source.load()
+    except InvalidConfiguration as error:
+        top.complain("keys", printable(error.description.removesuffix(".")))
+    return source
 
 
 def _read_wait(top: Members, key: str, default: float) -> float:

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from attrs import frozen
+from attrs import field, frozen
 from cryptography.x509 import load_pem_x509_certificates
 
 from dockerbroker.config.document import HIGHEST_PORT, LOWEST_PORT
+from dockerbroker.config.keys import KeySource
 from dockerbroker.model.members import Members, printable
 from dockerbroker.model.secrets import Secret
 
@@ -28,9 +29,10 @@ _LONGEST_PREFIX: Final = 64
 
 @frozen(kw_only=True)
 class SqliteConfiguration:
-    """SQLite, and the absolute path of its file."""
+    """SQLite, and the absolute path of its file; `keys` are those of the secrets in it."""
 
     database: Path
+    keys: KeySource = field(factory=KeySource)
 
     @property
     def driver(self) -> str:
@@ -55,7 +57,7 @@ class ServerConfiguration:
     """A database server: `driver` is `mysql` (MariaDB, too), `postgresql` or `redis`.
 
     `database` is its name, for Redis its number. `prefix` is Redis's alone. `connect_within` and
-    `answer_within` are seconds.
+    `answer_within` are seconds. `keys` are those of the secrets in it.
     """
 
     driver: str
@@ -69,6 +71,7 @@ class ServerConfiguration:
     connect_within: float = DEFAULT_CONNECT_WITHIN
     answer_within: float = DEFAULT_ANSWER_WITHIN
     prefix: str = DEFAULT_PREFIX
+    keys: KeySource = field(factory=KeySource)
 
 
 PersisterConfiguration = SqliteConfiguration | ServerConfiguration
@@ -88,7 +91,7 @@ _PORTS: Final = {"mysql": 3306, "postgresql": 5432, "redis": 6379}
 _OF_SERVERS: Final = ("host", "port", "user", "password", "tls", "poolsize", "connectwithin", "answerwithin")
 
 
-def read_persister(members: Members, folder: Path) -> PersisterConfiguration:
+def read_persister(members: Members, folder: Path, keys: KeySource) -> PersisterConfiguration:
     """Read the section; complaints are left in `members`. Relative paths start at the folder."""
     named = members.text("driver", required=True).lower()
     if named and named not in DRIVERS:
@@ -96,11 +99,11 @@ def read_persister(members: Members, folder: Path) -> PersisterConfiguration:
     members.seen.update((*_OF_SERVERS, "prefix"))
     driver = DRIVERS.get(named, "sqlite")
     if driver == "sqlite":
-        return SqliteConfiguration(database=folder / members.text("database", required=True))
-    return _read_server(driver, members, folder)
+        return SqliteConfiguration(database=folder / members.text("database", required=True), keys=keys)
+    return _read_server(driver, members, folder, keys)
 
 
-def _read_server(driver: str, members: Members, folder: Path) -> ServerConfiguration:
+def _read_server(driver: str, members: Members, folder: Path, keys: KeySource) -> ServerConfiguration:
     is_redis = driver == "redis"
     return ServerConfiguration(
         driver=driver,
@@ -115,6 +118,7 @@ def _read_server(driver: str, members: Members, folder: Path) -> ServerConfigura
         connect_within=_read_wait(members, "connectwithin", DEFAULT_CONNECT_WITHIN),
         answer_within=_read_wait(members, "answerwithin", DEFAULT_ANSWER_WITHIN),
         prefix=_read_prefix(members) if is_redis else DEFAULT_PREFIX,
+        keys=keys,
     )
 
 

@@ -41,7 +41,9 @@ class Secret(Generic[T]):
             return NotImplemented
         one, two = self._value, other._value
         if isinstance(one, str) and isinstance(two, str):
-            return hmac.compare_digest(one.encode("utf-8", "surrogatepass"), two.encode("utf-8", "surrogatepass"))
+            return hmac.compare_digest(
+                one.encode("utf-8", "surrogatepass"), two.encode("utf-8", "surrogatepass")
+            )
         if isinstance(one, bytes) and isinstance(two, bytes):
             return hmac.compare_digest(one, two)
         return bool(one == two)

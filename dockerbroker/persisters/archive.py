@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Any, Final
 
-from attrs import frozen
+from attrs import field, frozen
 from zope.interface import Interface
 
 Row = Mapping[str, Any]
@@ -88,12 +88,22 @@ def obstacle(closed: str, moved_to: str) -> str | None:
 class Identity:
     """What makes a database that of a deployment: `seeded` is whether its catalog was ever filled.
 
-    `cluster_id` is what its containers bear as a label; `created_at` is in seconds since 1970.
+    `cluster_id` is what its containers bear as a label; `created_at` is in seconds since 1970. `sealing` says
+    with which keys its secrets are sealed, as `sealing.Sealing.text` writes it.
     """
 
     cluster_id: str
     seeded: bool
     created_at: float
+    sealing: str | None = None
+
+
+@frozen(kw_only=True)
+class Resealed:
+    """A record whose secret is to stand there sealed anew, if it is still the one that was read."""
+
+    row: Row
+    secret: str = field(repr=False)
 
 
 @frozen(kw_only=True)
@@ -140,7 +150,7 @@ def released(mover: str) -> str:
 
 
 class IArchive(Interface):
-    """Reads and writes whole databases, while no broker works on them.
+    """Reads and writes whole databases, while no broker works on them; only keys change while brokers do.
 
     Every method is one transaction, and raises `Unavailable` when the database does not answer. What changes
     something raises `Conflict` when another `mover` than the given one works with the database: each run that
@@ -176,4 +186,13 @@ class IArchive(Interface):
         """Add records that are not there; raises `Conflict` unless the database is `Closed.FILLING`.
 
         The same records once more change nothing. Kinds must be written in the order of `Kind`.
+        """
+
+    async def change_sealing(before: str | None, after: str | None) -> bool:
+        """Let the database say something else of its keys; returns whether it said what was thought."""
+
+    async def reseal(kind: Kind, changes: Sequence[Resealed]) -> int:
+        """Replace secrets that still stand there as they were read; returns how many do not.
+
+        Brokers may work meanwhile: what they have written since stays.
         """

@@ -18,6 +18,7 @@ from dockerbroker.persisters.archive import (
     IArchive,
     Identity,
     Kind,
+    Resealed,
     Row,
     Standing,
 )
@@ -103,18 +104,26 @@ class SqlArchive:
         """Add records."""
         await self._write(lambda connection: _add(connection, kind, rows, mover))
 
+    async def change_sealing(self, before: str | None, after: str | None) -> bool:
+        """Let the database say something else of its keys."""
+        return await self._write(lambda connection: _change_sealing(connection, before, after))
+
+    async def reseal(self, kind: Kind, changes: Sequence[Resealed]) -> int:
+        """Replace secrets that are as they were read."""
+        return await self._write(lambda connection: _reseal(connection, _TABLES[kind], KEYS[kind], changes))
+
     async def _read(self, query: Query[T]) -> T:
         return await self._run(lambda: self.database.read(query, deadline=self._deadline()))
 
-    async def _write(self, query: Query[None]) -> None:
-        def write() -> None:
+    async def _write(self, query: Query[T]) -> T:
+        def write() -> T:
             try:
-                self.database.write(query, deadline=self._deadline())
+                return self.database.write(query, deadline=self._deadline())
             except CommitUnknown:
                 # Done once more it changes nothing.
-                self.database.write(query, deadline=self._deadline())
+                return self.database.write(query, deadline=self._deadline())
 
-        await self._run(write)
+        return await self._run(write)
 
     def _deadline(self) -> float:
         return self.database.seconds() + _PATIENCE
@@ -129,7 +138,9 @@ def _standing(connection: Connection, now: float) -> Standing:
         .limit(_MOST_LEASES)
     )
     return Standing(
-        identity=Identity(cluster_id=row.cluster_id, seeded=row.seeded, created_at=row.created_at),
+        identity=Identity(
+            cluster_id=row.cluster_id, seeded=row.seeded, created_at=row.created_at, sealing=row.sealing
+        ),
         closed=Closed(row.closed),
         moved_to=row.moved_to,
         counts={
@@ -176,7 +187,10 @@ def _identify(connection: Connection, identity: Identity, mover: str) -> None:
             raise Conflict(f"The database holds {table.name}, so that it cannot take another identity.")
     connection.execute(
         update(deployment).values(
-            cluster_id=identity.cluster_id, seeded=identity.seeded, created_at=identity.created_at
+            cluster_id=identity.cluster_id,
+            seeded=identity.seeded,
+            created_at=identity.created_at,
+            sealing=identity.sealing,
         )
     )
 
@@ -217,6 +231,26 @@ def _add(connection: Connection, kind: Kind, rows: Sequence[Row], mover: str) ->
         ]
         if places:
             connection.execute(insert(lonely_places), places)
+
+
+def _change_sealing(connection: Connection, before: str | None, after: str | None) -> bool:
+    stored = connection.execute(select(deployment.c.sealing).with_for_update()).scalar()
+    if stored == before:
+        connection.execute(update(deployment).values(sealing=after))
+    return stored in {before, after}
+
+
+def _reseal(connection: Connection, table: Table, names: Sequence[str], changes: Sequence[Resealed]) -> int:
+    missed = 0
+    for change in changes:
+        the_row = [table.c[name] == change.row[name] for name in names]
+        stored = connection.execute(select(table.c.secret).where(*the_row).with_for_update()).scalar()
+        # Compared here, since to MySQL two texts may be equal that differ.
+        if stored == change.row["secret"]:
+            connection.execute(update(table).where(*the_row).values(secret=change.secret))
+        else:
+            missed += 1
+    return missed
 
 
 def _hold(connection: Connection, mover: str) -> str:

@@ -28,6 +28,7 @@ from dockerbroker.persisters.history import find_operation
 from dockerbroker.persisters.host_queries import of_host, the_host
 from dockerbroker.persisters.leases import update_held
 from dockerbroker.persisters.reservations import Columns, find_holdings, lonely_places_of, move
+from dockerbroker.persisters.sealed_records import SealedRecords
 from dockerbroker.persisters.statements import run
 from dockerbroker.persisters.tables import (
     bindings,
@@ -98,14 +99,21 @@ _DELETE_LEASES: Final = delete(port_leases).where(_LEASES)
 
 
 def begin(
-    connection: Connection, change: Change, *, owner: str, now: float, ttl: float, within: float
+    connection: Connection,
+    sealed: SealedRecords,
+    change: Change,
+    *,
+    owner: str,
+    now: float,
+    ttl: float,
+    within: float,
 ) -> Operation:
     """Write a new operation with its records; see `IPersister.begin`."""
     holder = None if change.operation.is_over else owner
     operation = evolve(change.operation, epoch=1, owner=holder, deadline=now + within)
     if change.supersedes is not None:
         _supersede(connection, change.supersedes, operation.created_at)
-    rest = _take(connection, change)
+    rest = _take(connection, sealed, change)
     row = records.operation_row(operation) | {
         "epoch": operation.epoch,
         "owner": operation.owner,
@@ -119,7 +127,7 @@ def begin(
     before = None if operation.kind is OperationKind.PROVISION else _held_before(connection, change)
     with _or_raise(refusals.operation_exists(operation.id)):
         _insert_operation(connection, row, change)
-    _write(connection, rest, before)
+    _write(connection, sealed, rest, before)
     _reserve(connection, change, before)
     return operation
 
@@ -169,14 +177,14 @@ def _supersede(connection: Connection, operation_id: str, now: float) -> None:
         raise ended_meanwhile
 
 
-def commit(connection: Connection, change: Change) -> None:
+def commit(connection: Connection, sealed: SealedRecords, change: Change) -> None:
     """Write an operation's progress or outcome; see `IPersister.commit`."""
     row = records.operation_row(change.operation)
     if change.operation.is_over:
         row |= {"owner": None, "lease_until": None}
     update_held(connection, change.operation, row)
     before = _held_before(connection, change)
-    _write(connection, change, before)
+    _write(connection, sealed, change, before)
     _reserve(connection, change, before)
 
 
@@ -195,12 +203,12 @@ def _reserve(connection: Connection, change: Change, before: Columns | None) -> 
         move(connection, before, records.holding_columns(change.instance), change.most)
 
 
-def _take(connection: Connection, change: Change) -> Change:
+def _take(connection: Connection, sealed: SealedRecords, change: Change) -> Change:
     """Insert or take what the operation needs for itself; returns what remains to be written."""
     operation = change.operation
     if operation.kind is OperationKind.PROVISION:
         assert change.instance is not None, "a provision has an instance"
-        _insert_instance(connection, change.instance, operation)
+        _insert_instance(connection, sealed, change.instance, operation)
         return evolve(change, instance=None)
     taking, free = _TAKE, {"instance": operation.instance_id, "holder": change.supersedes}
     if change.instance is not None:
@@ -210,7 +218,7 @@ def _take(connection: Connection, change: Change) -> Change:
         raise refusals.instance_busy(operation.instance_id)
     if operation.kind is OperationKind.BIND:
         assert change.binding is not None, "a bind has a binding"
-        _insert_binding(connection, change.binding)
+        _insert_binding(connection, sealed, change.binding)
         return evolve(change, binding=None)
     if operation.kind is OperationKind.UNBIND and not _has_binding(connection, operation):
         raise refusals.binding_gone(operation.binding_id)
@@ -222,16 +230,16 @@ def _has_binding(connection: Connection, operation: Operation) -> bool:
     return bool(connection.execute(_HAS_BINDING, wanted).scalar())
 
 
-def _write(connection: Connection, change: Change, before: Columns | None) -> None:
+def _write(connection: Connection, sealed: SealedRecords, change: Change, before: Columns | None) -> None:
     operation = change.operation
     if change.remove_instance:
         # The bindings and the port leases go with it.
         run(connection, _DELETE_INSTANCE, {"instance": operation.instance_id})
         return
     if change.instance is not None:
-        _put_instance(connection, change.instance, operation, before)
+        _put_instance(connection, sealed, change.instance, operation, before)
     if change.binding is not None:
-        _put_binding(connection, change.binding)
+        _put_binding(connection, sealed, change.binding)
     if change.remove_binding is not None:
         gone = {"instance": operation.instance_id, "binding": change.remove_binding}
         run(connection, _DELETE_BINDING, gone)
@@ -240,12 +248,16 @@ def _write(connection: Connection, change: Change, before: Columns | None) -> No
 
 
 def _put_instance(
-    connection: Connection, instance: ServiceInstance, operation: Operation, before: Columns | None
+    connection: Connection,
+    sealed: SealedRecords,
+    instance: ServiceInstance,
+    operation: Operation,
+    before: Columns | None,
 ) -> None:
     if before is None:
-        _insert_instance(connection, instance, operation)
+        _insert_instance(connection, sealed, instance, operation)
         return
-    same, row = {"instance": instance.id}, records.instance_row(instance)
+    same, row = {"instance": instance.id}, sealed.instance_row(instance)
     run(connection, _UPDATE_INSTANCE, same | row)
     if all(row[name] == before[name] for name in before):
         # The ports, and what it has for itself, are those that it has.
@@ -260,9 +272,11 @@ def _put_instance(
         _lease_ports(connection, instance, wanted)
 
 
-def _insert_instance(connection: Connection, instance: ServiceInstance, operation: Operation) -> None:
+def _insert_instance(
+    connection: Connection, sealed: SealedRecords, instance: ServiceInstance, operation: Operation
+) -> None:
     held = {"operation_id": operation.id, "last_operation_id": operation.id}
-    row = records.instance_row(instance) | held
+    row = sealed.instance_row(instance) | held
     with _or_raise(refusals.instance_exists(instance.id)):
         run(connection, _INSERT_INSTANCE, row)
     _take_places(connection, instance, row)
@@ -284,15 +298,15 @@ def _lease_ports(connection: Connection, instance: ServiceInstance, leases: Sequ
             run(connection, _INSERT_LEASES, leases)
 
 
-def _put_binding(connection: Connection, binding: ServiceBinding) -> None:
+def _put_binding(connection: Connection, sealed: SealedRecords, binding: ServiceBinding) -> None:
     same = {"instance": binding.instance_id, "binding": binding.id}
-    if run(connection, _UPDATE_BINDING, same | records.binding_row(binding)).rowcount == 0:
-        _insert_binding(connection, binding)
+    if run(connection, _UPDATE_BINDING, same | sealed.binding_row(binding)).rowcount == 0:
+        _insert_binding(connection, sealed, binding)
 
 
-def _insert_binding(connection: Connection, binding: ServiceBinding) -> None:
+def _insert_binding(connection: Connection, sealed: SealedRecords, binding: ServiceBinding) -> None:
     with _or_raise(refusals.binding_exists(binding.id)):
-        run(connection, _INSERT_BINDING, records.binding_row(binding))
+        run(connection, _INSERT_BINDING, sealed.binding_row(binding))
 
 
 @contextmanager

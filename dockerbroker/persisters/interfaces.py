@@ -27,10 +27,14 @@ class Only(Generic[T]):
 
 @frozen(kw_only=True)
 class DatabaseState:
-    """Whose records a database holds, None without any, and why no broker may use it: half a sentence."""
+    """Whose records a database holds, None without any, and why no broker may use it: half a sentence.
+
+    `locked` is why this broker may not, though others may: it lacks a key to the secrets.
+    """
 
     cluster_id: str | None
     obstacle: str | None = None
+    locked: str | None = None
 
 
 class IPersister(Interface):

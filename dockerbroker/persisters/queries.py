@@ -10,10 +10,11 @@ from dockerbroker.errors import Unavailable
 from dockerbroker.model.catalog import ImageDefinition
 from dockerbroker.model.hosts import HostKey
 from dockerbroker.model.instances import ServiceBinding, ServiceInstance
-from dockerbroker.persisters import records, refusals
+from dockerbroker.persisters import refusals
 from dockerbroker.persisters.archive import CLOSED, obstacle
 from dockerbroker.persisters.host_queries import of_host, the_host
 from dockerbroker.persisters.interfaces import DatabaseState, Only
+from dockerbroker.persisters.sealed_records import SealedRecords
 from dockerbroker.persisters.tables import (
     bindings,
     conditions,
@@ -48,7 +49,9 @@ _FIND_CONDITION: Final = select(conditions.c.condition).where(
     conditions.c.instance_id == bindparam("instance")
 )
 _FIND_CLOSED: Final = select(deployment.c.closed)
-_FIND_STATE: Final = select(deployment.c.cluster_id, deployment.c.closed, deployment.c.moved_to)
+_FIND_STATE: Final = select(
+    deployment.c.cluster_id, deployment.c.closed, deployment.c.moved_to, deployment.c.sealing
+)
 #: By these PostgreSQL and MySQL tell that a table does not exist; older PyMySQL has the number alone.
 _NO_TABLE: Final = ("42P01", "42S02", 1146)
 #: How long it is known that what did not exist was to be deleted, in seconds: no request takes as long.
@@ -60,7 +63,7 @@ def find_cluster_id(connection: Connection) -> str:
     return str(connection.execute(select(deployment.c.cluster_id)).scalar_one())
 
 
-def find_state(connection: Connection) -> DatabaseState:
+def find_state(connection: Connection, sealed: SealedRecords) -> DatabaseState:
     """Return whose records the database holds; those of nobody when its tables are gone."""
     try:
         row = connection.execute(_FIND_STATE).first()
@@ -70,7 +73,11 @@ def find_state(connection: Connection) -> DatabaseState:
         row = None
     if row is None:
         return DatabaseState(cluster_id=None)
-    return DatabaseState(cluster_id=str(row.cluster_id), obstacle=obstacle(row.closed, row.moved_to))
+    return DatabaseState(
+        cluster_id=str(row.cluster_id),
+        obstacle=obstacle(row.closed, row.moved_to),
+        locked=sealed.vault.learn(row.sealing),
+    )
 
 
 def _tells_of_absence(error: Any) -> bool:
@@ -79,45 +86,50 @@ def _tells_of_absence(error: Any) -> bool:
     return code in _NO_TABLE or str(code).startswith("no such table")
 
 
-def find_images(connection: Connection) -> list[ImageDefinition]:
+def find_images(connection: Connection, sealed: SealedRecords) -> list[ImageDefinition]:
     """Return the catalog, in the order of the names."""
     rows = connection.execute(select(images).order_by(images.c.name)).mappings()
-    return [records.read_image(row) for row in rows]
+    return [sealed.read_image(row) for row in rows]
 
 
-def seed_images(connection: Connection, definitions: Iterable[ImageDefinition]) -> bool:
+def seed_images(
+    connection: Connection, sealed: SealedRecords, definitions: Iterable[ImageDefinition]
+) -> bool:
     """Fill the catalog unless that was done before; returns whether it did."""
     seeding = update(deployment).where(deployment.c.seeded.is_(False)).values(seeded=true())
     if connection.execute(seeding).rowcount == 0:
         return False
     for definition in definitions:
-        put_image(connection, definition)
+        put_image(connection, sealed, definition)
     return True
 
 
 def put_image(
-    connection: Connection, definition: ImageDefinition, only: Only[ImageDefinition] | None = None
+    connection: Connection,
+    sealed: SealedRecords,
+    definition: ImageDefinition,
+    only: Only[ImageDefinition] | None = None,
 ) -> bool:
     """Add or replace a definition; returns whether it is new, or raises as `IPersister.put_image`."""
     # Whoever adds another definition at this moment waits, and sees this one.
     require_open(connection, alone=True)
-    stored = {image.name: image for image in find_images(connection)}
+    stored = {image.name: image for image in find_images(connection, sealed)}
     if only is not None:
         same = only.stored == stored.get(definition.name)
         refusals.require(same, f"The image {definition.name!r}")
     for other in stored.values():
         other.require_room_for(definition)
-    row = records.image_row(definition)
+    row = sealed.image_row(definition)
     if connection.execute(update(images).where(images.c.name == definition.name).values(row)).rowcount:
         return False
     connection.execute(insert(images).values(row))
     return True
 
 
-def find_image(connection: Connection, name: str) -> ImageDefinition | None:
+def find_image(connection: Connection, sealed: SealedRecords, name: str) -> ImageDefinition | None:
     """Return the definition of that name, if there is one."""
     row = connection.execute(select(images).where(images.c.name == name)).mappings().first()
-    return None if row is None else records.read_image(row)
+    return None if row is None else sealed.read_image(row)
 
 
 def has_image(connection: Connection, name: str) -> bool:
@@ -134,10 +146,12 @@ def require_open(connection: Connection, *, alone: bool = False) -> None:
         raise Unavailable(CLOSED)
 
 
-def delete_image(connection: Connection, name: str, only: Only[ImageDefinition] | None = None) -> None:
+def delete_image(
+    connection: Connection, sealed: SealedRecords, name: str, only: Only[ImageDefinition] | None = None
+) -> None:
     """Remove a definition; raises as `IPersister.delete_image`."""
     require_open(connection, alone=True)
-    if only is not None and (stored := find_image(connection, name)) is not None:
+    if only is not None and (stored := find_image(connection, sealed, name)) is not None:
         refusals.require(only.stored == stored, f"The image {name!r}")
     if connection.execute(delete(images).where(images.c.name == name)).rowcount == 0:
         raise refusals.image_unknown(name)
@@ -145,21 +159,23 @@ def delete_image(connection: Connection, name: str, only: Only[ImageDefinition] 
         raise refusals.image_used(name)
 
 
-def find_instance(connection: Connection, instance_id: str) -> ServiceInstance | None:
+def find_instance(connection: Connection, sealed: SealedRecords, instance_id: str) -> ServiceInstance | None:
     """Return the instance, if it exists."""
     row = connection.execute(_FIND_INSTANCE, {"instance": instance_id}).mappings().first()
-    return None if row is None else records.read_instance(row)
+    return None if row is None else sealed.read_instance(row)
 
 
-def find_binding(connection: Connection, instance_id: str, binding_id: str) -> ServiceBinding | None:
+def find_binding(
+    connection: Connection, sealed: SealedRecords, instance_id: str, binding_id: str
+) -> ServiceBinding | None:
     """Return the binding of that instance, if it exists."""
     wanted = {"instance": instance_id, "binding": binding_id}
     row = connection.execute(_FIND_BINDING, wanted).mappings().first()
-    return None if row is None else records.read_binding(row)
+    return None if row is None else sealed.read_binding(row)
 
 
 def find_bindings(
-    connection: Connection, instance_id: str, after: str, limit: int | None
+    connection: Connection, sealed: SealedRecords, instance_id: str, after: str, limit: int | None
 ) -> list[ServiceBinding]:
     """Return bindings of the instance, in the order of the ids' bytes; at most `limit` after that one."""
     if limit is None:
@@ -167,13 +183,15 @@ def find_bindings(
     else:
         wanted = {"instance": instance_id, "after": after, "most": limit}
         rows = connection.execute(_FIND_SOME_BINDINGS, wanted).mappings()
-    return [records.read_binding(row) for row in rows]
+    return [sealed.read_binding(row) for row in rows]
 
 
-def find_instances(connection: Connection, after: str, limit: int) -> list[ServiceInstance]:
+def find_instances(
+    connection: Connection, sealed: SealedRecords, after: str, limit: int
+) -> list[ServiceInstance]:
     """Return at most `limit` instances after that one, in the order of the ids' bytes."""
     rows = connection.execute(_FIND_INSTANCES, {"after": after, "most": limit}).mappings()
-    return records.read_instances(rows)
+    return sealed.read_instances(rows)
 
 
 def find_conditions(connection: Connection) -> dict[str, str]:

@@ -147,6 +147,12 @@ def read_reservation(text: str) -> tuple[HostKey, Reserved]:
     return key, read_reserved(members | {"ports": len(members["ports"])})
 
 
+def read_held(text: str) -> tuple[HostKey, list[int]]:
+    """Return on which host an instance leases which ports, by the same columns."""
+    key, _ = read_reservation(text)
+    return key, json.loads(text)["ports"]
+
+
 def read_instance(row: Row) -> ServiceInstance:
     """Return the instance of a row."""
     return _read(ServiceInstance, row, ("id", "operation_id", "last_operation_id"))

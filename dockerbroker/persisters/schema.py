@@ -9,7 +9,8 @@ from sqlalchemy import Column, Connection, MetaData, String, Table, delete, inse
 from dockerbroker.errors import InvalidConfiguration
 from dockerbroker.persisters import migrations
 from dockerbroker.persisters.archive import obstacle
-from dockerbroker.persisters.tables import deployment, metadata, operations
+from dockerbroker.persisters.tables import certificates, deployment, images, instances, metadata, operations
+from dockerbroker.persisters.vault import Vault
 
 #: The key under which `migrations/env.py` finds the connection.
 CONNECTION: Final = "connection"
@@ -62,6 +63,23 @@ def require_open(connection: Connection) -> None:
         raise InvalidConfiguration(
             f"persister.database: the database {connection.engine.url.database} {why}."
         )
+
+
+def settle_keys(connection: Connection, vault: Vault, *, closed: bool) -> None:
+    """Let a database that holds no secret begin with the newest of the vault's keys, and let the vault learn.
+
+    Raises `InvalidConfiguration` when the vault lacks a key, unless nobody is to work with the database.
+    """
+    told = connection.execute(select(deployment.c.sealing)).scalar()
+    if told is None and (first := vault.first_sealing()) is not None and not _has_secrets(connection):
+        connection.execute(update(deployment).values(sealing=first))
+        told = first
+    if (why := vault.learn(told)) is not None and not closed:
+        raise InvalidConfiguration(f"keys: the database {connection.engine.url.database} {why}.")
+
+
+def _has_secrets(connection: Connection) -> bool:
+    return any(connection.execute(select(one).limit(1)).first() for one in (images, certificates, instances))
 
 
 def write_something(connection: Connection) -> None:

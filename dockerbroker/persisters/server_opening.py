@@ -14,6 +14,7 @@ from dockerbroker.persisters import schema
 from dockerbroker.persisters.databases import refusal
 from dockerbroker.persisters.servers import FAILURES, Dialect, ServerDatabase
 from dockerbroker.persisters.sql import SqlPersister
+from dockerbroker.persisters.vault import Vault
 from dockerbroker.threads import run_in
 
 #: How many seconds a start waits for others that start at the same time and migrate.
@@ -26,14 +27,14 @@ def check_server(configuration: ServerConfiguration, *, closed: bool = False) ->
     """Bring the database to this version's schema, and see that it can be written.
 
     Blocks, and leaves no connection and no thread. Raises `InvalidConfiguration` with one sentence that says
-    what to do, also when no broker may use it, unless it may be `closed`, and `Unavailable` when the server
-    does not answer.
+    what to do, also when no broker may use it, unless it may be `closed`, or when a key is lacking, and
+    `Unavailable` when the server does not answer.
     """
-    dialect = dialect_of(configuration)
+    dialect, vault = dialect_of(configuration), Vault(configuration.keys)
     _use(configuration, dialect, partial(_require_version, dialect))
     # Whoever waits for another's migration is answered late.
     patient = evolve(configuration, answer_within=START_PATIENCE)
-    _use(patient, dialect, partial(_upgrade, dialect, closed=closed))
+    _use(patient, dialect, partial(_upgrade, dialect, vault, closed=closed))
 
 
 async def open_server(
@@ -46,7 +47,8 @@ async def open_server(
     await run_in(reactor, pool, lambda: check_server(configuration, closed=closed))
     dialect = dialect_of(configuration)
     engine = dialect.engine(configuration, connections=pool.max)
-    return SqlPersister(ServerDatabase(engine, dialect), partial(run_in, reactor, pool), reactor)
+    database = ServerDatabase(engine, dialect)
+    return SqlPersister(database, partial(run_in, reactor, pool), reactor, Vault(configuration.keys))
 
 
 def dialect_of(configuration: ServerConfiguration) -> Dialect:
@@ -97,10 +99,11 @@ def _require_version(dialect: Dialect, connection: Connection) -> None:
         raise refusal("host", f"the server is {found}, which is too old; upgrade it, or name another one")
 
 
-def _upgrade(dialect: Dialect, connection: Connection, *, closed: bool) -> None:
+def _upgrade(dialect: Dialect, vault: Vault, connection: Connection, *, closed: bool) -> None:
     if not dialect.lock_migrations(connection):
         raise Unavailable("Another broker is migrating the database; try again later.")
     schema.upgrade(connection)
     if not closed:
         schema.require_open(connection)
+    schema.settle_keys(connection, vault, closed=closed)
     schema.write_something(connection)

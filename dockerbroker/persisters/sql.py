@@ -22,9 +22,11 @@ from dockerbroker.persisters.databases import PATIENCE, CommitUnknown, Database,
 from dockerbroker.persisters.grouping import Groups, RunInThread
 from dockerbroker.persisters.host_records import KnownFacts
 from dockerbroker.persisters.interfaces import DatabaseState, IPersister, Only
+from dockerbroker.persisters.sealed_records import SealedRecords
 from dockerbroker.persisters.sql_certificates import SqlCertificates
 from dockerbroker.persisters.sql_hosts import SqlHosts
 from dockerbroker.persisters.sql_listings import SqlListings
+from dockerbroker.persisters.vault import Vault
 
 T = TypeVar("T")
 
@@ -44,9 +46,15 @@ class SqlPersister(SqlCertificates, SqlHosts, SqlListings):
     database: Database
     run: RunInThread
     _clock: IReactorTime | None = None
+    vault: Vault = field(factory=Vault)
+    sealed: SealedRecords = field(init=False, repr=False)
     known_facts: KnownFacts = field(factory=KnownFacts, init=False, repr=False)
     _writing: DeferredSemaphore | None = field(init=False)
     _groups: Groups | None = field(init=False)
+
+    @sealed.default
+    def _new_sealed(self) -> SealedRecords:
+        return SealedRecords(self.vault)
 
     @_writing.default
     def _new_turns(self) -> DeferredSemaphore | None:
@@ -66,15 +74,15 @@ class SqlPersister(SqlCertificates, SqlHosts, SqlListings):
 
     async def state(self) -> DatabaseState:
         """Return whose records the database holds."""
-        return await self._read(queries.find_state, is_told=False)
+        return await self._read(lambda connection: queries.find_state(connection, self.sealed), is_told=False)
 
     async def images(self) -> list[ImageDefinition]:
         """Return the catalog, in the order of the names."""
-        return await self._read(queries.find_images)
+        return await self._read(lambda connection: queries.find_images(connection, self.sealed))
 
     async def seed_images(self, definitions: Iterable[ImageDefinition]) -> bool:
         """Fill the catalog the first time."""
-        return await self._write(lambda connection: queries.seed_images(connection, definitions))
+        return await self._write(lambda connection: queries.seed_images(connection, self.sealed, definitions))
 
     async def put_image(
         self, definition: ImageDefinition, *, only: Only[ImageDefinition] | None = None
@@ -82,29 +90,36 @@ class SqlPersister(SqlCertificates, SqlHosts, SqlListings):
         """Add or replace a definition."""
 
         def done(connection: Connection) -> bool | None:
-            is_there = only is not None and queries.find_image(connection, definition.name) == definition
+            is_there = (
+                only is not None
+                and queries.find_image(connection, self.sealed, definition.name) == definition
+            )
             return (only is not None and only.stored is None) if is_there else None
 
         return await self._write(
-            lambda connection: queries.put_image(connection, definition, only), done=done
+            lambda connection: queries.put_image(connection, self.sealed, definition, only), done=done
         )
 
     async def delete_image(self, name: str, *, only: Only[ImageDefinition] | None = None) -> None:
         """Remove a definition."""
 
         def delete(connection: Connection) -> bool:
-            queries.delete_image(connection, name, only)
+            queries.delete_image(connection, self.sealed, name, only)
             return True
 
         await self._write(delete, done=lambda connection: not queries.has_image(connection, name) or None)
 
     async def instance(self, instance_id: str) -> ServiceInstance | None:
         """Return the instance."""
-        return await self._read(lambda connection: queries.find_instance(connection, instance_id))
+        return await self._read(
+            lambda connection: queries.find_instance(connection, self.sealed, instance_id)
+        )
 
     async def binding(self, instance_id: str, binding_id: str) -> ServiceBinding | None:
         """Return the binding."""
-        return await self._read(lambda connection: queries.find_binding(connection, instance_id, binding_id))
+        return await self._read(
+            lambda connection: queries.find_binding(connection, self.sealed, instance_id, binding_id)
+        )
 
     async def now(self) -> float:
         """Return the time of the database's clock."""
@@ -112,7 +127,9 @@ class SqlPersister(SqlCertificates, SqlHosts, SqlListings):
 
     async def instances(self, after: str, limit: int) -> list[ServiceInstance]:
         """Return instances, in the order of the ids."""
-        return await self._read(lambda connection: queries.find_instances(connection, after, limit))
+        return await self._read(
+            lambda connection: queries.find_instances(connection, self.sealed, after, limit)
+        )
 
     async def operation(self, operation_id: str) -> Operation | None:
         """Return the operation."""
@@ -153,7 +170,13 @@ class SqlPersister(SqlCertificates, SqlHosts, SqlListings):
         """Write a new operation with what it needs."""
         return await self._write(
             lambda connection: changes.begin(
-                connection, change, owner=owner, now=self.database.now(connection), ttl=ttl, within=within
+                connection,
+                self.sealed,
+                change,
+                owner=owner,
+                now=self.database.now(connection),
+                ttl=ttl,
+                within=within,
             ),
             done=lambda connection: changes.begun(connection, change, owner=owner),
         )
@@ -162,7 +185,7 @@ class SqlPersister(SqlCertificates, SqlHosts, SqlListings):
         """Write progress or the outcome."""
 
         def write(connection: Connection) -> bool:
-            changes.commit(connection, change)
+            changes.commit(connection, self.sealed, change)
             return True
 
         await self._write(write, done=lambda connection: changes.committed(connection, change))

@@ -5,9 +5,10 @@ from typing import Final, TypeVar
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from dockerbroker.model.certificates import HostCertificate
-from dockerbroker.persisters import queries, records, refusals
+from dockerbroker.persisters import queries, refusals
 from dockerbroker.persisters.databases import Query
 from dockerbroker.persisters.interfaces import Only
+from dockerbroker.persisters.sealed_records import SealedRecords
 from dockerbroker.persisters.tables import certificates
 
 T = TypeVar("T")
@@ -21,13 +22,15 @@ class SqlCertificates:
 
     __slots__ = ()
 
+    sealed: SealedRecords
+
     async def certificates(self) -> list[HostCertificate]:
         """Return every certificate, in the order of the hosts."""
-        return await self._read(_find_all)
+        return await self._read(lambda connection: _find_all(connection, self.sealed))
 
     async def certificate(self, host: str) -> HostCertificate | None:
         """Return the certificate of the host."""
-        return await self._read(lambda connection: _find(connection, host))
+        return await self._read(lambda connection: _find(connection, self.sealed, host))
 
     async def put_certificate(
         self, certificate: HostCertificate, *, only: Only[HostCertificate] | None = None
@@ -35,16 +38,18 @@ class SqlCertificates:
         """Add or replace a certificate."""
 
         def done(connection: Connection) -> bool | None:
-            is_there = only is not None and _find(connection, certificate.host) == certificate
+            is_there = only is not None and _find(connection, self.sealed, certificate.host) == certificate
             return (only is not None and only.stored is None) if is_there else None
 
-        return await self._write(lambda connection: _put(connection, certificate, only), done=done)
+        return await self._write(
+            lambda connection: _put(connection, self.sealed, certificate, only), done=done
+        )
 
     async def delete_certificate(self, host: str, *, only: Only[HostCertificate] | None = None) -> None:
         """Remove a certificate."""
         await self._write(
-            lambda connection: _delete(connection, host, only),
-            done=lambda connection: _find(connection, host) is None or None,
+            lambda connection: _delete(connection, self.sealed, host, only),
+            done=lambda connection: not _exists(connection, host) or None,
         )
 
     async def _read(self, query: Query[T]) -> T:
@@ -56,33 +61,44 @@ class SqlCertificates:
         raise NotImplementedError
 
 
-def _find_all(connection: Connection) -> list[HostCertificate]:
-    return [records.read_certificate(row) for row in connection.execute(_FIND_ALL).mappings()]
+def _find_all(connection: Connection, sealed: SealedRecords) -> list[HostCertificate]:
+    return [sealed.read_certificate(row) for row in connection.execute(_FIND_ALL).mappings()]
 
 
-def _find(connection: Connection, host: str) -> HostCertificate | None:
+def _find(connection: Connection, sealed: SealedRecords, host: str) -> HostCertificate | None:
     row = connection.execute(_FIND, {"wanted": host}).mappings().first()
-    return None if row is None else records.read_certificate(row)
+    return None if row is None else sealed.read_certificate(row)
 
 
-def _put(connection: Connection, certificate: HostCertificate, only: Only[HostCertificate] | None) -> bool:
+def _exists(connection: Connection, host: str) -> bool:
+    return connection.execute(_FIND, {"wanted": host}).first() is not None
+
+
+def _put(
+    connection: Connection,
+    sealed: SealedRecords,
+    certificate: HostCertificate,
+    only: Only[HostCertificate] | None,
+) -> bool:
     # Whoever adds another one at this moment waits, and sees this one.
     queries.require_open(connection, alone=True)
-    row = records.certificate_row(certificate)
+    row = sealed.certificate_row(certificate)
     same = certificates.c.host == certificate.host
     if only is not None:
-        is_same = only.stored == _find(connection, certificate.host)
+        is_same = only.stored == _find(connection, sealed, certificate.host)
         refusals.require(is_same, f"The certificate of the Docker host {certificate.host!r}")
-    if connection.execute(_FIND, {"wanted": certificate.host}).first() is not None:
+    if _exists(connection, certificate.host):
         connection.execute(update(certificates).where(same).values(row))
         return False
     connection.execute(insert(certificates).values(row))
     return True
 
 
-def _delete(connection: Connection, host: str, only: Only[HostCertificate] | None) -> bool:
+def _delete(
+    connection: Connection, sealed: SealedRecords, host: str, only: Only[HostCertificate] | None
+) -> bool:
     queries.require_open(connection, alone=True)
-    if only is not None and (stored := _find(connection, host)) is not None:
+    if only is not None and (stored := _find(connection, sealed, host)) is not None:
         refusals.require(only.stored == stored, f"The certificate of the Docker host {host!r}")
     if connection.execute(delete(certificates).where(certificates.c.host == host)).rowcount == 0:
         raise refusals.certificate_unknown(host)

@@ -6,6 +6,7 @@ from dockerbroker.model.hosts import HostKey
 from dockerbroker.model.instances import Operation, ServiceBinding
 from dockerbroker.persisters import history, queries
 from dockerbroker.persisters.databases import Query
+from dockerbroker.persisters.sealed_records import SealedRecords
 
 T = TypeVar("T")
 
@@ -15,12 +16,14 @@ class SqlListings:
 
     __slots__ = ()
 
+    sealed: SealedRecords
+
     async def bindings(
         self, instance_id: str, *, after: str = "", limit: int | None = None
     ) -> list[ServiceBinding]:
         """Return the instance's bindings, in the order of the ids."""
         return await self._read(
-            lambda connection: queries.find_bindings(connection, instance_id, after, limit)
+            lambda connection: queries.find_bindings(connection, self.sealed, instance_id, after, limit)
         )
 
     async def operations(self, *, unfinished: bool, limit: int, before: str | None = None) -> list[Operation]:

@@ -12,6 +12,7 @@ from typing import Final
 from twisted.internet.interfaces import IReactorFromThreads
 from twisted.python.threadpool import ThreadPool
 
+from dockerbroker.config.keys import KeySource
 from dockerbroker.errors import InvalidConfiguration
 from dockerbroker.persisters import schema
 from dockerbroker.persisters.databases import refusal
@@ -26,6 +27,7 @@ from dockerbroker.persisters.sqlite import (
     sqlite_engine,
     trouble,
 )
+from dockerbroker.persisters.vault import Vault
 from dockerbroker.threads import run_in
 
 #: How many seconds a start waits for others that start at the same time and migrate.
@@ -34,12 +36,14 @@ START_PATIENCE: Final = 30.0
 _POLL = 0.02
 
 
-def check_file(path: Path, *, closed: bool = False) -> None:
+def check_file(path: Path, *, closed: bool = False, keys: KeySource | None = None) -> None:
     """Make the database if it is absent, bring it to this version's schema, and see that it can be written.
 
     Blocks, and leaves no connection and no thread. Raises `InvalidConfiguration` with one sentence that
-    names the file and says what to do, also when no broker may use it, unless it may be `closed`.
+    names the file and says what to do, also when no broker may use it, unless it may be `closed`, and when
+    `keys` lack one that sealed secrets need.
     """
+    vault = Vault(keys or KeySource())
     _prepare_file(path)
     database = SqliteDatabase(sqlite_engine(path, connections=1))
     try:
@@ -48,6 +52,7 @@ def check_file(path: Path, *, closed: bool = False) -> None:
             schema.upgrade(connection)
             if not closed:
                 schema.require_open(connection)
+            schema.settle_keys(connection, vault, closed=closed)
             schema.write_something(connection)
     except FAILURES as failure:
         found = trouble(failure)
@@ -63,6 +68,7 @@ async def open_file(
     *,
     broker: str,
     clock: Callable[[], float] = boot_time,
+    keys: KeySource | None = None,
 ) -> SqlPersister:
     """Return the persister of a file that was checked, working in the threads of the pool.
 
@@ -79,7 +85,7 @@ async def open_file(
         presence.begin(broker)
 
     await run(begin)
-    return SqlPersister(database, run)
+    return SqlPersister(database, run, vault=Vault(keys or KeySource()))
 
 
 def refused(sentence: str) -> InvalidConfiguration:

@@ -36,7 +36,8 @@ metadata: Final = MetaData(
 #: The one row that describes the deployment. `boot_id` names the boot of the machine by whose clock the
 #: leases and pings were written, where that clock starts anew at each boot. `closed` is empty as long as
 #: brokers may use the database (`archive.Closed`), `moved_to` says where its records are, for people,
-#: and `mover` which run of `migrate-state` works with it.
+#: and `mover` which run of `migrate-state` works with it. `sealing` says with which keys the secrets are
+#: sealed (`sealing.Sealing`); null is that they are not.
 deployment: Final = Table(
     "deployment",
     metadata,
@@ -48,6 +49,7 @@ deployment: Final = Table(
     Column("moved_to", Identifier, nullable=False, server_default=""),
     Column("mover", Identifier, nullable=False, server_default=""),
     Column("created_at", Double, nullable=False),
+    Column("sealing", document()),
     CheckConstraint("id = 1", name="single"),
 )
 

@@ -11,6 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from dockerbroker.crashpoints import without_place
 from dockerbroker.model.instances import BindingState, Change, Operation
+from dockerbroker.model.secrets import Secret
 from tests.crash.databases import MemoryDatabase
 from tests.crash.invariants import empty_complaints, settled_complaints
 from tests.crash.platform import Platform
@@ -41,7 +42,7 @@ class CarelessPersister(MemoryPersister):
         """Write everything but those."""
         binding = change.binding
         if binding is not None and binding.state is BindingState.BOUND:
-            document = evolve(binding.document, value={"credentials": {"password": "?"}})
+            document = Secret({"credentials": {"password": "?"}})
             change = evolve(change, binding=evolve(binding, document=document))
         await MemoryPersister.commit(self, change)
 

@@ -26,7 +26,9 @@ def spoken(configuration: PersisterConfiguration) -> str:
     if isinstance(configuration, SqliteConfiguration):
         return json.dumps({"database": str(configuration.database)}) + "\n"
     secret = configuration.password.reveal()
-    return json.dumps(asdict(configuration, recurse=False) | {"password": secret}) + "\n"
+    members = asdict(configuration, recurse=False) | {"password": secret}
+    del members["keys"]
+    return json.dumps(members) + "\n"
 
 
 def heard(line: str) -> PersisterConfiguration:

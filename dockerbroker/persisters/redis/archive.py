@@ -19,6 +19,7 @@ from dockerbroker.persisters.archive import (
     IArchive,
     Identity,
     Kind,
+    Resealed,
     Row,
     Standing,
 )
@@ -97,6 +98,7 @@ class RedisArchive:
                 cluster_id=stored["cluster_id"],
                 seeded=stored.get("seeded") == "1",
                 created_at=float(stored["created_at"]),
+                sealing=stored.get("sealing"),
             ),
             closed=Closed(stored.get("closed", "")),
             moved_to=stored.get("moved_to", ""),
@@ -141,6 +143,7 @@ class RedisArchive:
             "cluster_id": identity.cluster_id,
             "seeded": identity.seeded,
             "created_at": identity.created_at,
+            "sealing": identity.sealing,
         }
         word, *held = await self._call("identify", identity=members, mover=mover)
         if word == "held":
@@ -166,6 +169,23 @@ class RedisArchive:
         asked = [change(row) for row in rows]
         word, *_ = await self._call("store", kind=kind.name.lower(), rows=asked, mover=mover)
         _require_filling(word)
+
+    async def change_sealing(self, before: str | None, after: str | None) -> bool:
+        """Let the database say something else of its keys."""
+        return await self._call("change_sealing", before=before, after=after) == ["done"]
+
+    async def reseal(self, kind: Kind, changes: Sequence[Resealed]) -> int:
+        """Replace secrets that are as they were read."""
+        asked = [
+            {
+                "key": {name: change.row[name] for name in KEYS[kind]},
+                "before": change.row["secret"],
+                "after": change.secret,
+            }
+            for change in changes
+        ]
+        _, missed = await self._call("reseal", kind=kind.name.lower(), changes=asked)
+        return int(missed)
 
     async def _leased_ports(self) -> list[Row]:
         found: list[Row] = []
@@ -216,7 +236,7 @@ def _host_row(row: Row) -> dict[str, Any]:
 
 def _instance_row(row: Row) -> dict[str, Any]:
     """Return the record of an instance, with what stands in it for the leases to be found."""
-    return {**row, **held_columns(records.read_instance(row))}
+    return {**row, **held_columns(row)}
 
 
 def _lease_row(row: Row) -> dict[str, Any]:

@@ -3,9 +3,10 @@
 from typing import Any, Final
 
 from dockerbroker.model.certificates import HostCertificate
-from dockerbroker.persisters import records, refusals
+from dockerbroker.persisters import refusals
 from dockerbroker.persisters.interfaces import Only
 from dockerbroker.persisters.redis.rows import unpacked
+from dockerbroker.persisters.sealed_records import SealedRecords
 
 #: The columns in which certificates differ.
 _WHOLE: Final = ("document", "secret")
@@ -16,21 +17,23 @@ class RedisCertificates:
 
     __slots__ = ()
 
+    sealed: SealedRecords
+
     async def certificates(self) -> list[HostCertificate]:
         """Return every certificate, in the order of the hosts."""
         [found] = await self._ask("certificates")
-        return [records.read_certificate(unpacked(row)) for row in found]
+        return [self.sealed.read_certificate(unpacked(row)) for row in found]
 
     async def certificate(self, host: str) -> HostCertificate | None:
         """Return the certificate of the host."""
         row = await self._record("certificate", host)
-        return None if row is None else records.read_certificate(row)
+        return None if row is None else self.sealed.read_certificate(row)
 
     async def put_certificate(
         self, certificate: HostCertificate, *, only: Only[HostCertificate] | None = None
     ) -> bool:
         """Add or replace a certificate."""
-        row = records.certificate_row(certificate)
+        row = self.sealed.certificate_row(certificate)
         _, added = await self._change("put_certificate", certificate.host, only, row=row)
         return bool(added == "1")
 
@@ -47,7 +50,7 @@ class RedisCertificates:
             before = None
             if only is not None:
                 row = await self._record("certificate", host)
-                stored = None if row is None else records.read_certificate(row)
+                stored = None if row is None else self.sealed.read_certificate(row)
                 if stored is not None or name == "put_certificate":
                     refusals.require(only.stored == stored, f"The certificate of the Docker host {host!r}")
                 before = {column: row[column] for column in _WHOLE} if row else {}

@@ -20,6 +20,7 @@ from dockerbroker.persisters.redis.rows import packed
 from dockerbroker.persisters.redis.scripts import Scripts
 from dockerbroker.persisters.redis.troubles import SLOW, Failed
 from dockerbroker.persisters.troubles import NO_TLS
+from dockerbroker.persisters.vault import Vault
 
 #: The version of what the keys mean. It is raised when brokers that do not know a change must not run.
 SCHEMA: Final = 1
@@ -51,11 +52,13 @@ class Checking:
     base: str
     scripts: Scripts
     connection: Connection
+    vault: Vault
 
     async def check(self, *, closed: bool) -> None:
         """See that the server can be used and make the database when it is absent.
 
-        Raises `InvalidConfiguration`, also when no broker may use it, unless it may be `closed`, or `Failed`.
+        Raises `InvalidConfiguration`, also when no broker may use it, unless it may be `closed`, or when a
+        key is lacking, or `Failed`.
         """
         await self._check_rights()
         server = _fields(await self._command("INFO"))
@@ -63,9 +66,13 @@ class Checking:
             raise refusal("host", f"the Redis server at {self._where} {complaint}")
         await self._check_syncing()
         await self._check_loading()
-        state, moved_to = await self._check_schema()
+        state, moved_to, sealing = await self._check_schema()
         if not closed and (why := obstacle(state, moved_to)) is not None:
             raise refusal("prefix", f"the database with the prefix {self.configuration.prefix!r} {why}")
+        if (why := self.vault.learn(sealing or None)) is not None and not closed:
+            raise InvalidConfiguration(
+                f"keys: the database with the prefix {self.configuration.prefix!r} {why}."
+            )
 
     @property
     def _where(self) -> str:
@@ -134,8 +141,11 @@ class Checking:
             f"give it at least these rights: {troubles.rights(self.configuration.prefix)}",
         )
 
-    async def _check_schema(self) -> tuple[str, str]:
-        """Make the database if need be; returns why no broker may use it, and where its records are now."""
+    async def _check_schema(self) -> tuple[str, str, str]:
+        """Make the database if need be.
+
+        Returns why no broker may use it, where its records are now, and what it says of its keys.
+        """
         found, *state = await self._run("birth")
         if not found and await self._has_keys():
             # Another broker may have made the database while this one looked.
@@ -146,15 +156,16 @@ class Checking:
                     f"keys that begin with {self.base!r} belong to another program; choose another prefix",
                 )
         if not found:
-            found, *state = await self._run("birth", cluster_id=secrets.token_hex(16), schema=SCHEMA)
+            born = {"cluster_id": secrets.token_hex(16), "sealing": self.vault.first_sealing()}
+            found, *state = await self._run("birth", schema=SCHEMA, **born)
         if not str(found).isdecimal() or int(found) > SCHEMA:
             raise refusal(
                 "prefix",
                 f"the database with the prefix {self.configuration.prefix!r} was used by a newer version of "
                 f"the broker (its schema is {found}); install that version, or restore an older backup",
             )
-        closed, moved_to = state
-        return closed, moved_to
+        closed, moved_to, sealing = state
+        return closed, moved_to, sealing
 
     async def _has_keys(self) -> bool:
         pattern = "".join(f"\\{one}" if one in "*?[]^\\" else one for one in self.base) + "*"
@@ -180,7 +191,7 @@ class Checking:
 
 
 async def check(
-    line: Line, configuration: ServerConfiguration, base: str, scripts: Scripts, *, closed: bool
+    line: Line, configuration: ServerConfiguration, base: str, scripts: Scripts, vault: Vault, *, closed: bool
 ) -> None:
     """See that the server can be used, over a connection of its own.
 
@@ -190,7 +201,7 @@ async def check(
     try:
         connection = await Connection.make(line, configuration, configuration.connect_within)
         try:
-            await Checking(configuration, base, scripts, connection).check(closed=closed)
+            await Checking(configuration, base, scripts, connection, vault).check(closed=closed)
         finally:
             await connection.close()
     except Failed as failed:

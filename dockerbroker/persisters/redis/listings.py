@@ -4,9 +4,9 @@ from typing import Any
 
 from dockerbroker.model.hosts import HostKey
 from dockerbroker.model.instances import Operation, ServiceBinding
-from dockerbroker.persisters import records
 from dockerbroker.persisters.redis import operations, rows
 from dockerbroker.persisters.redis.rows import unpacked
+from dockerbroker.persisters.sealed_records import SealedRecords
 
 
 class RedisListings:
@@ -14,12 +14,14 @@ class RedisListings:
 
     __slots__ = ()
 
+    sealed: SealedRecords
+
     async def bindings(
         self, instance_id: str, *, after: str = "", limit: int | None = None
     ) -> list[ServiceBinding]:
         """Return the instance's bindings, in the order of the ids."""
         [found] = await self._ask("bindings", id=instance_id, after=after, limit=limit)
-        return [records.read_binding(unpacked(row)) for row in found]
+        return [self.sealed.read_binding(unpacked(row)) for row in found]
 
     async def last_operation(self, instance_id: str, binding_id: str | None = None) -> Operation | None:
         """Return the last operation on the instance itself, or on the one binding."""

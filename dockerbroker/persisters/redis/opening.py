@@ -12,6 +12,7 @@ from dockerbroker.persisters.redis.lanes import Lanes
 from dockerbroker.persisters.redis.lines import Line, ReactorLine
 from dockerbroker.persisters.redis.persister import RedisPersister
 from dockerbroker.persisters.redis.scripts import Scripts, load
+from dockerbroker.persisters.vault import Vault
 
 T = TypeVar("T")
 
@@ -45,9 +46,9 @@ async def open_on(
     line: Line, configuration: ServerConfiguration, scripts: Scripts, *, closed: bool = False
 ) -> RedisPersister:
     """Return the persister of the database at the end of a line, when it has been checked."""
-    lanes = Lanes(line, configuration)
-    await checking.check(line, configuration, lanes.base, scripts, closed=closed)
-    return RedisPersister(lanes, scripts)
+    lanes, vault = Lanes(line, configuration), Vault(configuration.keys)
+    await checking.check(line, configuration, lanes.base, scripts, vault, closed=closed)
+    return RedisPersister(lanes, scripts, vault)
 
 
 def at_once(call: Coroutine[Any, Any, T]) -> T:

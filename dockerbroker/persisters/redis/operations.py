@@ -8,7 +8,8 @@ from attrs import evolve
 from dockerbroker.errors import BrokerError
 from dockerbroker.model.instances import Change, Operation, Phase, ServiceInstance
 from dockerbroker.persisters import records, refusals
-from dockerbroker.persisters.redis.rows import host_id, instance_row, unpacked
+from dockerbroker.persisters.redis.rows import held_columns, host_id, unpacked
+from dockerbroker.persisters.sealed_records import SealedRecords
 
 #: What a script says when the operation that it was to end was changed since it was read.
 MOVED: Final = "moved"
@@ -29,11 +30,17 @@ _REFUSALS: Final[Mapping[str, Callable[[Change], BrokerError]]] = {
 
 
 def beginning(
-    change: Change, superseded: Mapping[str, Any] | None, *, owner: str, ttl: float, within: float
+    change: Change,
+    sealed: SealedRecords,
+    superseded: Mapping[str, Any] | None,
+    *,
+    owner: str,
+    ttl: float,
+    within: float,
 ) -> dict[str, Any]:
     """Return what `begin` is asked; `superseded` is the row of the operation that is to be ended."""
     operation = change.operation
-    asked = _records(change) | {
+    asked = _records(change, sealed) | {
         "kind": operation.kind.value,
         "operation": records.operation_row(operation)
         | {
@@ -63,10 +70,10 @@ def begun(change: Change, *, owner: str, deadline: str) -> Operation:
     return evolve(change.operation, epoch=1, owner=holder, deadline=float(deadline))
 
 
-def committing(change: Change) -> dict[str, Any]:
+def committing(change: Change, sealed: SealedRecords) -> dict[str, Any]:
     """Return what `commit` is asked."""
     operation = change.operation
-    return _records(change) | {
+    return _records(change, sealed) | {
         "operation": records.operation_row(operation),
         "epoch": operation.epoch,
     }
@@ -83,14 +90,19 @@ def read(row: Mapping[str, str]) -> Operation:
     return records.read_operation(unpacked(row))
 
 
-def _records(change: Change) -> dict[str, Any]:
+def _records(change: Change, sealed: SealedRecords) -> dict[str, Any]:
     return {
-        "instance": change.instance and instance_row(change.instance),
+        "instance": change.instance and _instance(sealed.instance_row(change.instance)),
         "most": change.most and {"memory": change.most.memory, "cpus": change.most.cpus},
-        "binding": change.binding and records.binding_row(change.binding),
+        "binding": change.binding and sealed.binding_row(change.binding),
         "remove_instance": change.remove_instance or None,
         "remove_binding": change.remove_binding,
     }
+
+
+def _instance(row: dict[str, Any]) -> dict[str, Any]:
+    """Return the row of an instance, with the ports that it leases and the hosts that have them."""
+    return row | held_columns(row)
 
 
 def _ended(operation: Operation, now: float) -> dict[str, Any]:

@@ -23,6 +23,8 @@ from dockerbroker.persisters.redis.hosts import RedisHosts
 from dockerbroker.persisters.redis.listings import RedisListings
 from dockerbroker.persisters.redis.rows import texts, unpacked
 from dockerbroker.persisters.redis.scripts import Script, Scripts
+from dockerbroker.persisters.sealed_records import SealedRecords
+from dockerbroker.persisters.vault import Vault
 
 #: How many identifiers one script is asked about: it holds up all others.
 _AT_ONCE = 1000
@@ -50,7 +52,13 @@ class RedisPersister(RedisCertificates, RedisHosts, RedisListings):
 
     commands: Commands
     scripts: Scripts = field(repr=False)
+    vault: Vault = field(factory=Vault)
+    sealed: SealedRecords = field(init=False, repr=False)
     known_facts: KnownFacts = field(factory=KnownFacts, init=False, repr=False)
+
+    @sealed.default
+    def _new_sealed(self) -> SealedRecords:
+        return SealedRecords(self.vault)
 
     async def cluster_id(self) -> str:
         """Return the identifier that this database was born with."""
@@ -59,13 +67,19 @@ class RedisPersister(RedisCertificates, RedisHosts, RedisListings):
 
     async def state(self) -> DatabaseState:
         """Return whose records the database holds."""
-        _, born, closed, moved_to = await self._answer("state", {})
-        return DatabaseState(cluster_id=born or None, obstacle=obstacle(closed, moved_to))
+        _, born, closed, moved_to, sealing = await self._answer("state", {})
+        if not born:
+            return DatabaseState(cluster_id=None)
+        return DatabaseState(
+            cluster_id=born,
+            obstacle=obstacle(closed, moved_to),
+            locked=self.vault.learn(sealing or None),
+        )
 
     async def images(self) -> list[ImageDefinition]:
         """Return the catalog, in the order of the names."""
         found, _, _ = await self._ask("images")
-        return [records.read_image(row) for row in found]
+        return [self.sealed.read_image(row) for row in found]
 
     async def seed_images(self, definitions: Iterable[ImageDefinition]) -> bool:
         """Fill the catalog the first time."""
@@ -94,12 +108,12 @@ class RedisPersister(RedisCertificates, RedisHosts, RedisListings):
     async def instance(self, instance_id: str) -> ServiceInstance | None:
         """Return the instance."""
         row = await self._record("instance", instance_id)
-        return None if row is None else records.read_instance(row)
+        return None if row is None else self.sealed.read_instance(row)
 
     async def binding(self, instance_id: str, binding_id: str) -> ServiceBinding | None:
         """Return the binding."""
         row = await self._record("binding", instance_id, binding_id)
-        return None if row is None else records.read_binding(row)
+        return None if row is None else self.sealed.read_binding(row)
 
     async def now(self) -> float:
         """Return the time of the server's clock."""
@@ -109,7 +123,7 @@ class RedisPersister(RedisCertificates, RedisHosts, RedisListings):
     async def instances(self, after: str, limit: int) -> list[ServiceInstance]:
         """Return instances, in the order of the ids."""
         [found] = await self._ask("instances", after=after, limit=limit)
-        return records.read_instances(map(unpacked, found))
+        return self.sealed.read_instances(map(unpacked, found))
 
     async def operation(self, operation_id: str) -> Operation | None:
         """Return the operation."""
@@ -156,7 +170,7 @@ class RedisPersister(RedisCertificates, RedisHosts, RedisListings):
                 superseded = await self._record("operation", change.supersedes)
                 if superseded is None or superseded["lease_until"] is None:
                     raise refusals.superseded_ended(change.supersedes)
-            asked = operations.beginning(change, superseded, owner=owner, ttl=ttl, within=within)
+            asked = operations.beginning(change, self.sealed, superseded, owner=owner, ttl=ttl, within=within)
             word, *stored = await self._call("begin", **asked)
             if word != operations.MOVED:
                 break
@@ -167,7 +181,7 @@ class RedisPersister(RedisCertificates, RedisHosts, RedisListings):
 
     async def commit(self, change: Change) -> None:
         """Write progress or the outcome."""
-        [word] = await self._call("commit", **operations.committing(change))
+        [word] = await self._call("commit", **operations.committing(change, self.sealed))
         if (refusal := operations.refusal(word, change)) is not None:
             raise refusal
 
@@ -233,7 +247,7 @@ class RedisPersister(RedisCertificates, RedisHosts, RedisListings):
     async def _catalog_with(self, only: Only[ImageDefinition], name: str) -> str:
         """Return the number of the catalog; raises `PreconditionFailed` when it has another image there."""
         found, catalog, _ = await self._ask("images")
-        for image in map(records.read_image, found):
+        for image in map(self.sealed.read_image, found):
             if image.name == name:
                 refusals.require(only.stored == image, f"The image {name!r}")
         return str(catalog)
@@ -250,7 +264,7 @@ class RedisPersister(RedisCertificates, RedisHosts, RedisListings):
             found, catalog, seeded = await self._ask("images")
             if seeding and seeded == "1":
                 return ["seeded"]
-            catalog_now = {image.name: image for image in map(records.read_image, found)}
+            catalog_now = {image.name: image for image in map(self.sealed.read_image, found)}
             for definition in definitions:
                 if only is not None:
                     same = only.stored == catalog_now.get(definition.name)
@@ -258,7 +272,7 @@ class RedisPersister(RedisCertificates, RedisHosts, RedisListings):
                 for other in catalog_now.values():
                     other.require_room_for(definition)
                 catalog_now[definition.name] = definition
-            images = [records.image_row(definition) for definition in definitions]
+            images = [self.sealed.image_row(definition) for definition in definitions]
             answer = await self._call("put_images", rows=images, catalog=catalog, seeding=seeding)
             if answer != [operations.MOVED]:
                 return answer

@@ -11,9 +11,7 @@ from typing import Any, Final
 from twisted.logger import Logger
 
 from dockerbroker.errors import Unreadable
-from dockerbroker.model.holdings import holdings
 from dockerbroker.model.hosts import HostKey
-from dockerbroker.model.instances import ServiceInstance
 from dockerbroker.model.liveness import Verdict, patience
 from dockerbroker.model.reservations import Reserved
 from dockerbroker.model.vitals import Ping
@@ -173,17 +171,14 @@ def reserved(text: str) -> Reserved:
     return Reserved(memory=memory, cpus=cpus, ports=ports, instances=instances)
 
 
-def instance_row(instance: ServiceInstance) -> dict[str, Any]:
-    """Return the row of an instance, with the ports that it leases and the hosts that have them."""
-    return records.instance_row(instance) | held_columns(instance)
-
-
-def held_columns(instance: ServiceInstance) -> dict[str, str | None]:
-    """Return the hosts of which an instance holds something, and the ports that it leases there."""
+def held_columns(row: Mapping[str, Any]) -> dict[str, str | None]:
+    """Return the hosts of which the instance of a row holds something, and the ports that it leases there."""
     columns: dict[str, str | None] = {"there": None, "ports_there": None}
-    names = (("host", "ports"), ("there", "ports_there"))
-    for (host, ports), held in zip(names, holdings(instance), strict=False):
-        columns |= {host: host_id(held.host), ports: " ".join(map(str, sorted(held.ports)))}
+    names = (("host", "ports", "reserved"), ("there", "ports_there", "reserved_there"))
+    for host, ports, reserved_by in names:
+        if row[reserved_by] is not None:
+            key, leased = records.read_held(row[reserved_by])
+            columns |= {host: host_id(key), ports: " ".join(map(str, leased))}
     return columns
 
 

@@ -60,6 +60,7 @@ _READING: Final = (
 _CHANGING: Final = (
     "begin",
     "cancel",
+    "change_sealing",
     "claim",
     "close",
     "commit",
@@ -81,6 +82,7 @@ _CHANGING: Final = (
     "put_images",
     "release",
     "renew",
+    "reseal",
     "set_condition",
     "store",
 )

@@ -58,6 +58,7 @@ def _create_deployment() -> None:
         sa.Column("moved_to", Identifier, nullable=False, server_default=""),
         sa.Column("mover", Identifier, nullable=False, server_default=""),
         sa.Column("created_at", sa.Double, nullable=False),
+        sa.Column("sealing", document()),
         sa.PrimaryKeyConstraint("id", name="deployment_pk"),
         sa.CheckConstraint("id = 1", name=op.f("deployment_single")),
     )
