@@ -17,13 +17,14 @@ from typing import Final
 
 from attrs import field, frozen
 
-from dockerbroker.config.private_files import read_private, write_private
+from dockerbroker.config.private import check_private_file
 from dockerbroker.errors import InvalidConfiguration
 from dockerbroker.model.secrets import Secret
 
 #: The variable that holds keys; its lines may also be divided by commas.
 VARIABLE: Final = "DOCKERBROKER_KEYS"
 KEY_BYTES: Final = 32
+_LARGEST: Final = 64 * 1024
 
 _LABEL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -65,8 +66,12 @@ class KeySource:
 
 def load_keys(path: Path) -> KeyRing:
     """Return the keys of a file; raises `InvalidConfiguration`."""
+    check_private_file(path)
     try:
-        text = read_private(path).decode("ascii")
+        with path.open("rb") as file:
+            text = file.read(_LARGEST).decode("ascii")
+    except OSError as error:
+        raise InvalidConfiguration(f"{path} cannot be read: {error.strerror}.") from None
     except UnicodeDecodeError:
         raise InvalidConfiguration(f"{path} holds something else than keys.") from None
     return read_keys(text, str(path))
@@ -137,7 +142,26 @@ def new_label() -> str:
 def _write(path: Path, keys: Mapping[str, Secret[bytes]]) -> None:
     head = "# Keys of the broker's database. Keep a copy in a safe place, apart from its backups.\n"
     lines = [f"{label} {b64encode(key.reveal()).decode('ascii')}\n" for label, key in keys.items()]
-    write_private(path, "".join([head, *lines]).encode("ascii"))
+    _write_private(path, "".join([head, *lines]).encode("ascii"))
+
+
+def _write_private(path: Path, data: bytes) -> None:
+    """Put a file of mode 0600 in place at once and durably; raises `InvalidConfiguration`."""
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        part.unlink(missing_ok=True)
+        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        raise InvalidConfiguration(f"{path} cannot be written: {error.strerror}.") from None
 
 
 @contextmanager

@@ -255,18 +255,24 @@ def _instance_secrets(instance: ServiceInstance) -> dict[str, Any]:
     return {
         "parameters": instance.parameters.reveal(),
         "provisioned": instance.provisioned.reveal(),
+        "dashboard_url": instance.dashboard_url,
         "definition": _image_secrets(instance.definition),
     }
 
 
 def _image_secrets(definition: ImageDefinition) -> dict[str, Any]:
-    secrets = {"credentials": definition.credentials, "dashboard_client": definition.dashboard_client}
-    return {name: secret.reveal() for name, secret in secrets.items() if secret is not None}
+    # Addresses of dashboards have passwords in them where there is no login.
+    secrets: dict[str, Any] = {"dashboard_url": definition.dashboard_url}
+    for name in ("credentials", "dashboard_client"):
+        secret: Secret[dict[str, Any]] | None = getattr(definition, name)
+        if secret is not None:
+            secrets[name] = secret.reveal()
+    return secrets
 
 
 #: The members of each value that the document leaves out: they stand in columns or in `secret`.
 _ELSEWHERE: Final[Mapping[type[AttrsInstance], tuple[str, ...]]] = {
-    ImageDefinition: ("credentials", "dashboard_client"),
+    ImageDefinition: ("credentials", "dashboard_client", "dashboard_url"),
     HostCertificate: ("host", "key"),
     DockerHost: ("key",),
     ServiceInstance: (
@@ -275,6 +281,7 @@ _ELSEWHERE: Final[Mapping[type[AttrsInstance], tuple[str, ...]]] = {
         "last_operation_id",
         "parameters",
         "provisioned",
+        "dashboard_url",
         "successor",
     ),
     ServiceBinding: ("instance_id", "id", "parameters", "document"),

@@ -25,8 +25,9 @@ T = TypeVar("T")
 #: What the database's driver and SQLAlchemy raise when it is the database's fault.
 FAILURES: Final = (DBAPIError, PoolTimeoutError, sqlite3.Error)
 
-#: FULL: what is committed survives a loss of power, at the price of one fsync.
-_PRAGMAS: Final = ("PRAGMA synchronous=FULL", "PRAGMA foreign_keys=ON")
+#: FULL: what is committed survives a loss of power, at the price of one fsync. What is deleted is overwritten
+#: with zeros, as soon as the log is taken over into the file.
+_PRAGMAS: Final = ("PRAGMA synchronous=FULL", "PRAGMA foreign_keys=ON", "PRAGMA secure_delete=ON")
 
 #: How many seconds an operation that was under way when the machine was started anew may still go forward.
 #: How much of its time was left is not known, so that it gets as much as one that begins now.

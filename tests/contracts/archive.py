@@ -20,6 +20,7 @@ from dockerbroker.persisters.archive import (
 )
 from dockerbroker.persisters.interfaces import DatabaseState
 from tests.contracts.archive_case import ArchiveTestCase
+from tests.contracts.archive_sealing import SealingContract
 from tests.persisters import values
 from tests.persisters.archives import Make, everything
 from tests.persisters.lives import OWNER, TTL, WITHIN
@@ -350,6 +351,7 @@ CONTRACTS: tuple[type[ArchiveTestCase], ...] = (
     ClosedContract,
     PagesContract,
     WritingContract,
+    SealingContract,
 )
 
 

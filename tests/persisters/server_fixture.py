@@ -51,6 +51,7 @@ def empty(engine: Engine) -> None:
             "closed": "",
             "moved_to": "",
             "mover": "",
+            "sealing": None,
         }
         connection.execute(update(deployment).values(anew))
 

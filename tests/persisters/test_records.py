@@ -121,8 +121,13 @@ class SecrecyTests(SynchronousTestCase):
     def test_secret_column_alone(self) -> None:
         """Every secret member stands in the column `secret` and in no other."""
         hidden = [Secret({"key": f"hidden-{number}"}) for number in range(9)]
-        image = evolve(values.STATIC, credentials=hidden[0])
-        made = values.instance(definition=image, parameters=hidden[1], provisioned=hidden[2])
+        image = evolve(values.STATIC, credentials=hidden[0], dashboard_url="http://a:hidden-9@h")
+        made = values.instance(
+            definition=image,
+            parameters=hidden[1],
+            provisioned=hidden[2],
+            dashboard_url="http://a:hidden-10@h",
+        )
         later = evolve(values.REDIS, credentials=hidden[5], dashboard_client=hidden[6])
         successor = evolve(made, definition=later, parameters=hidden[7], provisioned=hidden[8])
         made = evolve(made, successor=successor)
@@ -130,7 +135,7 @@ class SecrecyTests(SynchronousTestCase):
         rows = [records.image_row(image), records.instance_row(made), records.binding_row(binding)]
         secret = "".join(row.pop("secret") for row in rows)
         self.assertNotIn("hidden", json.dumps(rows))
-        for number in range(9):
+        for number in range(11):
             self.assertIn(f"hidden-{number}", secret)
 
     def test_secret_elsewhere(self) -> None:
