@@ -15,9 +15,8 @@ from dockerbroker.command.showing import show_table, tell
 from dockerbroker.config.keys import add_key, new_label, remove_key
 from dockerbroker.errors import Conflict, InvalidConfiguration
 from dockerbroker.persisters.archive import Kind, Resealed, Row
-from dockerbroker.persisters.sealed_records import SECRET_KINDS, place_of
 from dockerbroker.persisters.sealing import PLAIN, Sealing, read_sealing
-from dockerbroker.persisters.vault import Unopened, label_of
+from dockerbroker.persisters.vault import SECRET_KINDS, Unopened, label_of, place_of
 
 #: How many secrets are sealed anew in one transaction: brokers wait for no more.
 _AT_ONCE: Final = 25

@@ -1,7 +1,7 @@
 """Records whose secrets are sealed: what `records` makes of values, and the secret column sealed."""
 
 from collections.abc import Iterable, Iterator
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar
 
 from attrs import frozen
 from twisted.logger import Logger
@@ -13,15 +13,7 @@ from dockerbroker.model.instances import ServiceBinding, ServiceInstance
 from dockerbroker.persisters import records
 from dockerbroker.persisters.archive import KEYS, Kind
 from dockerbroker.persisters.records import Row
-from dockerbroker.persisters.vault import Place, Unopened, Vault
-
-#: The kinds of records that have a secret.
-SECRET_KINDS: Final = (Kind.IMAGE, Kind.CERTIFICATE, Kind.INSTANCE, Kind.BINDING)
-
-
-def place_of(kind: Kind, row: Row) -> Place:
-    """Return where the secret of a row stands: the same on every driver."""
-    return Place(kind.value, tuple(row[name] for name in KEYS[kind]))
+from dockerbroker.persisters.vault import Unopened, Vault, place_of
 
 
 @frozen(eq=False)

@@ -18,6 +18,7 @@ from twisted.logger import Logger
 
 from dockerbroker.config.keys import KeyRing, KeySource
 from dockerbroker.errors import InvalidConfiguration, Unavailable
+from dockerbroker.persisters.archive import KEYS, Kind, Row
 from dockerbroker.persisters.sealing import PLAIN, Sealing, read_sealing
 
 #: With this begins what is sealed; a secret that is not is a JSON object.
@@ -26,6 +27,9 @@ MARK: Final = "sealed:1:"
 LOCKED: Final = (
     "The broker lacks a key to the secrets in its database; the operator must give it to the broker."
 )
+
+#: The kinds of records that have a secret.
+SECRET_KINDS: Final = (Kind.IMAGE, Kind.CERTIFICATE, Kind.INSTANCE, Kind.BINDING)
 
 _NONCE_BYTES: Final = 12
 _CANARY: Final = "canary"
@@ -46,6 +50,11 @@ class Place:
     def bound_to(self, label: str) -> bytes:
         """Return what is authenticated with a secret that stands here."""
         return json.dumps([self.table, list(self.row), self.column, label]).encode("ascii")
+
+
+def place_of(kind: Kind, row: Row) -> Place:
+    """Return where the secret of a row stands: the same on every driver."""
+    return Place(kind.value, tuple(row[name] for name in KEYS[kind]))
 
 
 @frozen(eq=False)

@@ -12,9 +12,8 @@ from dockerbroker.errors import LostLease, Unavailable, Unreadable
 from dockerbroker.model.instances import Change, Operation, Phase
 from dockerbroker.model.secrets import Secret
 from dockerbroker.persisters.archive import Kind, Resealed, Row
-from dockerbroker.persisters.sealed_records import SECRET_KINDS, place_of
 from dockerbroker.persisters.sealing import PLAIN, Sealing
-from dockerbroker.persisters.vault import MARK, Vault, label_of
+from dockerbroker.persisters.vault import MARK, SECRET_KINDS, Vault, label_of, place_of
 from tests.contracts.archive_case import ArchiveTestCase
 from tests.memory_persister import MemoryPersister
 from tests.persisters import values

@@ -171,7 +171,7 @@ class VersionsTests(SynchronousTestCase):
         """Members that an earlier version did not write have their defaults."""
 
         def shrink(document: dict[str, Any]) -> None:
-            del document["generation"], document["dashboard_url"], document["definition"]["legacy_arguments"]
+            del document["generation"], document["container_id"], document["definition"]["legacy_arguments"]
             del document["successor"]["volumes"]
 
         self.assertEqual(records.read_instance(changed(self.row, "document", shrink)), self.made)
