@@ -95,6 +95,7 @@ async def open_parts(
         per_host=configuration.per_host,
         trust=Trust(persister),
         allows_plain=configuration.plain_docker,
+        narrow_ports=configuration.narrow_ports,
     )
     parts = make_parts(reactor, configuration, persister, engines, owner)
     try:

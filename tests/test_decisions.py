@@ -32,6 +32,11 @@ class NamedTests(SynchronousTestCase):
                 rows = re.findall(rf"^\| {letter}{number} ", text, re.MULTILINE)
                 self.assertEqual(len(rows), 1, (letter, number))
 
+    def test_no_boundary(self) -> None:
+        """Operators are told that no authorization plugin of Docker is a boundary (S49)."""
+        text = (DOCS / "operations.md").read_text("utf-8")
+        self.assertRegex(text, r"No authorization plugin[^*]*CVE-2024-41110, CVE-2026-34040")
+
     def test_all_attacks(self) -> None:
         """Every attack has its row."""
         text = (DOCS / "decisions" / "0029-attacks.md").read_text("utf-8")

@@ -79,6 +79,7 @@ async def _run(reactor: Any, path: Path, work: Work) -> int:
             per_host=configuration.per_host,
             trust=Trust(persister),
             allows_plain=configuration.plain_docker,
+            narrow_ports=configuration.narrow_ports,
         )
         try:
             deployment = Deployment(

@@ -47,6 +47,8 @@ _LONGEST_ANSWER = 45.0
 _MOST_PER_HOST = 100
 _LEAST_CONNECTIONS, _MOST_CONNECTIONS = 16, 100_000
 _DEFAULT_DISPATCHER = "SimpleDispatcher"
+#: Where ports of services are published: on every address of their host, or on its `servicehost`.
+_ANY_ADDRESS, _SERVICE_HOST = "any", "servicehost"
 #: How many times what a host has may be reserved.
 _LEAST_TIMES = 0.1
 _MOST_TIMES = 1000.0
@@ -74,7 +76,8 @@ class BrokerConfiguration:
     it is held back when most hosts fall silent at once. `move_within` are the seconds that the move of an
     instance to another host may take.
     `docker_addresses` are those that agents may announce, and `plain_docker` is whether Docker may be reached
-    without TLS over a network. `agent_keep_alive` are the seconds between pings for which agents are asked,
+    without TLS over a network. With `narrow_ports` ports of services are published at the service addresses
+    of their hosts alone. `agent_keep_alive` are the seconds between pings for which agents are asked,
     None for their own. `warnings` are sentences for the log.
     """
 
@@ -90,6 +93,7 @@ class BrokerConfiguration:
     per_host: int
     docker_addresses: AllowedAddresses
     plain_docker: bool
+    narrow_ports: bool
     wait_for_host: float
     move_within: float
     mass_guard: bool
@@ -129,6 +133,7 @@ def load_broker(path: Path, environment: Mapping[str, str]) -> BrokerConfigurati
         docker_addresses=_read_addresses(top),
         connections=_read_connections(top),
         plain_docker=top.truth("plaindocker", default=False),
+        narrow_ports=_read_port_address(top),
         warnings=document.finish(),  # the last one, since the others complain
     )
 
@@ -173,6 +178,14 @@ def _read_addresses(top: Members) -> AllowedAddresses:
         sentence = "is no network, name, unix:///path or the word agent"
         top.complain("dockeraddresses", f"{shown(str(error))} {sentence}")
         return AllowedAddresses()
+
+
+def _read_port_address(top: Members) -> bool:
+    """Return whether ports are published at the service addresses of hosts alone."""
+    where = top.text("portaddress") or _ANY_ADDRESS
+    if where not in (_ANY_ADDRESS, _SERVICE_HOST):
+        top.complain("portaddress", f"must be {_ANY_ADDRESS} or {_SERVICE_HOST}")
+    return where == _SERVICE_HOST
 
 
 def _read_listen_ip(top: Members, environment: Mapping[str, str]) -> str:

@@ -7,6 +7,7 @@ import ssl
 from attrs import frozen
 
 from dockerbroker.model.certificates import HostCertificate
+from dockerbroker.model.docker_addresses import address_of_text
 from dockerbroker.model.hosts import DockerHost
 from dockerbroker.model.secrets import Secret
 
@@ -90,6 +91,12 @@ def material_of(certificate: HostCertificate) -> TlsMaterial:
         certificate=certificate.certificate.encode(),
         key=Secret(certificate.key.reveal().encode()),
     )
+
+
+def port_address(host: DockerHost) -> str:
+    """Return the address by which applications reach the host; empty where that is a name."""
+    address = address_of_text(host.key.service_host)
+    return "" if address is None else str(address)
 
 
 def address_of(host: DockerHost, tls: TlsMaterial | None = None) -> DockerAddress:

@@ -10,7 +10,7 @@ from docker.errors import APIError, NotFound
 from zope.interface import implementer
 
 from dockerbroker.engines import observations, translation
-from dockerbroker.engines.address import DockerAddress, address_of
+from dockerbroker.engines.address import DockerAddress, address_of, port_address
 from dockerbroker.engines.client import Client
 from dockerbroker.engines.configuration import configuration
 from dockerbroker.engines.connections import Connections, Trust
@@ -58,7 +58,8 @@ class DockerEngine:
     """The Docker Engine of one host.
 
     Execs have a lane of their own, since they last as long as the image's executables do, and so have
-    changes, since a container may be slow to stop: neither must keep the host from being looked at.
+    changes, since a container may be slow to stop: neither must keep the host from being looked at. Ports are
+    published at `port_address`, or where Docker does it by itself when that is empty.
     """
 
     address: DockerAddress
@@ -66,6 +67,7 @@ class DockerEngine:
     changes: Lane
     execs: Lane
     connections: Connections
+    port_address: str = ""
 
     async def image(self, reference: str) -> DockerImage:
         """Return what the host knows of the image; see `IEngine.image`."""
@@ -77,7 +79,8 @@ class DockerEngine:
         """Create a container; see `IEngine.create`."""
 
         def ask(client: Client) -> str:
-            answer = client.create_container_from_config(configuration(client, spec), spec.name)
+            body = configuration(client, spec, self.port_address)
+            answer = client.create_container_from_config(body, spec.name)
             return _text(answer["Id"])
 
         return await self._change(_CREATE, ask)
@@ -262,7 +265,8 @@ class DockerEngines:
 
     Each host has places for `per_host` changes, as many looks and as many execs, and the pool has room for
     all of them, so that hosts which hang take nothing from the others. `trust` finds the certificate of a
-    host at each call; `allows_plain` is whether Docker may be reached without TLS over a network.
+    host at each call; `allows_plain` is whether Docker may be reached without TLS over a network. With
+    `narrow_ports` ports are published at the host's service address alone, where that is no name.
     """
 
     reactor: Reactor
@@ -270,21 +274,23 @@ class DockerEngines:
     per_host: int = 4
     trust: Trust = _no_certificate
     allows_plain: bool = False
-    _engines: dict[DockerAddress, DockerEngine] = field(factory=dict, init=False)
+    narrow_ports: bool = False
+    _engines: dict[tuple[DockerAddress, str], DockerEngine] = field(factory=dict, init=False)
 
     def __call__(self, host: DockerHost) -> DockerEngine:
         """Return the host's engine, the same one as long as its address is the same."""
         address = address_of(host)
-        if address not in self._engines:
-            self._engines[address] = self._engine(host, address)
-        return self._engines[address]
+        place = address, port_address(host) if self.narrow_ports else ""
+        if place not in self._engines:
+            self._engines[place] = self._engine(host, *place)
+        return self._engines[place]
 
     async def close(self) -> None:
         """Close all connections; calls that are under way keep theirs until they return."""
         for engine in self._engines.values():
             engine.connections.close()
 
-    def _engine(self, host: DockerHost, address: DockerAddress) -> DockerEngine:
+    def _engine(self, host: DockerHost, address: DockerAddress, published_at: str) -> DockerEngine:
         room = _LANES * self.per_host * (len(self._engines) + 1) + MOST_COPIES
         self.threads.adjustPoolsize(0, max(room, self.threads.max))
         return DockerEngine(
@@ -293,4 +299,5 @@ class DockerEngines:
             changes=Lane(self.reactor, self.threads, self.per_host, str(address)),
             execs=Lane(self.reactor, self.threads, self.per_host, str(address)),
             connections=Connections(host, self.trust, self.allows_plain),
+            port_address=published_at,
         )

@@ -11,6 +11,7 @@ from typing import Any
 from attrs import asdict, evolve, field, frozen
 
 from dockerbroker.errors import OperationFailed
+from dockerbroker.model.confinement import Confinement
 from dockerbroker.model.hosts import DockerHost
 from dockerbroker.model.instances import Operation, OperationKind, ServiceInstance
 from dockerbroker.model.plans import RESTARTS, ContainerOptions
@@ -56,11 +57,10 @@ class DockerImage:
 class ContainerSpec:
     """What a container is created from; `ports` maps container ports such as `6379/tcp` to host ports.
 
-    `command` replaces the image's unless it is empty. `memory` is in bytes, `cpus` in processors, `pids`
-    counts processes; None is without a limit. `volumes` maps paths in the container to Docker's volumes,
-    which are made if they do not exist, and get what the image has at their paths when `fills_volumes`.
-    `restart` is the policy for `IEngine.keep_running`: a container is
-    created without one.
+    `command` replaces the image's unless it is empty. `memory` is in bytes, `cpus` in processors; None is
+    without a limit. `pids` counts processes; None is `DEFAULT_PIDS`. `volumes` maps paths in the container to
+    Docker's volumes, which are made if they do not exist, and get what the image has at their paths when
+    `fills_volumes`. `restart` is the policy for `IEngine.keep_running`: a container is created without one.
     """
 
     name: str
@@ -75,6 +75,7 @@ class ContainerSpec:
     volumes: Mapping[str, str] = field(factory=dict)
     fills_volumes: bool = True
     restart: str = RESTARTS[0]
+    confinement: Confinement = field(factory=Confinement)
 
 
 @frozen(kw_only=True)
@@ -183,9 +184,11 @@ def instance_volumes(
 def spec_hash(spec: ContainerSpec) -> str:
     """Return a short hexadecimal digest of all that shapes the container; its name and labels do not.
 
-    Nor does what its volumes get when they are new.
+    Nor does what its volumes get when they are new, nor the usual confinement: older containers have none.
     """
     outside = {"name", "labels", "fills_volumes"}
+    if spec.confinement == Confinement():
+        outside.add("confinement")
     shape = asdict(spec, filter=lambda attribute, _value: attribute.name not in outside)
     document = json.dumps(shape, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(document.encode("utf-8")).hexdigest()[:16]
@@ -218,6 +221,7 @@ def container_spec(
         # What the instance has is copied into them.
         fills_volumes=operation.kind is not OperationKind.MOVE,
         restart=options.restart,
+        confinement=options.confinement,
         labels={
             LABEL_CLUSTER: cluster_id,
             LABEL_INSTANCE: instance.id,

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from dockerbroker.model.catalog import ImageDefinition
 from dockerbroker.model.catalog_rules import findings
+from dockerbroker.model.confinement import refuse_privileges
 from dockerbroker.model.members import Members
 from dockerbroker.model.plan_definitions import encode_plan, read_host_labels, read_plan
 from dockerbroker.model.plans import Plan
@@ -27,6 +28,7 @@ def read_image(members: Members) -> ImageDefinition:
     """Read a definition from folded members; complaints, Cloud Controller's too, are left in them."""
     name = members.short_text("name", required=True)
     container_name = members.text_or_none("containername")
+    refuse_privileges(members)
     definition = ImageDefinition(
         name=name,
         id=members.short_text("id") or None,

@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+from dockerbroker.model.confinement import Confinement, read_capabilities, refuse_privileges
 from dockerbroker.model.hosts import is_label
 from dockerbroker.model.members import Members, shown
 from dockerbroker.model.plans import (
@@ -19,6 +20,8 @@ from dockerbroker.model.plans import (
 #: Docker refuses a smaller limit (6 MiB).
 LEAST_MEMORY: Final = 6 * 1024 * 1024
 _MOST_MEMORY: Final = 2**50
+#: A page.
+_LEAST_TMPFS: Final = 4096
 _LEAST_CPUS: Final = 0.01
 _MOST_CPUS: Final = 1024
 #: The most that a Linux kernel counts.
@@ -32,7 +35,10 @@ _VOLUME_NAME: Final = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,63}\Z")
 _KERNEL_FOLDERS: Final = ("/proc", "/sys", "/dev")
 _LONGEST_PATH: Final = 1024
 _NOT_POSSIBLE: Final = "is not possible with containername, whose container exists already"
-_OPTIONS: Final = ("environment", "command", "memory", "cpus", "pids", "restart", "volumes")
+_OPTIONS: Final = (
+    *("environment", "command", "memory", "cpus", "pids", "restart", "volumes"),
+    *("capabilities", "readonlyroot", "tmpfs"),
+)
 
 
 def read_plan(members: Members, image_name: str, *, exists: bool) -> Plan:
@@ -41,6 +47,7 @@ def read_plan(members: Members, image_name: str, *, exists: bool) -> Plan:
     `exists` says that the container is there already, so that nothing can be asked of it.
     """
     name = members.short_text("name", required=True)
+    refuse_privileges(members)
     return Plan(
         id=members.short_text("id") or f"{image_name}_{name}",
         name=name,
@@ -121,6 +128,7 @@ def _read_options(members: Members, *, exists: bool) -> ContainerOptions:
             if members.has(key):
                 members.complain(key, _NOT_POSSIBLE)
         return ContainerOptions()
+    volumes = _read_volumes(members)
     return ContainerOptions(
         environment=_read_environment(members),
         command=_read_command(members),
@@ -128,7 +136,12 @@ def _read_options(members: Members, *, exists: bool) -> ContainerOptions:
         cpus=members.number("cpus", 0, least=_LEAST_CPUS, most=_MOST_CPUS) or None,
         pids=members.integer("pids", 0, least=1, most=_MOST_PIDS) or None,
         restart=_read_restart(members),
-        volumes=_read_volumes(members),
+        volumes=volumes,
+        confinement=Confinement(
+            capabilities=read_capabilities(members),
+            read_only=members.truth("readonlyroot", default=False),
+            tmpfs=_read_tmpfs(members, volumes),
+        ),
     )
 
 
@@ -142,8 +155,19 @@ def _encode_options(options: ContainerOptions) -> dict[str, Any]:
         "Pids": options.pids,
         "Restart": options.restart if options.restart != usual.restart else None,
         "Volumes": dict(options.volumes) or None,
+        **_encode_confinement(options.confinement),
     }
     return {key: value for key, value in document.items() if value is not None}
+
+
+def _encode_confinement(confinement: Confinement) -> dict[str, Any]:
+    usual = Confinement()
+    is_usual = confinement.capabilities == usual.capabilities
+    return {
+        "Capabilities": None if is_usual else list(confinement.capabilities),
+        "Readonlyroot": confinement.read_only or None,
+        "Tmpfs": dict(confinement.tmpfs) or None,
+    }
 
 
 def _read_placement(members: Members, *, exists: bool) -> PlacementRules:
@@ -192,13 +216,32 @@ def _read_command(members: Members) -> tuple[str, ...]:
 def _read_memory(members: Members) -> int | None:
     if not members.has("memory"):
         return None
-    value = members.document["memory"]
-    if isinstance(value, str) and (match := _MEMORY.match(value)):
-        value = int(float(match[1]) * _UNITS[(match[2] or "").lower()])
-    if isinstance(value, bool) or not isinstance(value, int) or not LEAST_MEMORY <= value <= _MOST_MEMORY:
+    value = _bytes_of(members.document["memory"])
+    if value is None or not LEAST_MEMORY <= value <= _MOST_MEMORY:
         members.complain("memory", "must be bytes, or such as 256m or 1g; at least 6m, as Docker wants")
         return None
     return value
+
+
+def _bytes_of(value: Any) -> int | None:
+    if isinstance(value, str) and (match := _MEMORY.match(value)):
+        return int(float(match[1]) * _UNITS[(match[2] or "").lower()])
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _read_tmpfs(members: Members, volumes: Mapping[str, str]) -> Mapping[str, int]:
+    found: dict[str, int] = {}
+    for path, value in members.object("tmpfs").items():
+        size = _bytes_of(value)
+        if size is None or not _LEAST_TMPFS <= size <= _MOST_MEMORY:
+            members.complain("tmpfs", f"the size of {shown(path)} must be bytes, or such as 16m; at least 4k")
+        elif (wrong := _wrong_path(path)) is not None:
+            members.complain("tmpfs", f"the path {shown(path)} {wrong}")
+        elif path in volumes.values():
+            members.complain("tmpfs", f"the path {shown(path)} is that of a volume")
+        else:
+            found[path] = size
+    return found
 
 
 def _read_restart(members: Members) -> str:

@@ -5,6 +5,8 @@ from typing import Any
 
 from attrs import field, frozen
 
+from dockerbroker.model.confinement import Confinement
+
 #: What Docker does when a container ends by itself (Docker API, RestartPolicy).
 RESTARTS = ("unless-stopped", "always", "on-failure", "no")
 #: The one by which Docker never restarts a container.
@@ -23,9 +25,10 @@ class MaintenanceInfo:
 class ContainerOptions:
     """How the containers of a plan are made.
 
-    `memory` is in bytes, `cpus` in processors, `pids` counts processes; None is without a limit.
-    `volumes` maps names to absolute paths in the container. `command` replaces the image's when it is not
-    empty. `environment` is visible to whoever may inspect the container, and so no place for secrets.
+    `memory` is in bytes, `cpus` in processors; None is without a limit. `pids` counts processes; None is
+    `DEFAULT_PIDS`. `volumes` maps names to absolute paths in the container. `command` replaces the image's
+    when it is not empty. `environment` is visible to whoever may inspect the container, and so no place for
+    secrets.
     """
 
     environment: Mapping[str, str] = field(factory=dict)
@@ -35,6 +38,7 @@ class ContainerOptions:
     pids: int | None = None
     restart: str = RESTARTS[0]
     volumes: Mapping[str, str] = field(factory=dict)
+    confinement: Confinement = field(factory=Confinement)
 
 
 #: Whether instances of one service in one space may be on one Docker host.

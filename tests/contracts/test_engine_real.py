@@ -6,6 +6,7 @@ from typing import Any
 from attrs import evolve
 
 from dockerbroker.errors import BadCommand, EngineError
+from dockerbroker.model.confinement import DEFAULT_PIDS
 from dockerbroker.model.containers import LABEL_CLUSTER, ContainerSpec
 from dockerbroker.model.plans import RESTARTS
 from dockerbroker.model.secrets import Secret
@@ -44,7 +45,8 @@ class RealContainerTests(engine_containers.ContainerContract):
         self.assertEqual(config["LogConfig"], log)
         self.assertIn(config["RestartPolicy"]["Name"], {"", "no"})
         self.assertIn(config["PortBindings"]["8080/tcp"][0]["HostIp"], {"", "0.0.0.0"})
-        for limit in ("Memory", "MemorySwap", "NanoCpus", "PidsLimit"):
+        self.assertEqual((config["PidsLimit"], config["CapDrop"]), (DEFAULT_PIDS, ["ALL"]))
+        for limit in ("Memory", "MemorySwap", "NanoCpus"):
             self.assertIn(config[limit], {0, None})
 
     async def test_restarts(self) -> None:

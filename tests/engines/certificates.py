@@ -90,12 +90,13 @@ def self_signed(*names: str) -> tuple[bytes, bytes]:
 class TlsServer:
     """A server on loopback that shows a certificate and tells the version of an engine.
 
-    With `client_ca` it demands a certificate of that authority.
+    With `client_ca` it demands a certificate of that authority. It speaks no newer TLS than `newest`.
     """
 
     certificate: bytes
     key: bytes
     client_ca: bytes | None = None
+    newest: ssl.TLSVersion = ssl.TLSVersion.MAXIMUM_SUPPORTED
     _listener: socket.socket = field(factory=lambda: socket.create_server(("127.0.0.1", 0)), init=False)
     _thread: threading.Thread | None = field(default=None, init=False)
 
@@ -112,6 +113,11 @@ class TlsServer:
             path = Path(folder, "both.pem")
             path.write_bytes(self.certificate + b"\n" + self.key)
             context.load_cert_chain(path)
+        if self.newest is not ssl.TLSVersion.MAXIMUM_SUPPORTED:
+            # OpenSSL allows what is old at this level alone.
+            context.set_ciphers("DEFAULT:@SECLEVEL=0")
+            context.minimum_version = ssl.TLSVersion.TLSv1
+            context.maximum_version = self.newest
         if self.client_ca is not None:
             context.load_verify_locations(cadata=self.client_ca.decode())
             context.verify_mode = ssl.CERT_REQUIRED

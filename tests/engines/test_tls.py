@@ -3,13 +3,16 @@
 import datetime as dt
 import os
 import socket
+import ssl
+import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from dockerbroker.engines.address import DockerAddress, TlsMaterial
-from dockerbroker.engines.client import Clients
+from dockerbroker.engines.client import Client, Clients
 from dockerbroker.engines.hijack import connect
 from dockerbroker.errors import EngineUnreachable
 from dockerbroker.model.secrets import Secret
@@ -27,9 +30,14 @@ class TlsTests(SynchronousTestCase):
         certificate, key = self.authority.issue("broker")
         self.material = TlsMaterial(ca=self.authority.pem(), certificate=certificate, key=Secret(key))
 
-    def address(self, pair: tuple[bytes, bytes], client_ca: bytes | None = None) -> DockerAddress:
-        """Return the address of a server with this certificate and key."""
-        server = TlsServer(*pair, client_ca)
+    def address(
+        self,
+        pair: tuple[bytes, bytes],
+        client_ca: bytes | None = None,
+        newest: ssl.TLSVersion = ssl.TLSVersion.MAXIMUM_SUPPORTED,
+    ) -> DockerAddress:
+        """Return the address of a server with this certificate and key, and its newest version of TLS."""
+        server = TlsServer(*pair, client_ca, newest)
         server.start()
         self.addCleanup(server.stop)
         return DockerAddress(host=_HOST, port=server.port, tls=self.material)
@@ -113,6 +121,35 @@ class TlsTests(SynchronousTestCase):
         for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
             self.set_variable(name, "http://127.0.0.1:1")
         self.assert_accepted(self.address(self.authority.issue(_HOST)))
+
+    def test_netrc(self) -> None:
+        """Nor are passwords of the user's `.netrc`, nor anything else of the environment."""
+        address = self.address(self.authority.issue(_HOST))
+        netrc = Path(self.mktemp())
+        netrc.write_text(f"machine {_HOST} login somebody password swordfish\n")
+        self.set_variable("NETRC", str(netrc))
+        asked: list[str | None] = []
+
+        def remember(response: Any, *_args: Any, **_options: Any) -> None:
+            asked.append(response.request.headers.get("Authorization"))
+
+        clients = Clients(address)
+        self.addCleanup(clients.close)
+
+        def ask(client: Client) -> None:
+            client.hooks["response"].append(remember)
+            client.version()
+
+        clients.ask(ask, 5.0)
+        self.assertEqual(asked, [None])
+
+    def test_old_protocol(self) -> None:
+        """A server that speaks no newer TLS than 1.1 is refused, and one with 1.2 is not (S47)."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            pair = self.authority.issue(_HOST)
+            self.assert_refused(self.address(pair, newest=ssl.TLSVersion.TLSv1_1), "rotocol")
+        self.assert_accepted(self.address(pair, newest=ssl.TLSVersion.TLSv1_2))
 
     def test_no_tls_there(self) -> None:
         """Where nothing listens there is no TLS either."""

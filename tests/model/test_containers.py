@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from dockerbroker.errors import OperationFailed
+from dockerbroker.model.confinement import Confinement
 from dockerbroker.model.containers import (
     LABEL_CLUSTER,
     LABEL_INSTANCE,
@@ -211,12 +212,17 @@ class SpecTests(SynchronousTestCase):
             {"pids": 1},
             {"volumes": {"/data": "v"}},
             {"restart": "no"},
+            {"confinement": Confinement(read_only=True)},
+            {"confinement": Confinement(tmpfs={"/tmp": 1})},
+            {"confinement": Confinement(capabilities=())},
         ]
         hashes = {spec_hash(evolve(spec, **change)) for change in changes} | {spec_hash(spec)}
         self.assertEqual(len(hashes), len(changes) + 1)
         same = evolve(spec, name="m", labels={"a": "b"}, ports={"81/tcp": 2, "80/tcp": 1})
         self.assertEqual(spec_hash(same), spec_hash(spec))
         self.assertRegex(spec_hash(spec), r"[0-9a-f]{16}\Z")
+        # So it was before there was any confinement.
+        self.assertEqual(spec_hash(spec), "14e1e3068ecef024")
 
     def test_reserved_labels(self) -> None:
         """Labels that begin as the broker's own do are found, whatever comes then (D16)."""

@@ -8,6 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from dockerbroker.errors import InvalidRequest
 from dockerbroker.model.catalog import ImageDefinition
+from dockerbroker.model.confinement import CAPABILITIES, REFUSED_KEYS, Confinement
 from dockerbroker.model.definitions import decode_image, encode_image
 from dockerbroker.model.plans import (
     RESTARTS,
@@ -50,6 +51,12 @@ options = st.builds(
     pids=st.none() | st.integers(1, 4_194_304),
     restart=st.sampled_from(RESTARTS),
     volumes=st.sampled_from([{}, {"data": "/data"}, {"Data.1": "/var/lib/x", "b": "/devices"}]),
+    confinement=st.builds(
+        Confinement,
+        capabilities=st.sets(st.sampled_from(CAPABILITIES)).map(lambda some: tuple(sorted(some))),
+        read_only=st.booleans(),
+        tmpfs=st.sampled_from([{}, {"/tmp": 4096}, {"/run": 2**20, "/var/tmp": 2**24}]),
+    ),
 )
 labels = st.dictionaries(words, words, max_size=2)
 
@@ -402,6 +409,49 @@ class PlansTests(SynchronousTestCase):
         for name in ("", "../x", "a/b", "-a", "a" * 65):
             self.assertIn("volumes: the name", self.refused(volumes={name: "/data"}))
         self.assertIn("that of another volume", self.refused(volumes={"a": "/x", "b": "/x"}))
+
+    def test_privileges(self) -> None:
+        """What would give a container more than others have is refused by its name (S44)."""
+        for key in REFUSED_KEYS:
+            for value in (True, False, ["SYS_ADMIN"], "host", "/var/run/docker.sock", {"Privileged": True}):
+                self.assertIn(f"plans[0].{key}: is nothing", self.refused(**{key.upper(): value}))
+                image = {"plan": "100", key: value}
+                error = self.assertRaises(InvalidRequest, decode_image, image, "redis")
+                self.assertIn(f"{key}: is nothing that a container is given", error.description)
+
+    def test_capabilities(self) -> None:
+        """A plan keeps some of the capabilities, and gets no other ones (S44)."""
+        self.assertEqual(self.one().options.confinement.capabilities, CAPABILITIES)
+        self.assertEqual(self.one(capabilities=[]).options.confinement.capabilities, ())
+        two = self.one(capabilities=["cap_setuid", "CHOWN"]).options.confinement.capabilities
+        self.assertEqual(two, ("CHOWN", "SETUID"))
+        for wrong in (["SYS_ADMIN"], ["ALL"], ["NET_RAW"], ["CHOWN", "CAP_MKNOD"], "CHOWN", [1], [""]):
+            self.assertIn("capabilities: ", self.refused(capabilities=wrong))
+
+    def test_read_only(self) -> None:
+        """A plan may have nothing written but to its volumes and to memory."""
+        plan = self.one(readonlyroot=True, tmpfs={"/tmp": "16m", "/run": 4096}, volumes={"data": "/data"})
+        confinement = plan.options.confinement
+        self.assertEqual((confinement.read_only, confinement.tmpfs), (True, {"/tmp": 2**24, "/run": 4096}))
+        for wrong in (
+            {"/tmp": "1k"},
+            {"/tmp": True},
+            {"tmp": "1m"},
+            {"/": "1m"},
+            {"/proc/x": "1m"},
+            ["/tmp"],
+        ):
+            self.assertIn("tmpfs: ", self.refused(tmpfs=wrong))
+        twice = self.refused(tmpfs={"/data": "1m"}, volumes={"data": "/data"})
+        self.assertIn("that of a volume", twice)
+
+    def test_pinned_image(self) -> None:
+        """An image is named by its digest, or by a tag; a path of the host is no image (S44)."""
+        pinned = f"registry.example.org:5000/redis:7@sha256:{'0a' * 32}"
+        self.assertEqual(decode_image({"plan": "a", "image": pinned}, "redis").image, pinned)
+        for wrong in ("/var/run/docker.sock", "/", "redis@sha256:0a", "--privileged"):
+            error = self.assertRaises(InvalidRequest, decode_image, {"plan": "a", "image": wrong}, "redis")
+            self.assertIn("image: is not the name of a Docker image", error.description)
 
     def test_existing_container(self) -> None:
         """Nothing can be asked of a container that exists already."""
