@@ -193,6 +193,14 @@ class BrokerTests(ConfigurationCase):
         nothing = self.broker(broker_document() | {"dockeraddresses": []})
         self.assertEqual(nothing.docker_addresses, AllowedAddresses(as_agent=False))
 
+    def test_port_address(self) -> None:
+        """Ports of services are on every address of their hosts, or on their service addresses alone."""
+        self.assertFalse(self.broker(broker_document()).narrow_ports)
+        self.assertFalse(self.broker(broker_document() | {"portaddress": "any"}).narrow_ports)
+        self.assertTrue(self.broker(broker_document() | {"PortAddress": "servicehost"}).narrow_ports)
+        wrong = self.complaints(broker_document() | {"portaddress": "0.0.0.0"})
+        self.assertIn("portaddress: must be any or servicehost", wrong)
+
     def test_wrong_docker_addresses(self) -> None:
         """An entry that is none is a complaint that shows it."""
         for wrong, words in (

@@ -61,7 +61,7 @@ class EtcTests(SynchronousTestCase):
         self.assertEqual(configuration.persister, expected)
         document = json.loads((ETC / "broker-postgresql.config").read_text(encoding="utf-8"))
         shown = {name.replace("_", "") for name in fields_dict(ServerConfiguration)}
-        self.assertEqual(set(document["persister"]), shown - {"prefix"})
+        self.assertEqual(set(document["persister"]), shown - {"prefix", "keys"})
         for warning in configuration.warnings:
             self.assertIn("readable by everybody", warning)
 

@@ -57,7 +57,7 @@ class CopyTests(FakeCase):
         clock: Any = self.clock
         self.copies = DockerCopies(clock, self.engines, self.threads, silence=_SILENCE)
         hosts = {}
-        for host_engine in self.engines._engines:
+        for host_engine, _ in self.engines._engines:
             hosts[str(host_engine)] = host_at(f"unix://{host_engine.path}")
         here, there = hosts.values()
         self.source = VolumePlace(host=here, container_id="c-1", path="/data")
