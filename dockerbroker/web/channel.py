@@ -86,7 +86,7 @@ class GuardedChannel(HTTPChannel):
         super().dataReceived(data)
         if self.paused and not self._is_ended:
             self._network().pauseProducing()
-        if self._stage is Stage.KEPT and self._unparsed + self._head_size:
+        elif self._stage is Stage.KEPT and self._unparsed + self._head_size:
             # The next request has begun: its client has no longer than for a first one.
             self._move(Stage.FRESH, HEAD_WITHIN)
 

@@ -90,6 +90,11 @@ class Peers:
     _crowds: dict[str, Crowd] = field(factory=dict, init=False)
     _stages: dict[Connection, Stage] = field(factory=dict, init=False)
 
+    @property
+    def names(self) -> list[str]:
+        """Whose connections there are."""
+        return list(self._crowds)
+
     def has_room(self, peer: str) -> bool:
         """Return whether one more connection of that peer may come."""
         return not self._has_all(peer) and self.everybody.size < self.limits.in_all
