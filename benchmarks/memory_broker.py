@@ -20,11 +20,11 @@ from twisted.internet.endpoints import serverFromString
 
 from benchmarks.filling import HOSTS, fill
 from dockerbroker.broker_parts import make_parts
+from dockerbroker.broker_tap import make_authenticator
 from dockerbroker.config import BrokerConfiguration, load_broker
 from dockerbroker.lifetime import use_monotonic_clock
 from dockerbroker.persisters.opening import Persister, open_persister
 from dockerbroker.threads import DaemonThreadPool
-from dockerbroker.web.auth import Credentials
 from dockerbroker.web.site import BrokerSite
 from tests.asking import REDIS
 from tests.memory_engine import MemoryEngines
@@ -114,12 +114,15 @@ async def _serve(configuration: BrokerConfiguration, endpoints: Sequence[str]) -
     loop = cast("Any", reactor)
     use_monotonic_clock(loop)
     persister, engines = await open_filled(configuration)
-    parts = make_parts(loop, configuration, persister, cast("Any", engines), f"benchmark-{os.getpid()}")
+    password_threads = DaemonThreadPool("passwords", 1)
+    password_threads.start()
+    authenticator = make_authenticator(loop, password_threads)
+    owner = f"benchmark-{os.getpid()}"
+    parts = make_parts(loop, configuration, persister, cast("Any", engines), owner, authenticator)
+    await parts.admission.begin(configuration.services.logins)
     for part in (parts.watch, parts.heartbeat, parts.judge, parts.drainer, parts.reconciler):
         part.start()
-    services = configuration.services
-    credentials = Credentials(user=services.user, password=services.password)
-    site = BrokerSite(loop, credentials, configuration.connections)
+    site = BrokerSite(loop, authenticator, configuration.connections)
     site.open(parts.apis)
     loop.listenTCP(configuration.port, site, interface=configuration.listen_ip)
     for endpoint in endpoints:

@@ -11,10 +11,12 @@ from attrs import frozen
 from twisted.logger import Logger
 
 from dockerbroker.broker.administration import Administration
+from dockerbroker.broker.authentication import Authenticator
 from dockerbroker.broker.beginning import Beginning
 from dockerbroker.broker.blocking import BlockedPorts
 from dockerbroker.broker.certificates import Certificates
 from dockerbroker.broker.comparing import Comparer
+from dockerbroker.broker.credentials import Admission, Credentials
 from dockerbroker.broker.draining import Drainer
 from dockerbroker.broker.executions import Executions
 from dockerbroker.broker.fleet import FleetView
@@ -70,6 +72,7 @@ class Parts:
     heartbeat: Heartbeat
     judge: Judge
     watch: Watch
+    admission: Admission
     administration: Administration
     apis: Apis
 
@@ -84,6 +87,7 @@ async def open_parts(
     configuration: BrokerConfiguration,
     database_threads: DaemonThreadPool,
     docker_threads: DaemonThreadPool,
+    authenticator: Authenticator,
 ) -> Parts:
     """Open the database, seed it if it is new, and make what works on it; raises as `open_persister`."""
     # Made here, since the program may have become a daemon, which is another process.
@@ -97,7 +101,7 @@ async def open_parts(
         allows_plain=configuration.plain_docker,
         narrow_ports=configuration.narrow_ports,
     )
-    parts = make_parts(reactor, configuration, persister, engines, owner)
+    parts = make_parts(reactor, configuration, persister, engines, owner, authenticator)
     try:
         # From now on this is the database that it is to be.
         await parts.watch.look()
@@ -105,6 +109,7 @@ async def open_parts(
         if await persister.seed_images(images):
             _log.info("The catalog is new, with {count} images from the configuration", count=len(images))
         await parts.administration.check_catalog()
+        await parts.admission.begin(configuration.services.logins)
         # From now on it is known that a broker is there, and since when.
         await persister.observe()
     except BaseException:
@@ -119,6 +124,7 @@ def make_parts(
     persister: "Persister",
     engines: DockerEngines,
     owner: str,
+    authenticator: Authenticator,
 ) -> Parts:
     """Wire what works on an open database; `owner` is this broker's name, as the persister knows it."""
     limits, reach = _limits(configuration), armed(os.environ)
@@ -141,6 +147,7 @@ def make_parts(
     comparer = make_comparer(reactor, seams)
     restarts = Restarts(comparer, reactor)
     returning = Returning(seams.persister, seams.engines, comparer)
+    admission = Admission(Credentials(seams.persister, authenticator.run, time.time), authenticator)
     pings = Pings(seams.persister, reactor, restarts.heard)
     return Parts(
         persister=persister,
@@ -154,7 +161,8 @@ def make_parts(
         judge=Judge(
             seams.persister, view, reactor, returning.welcome, configuration.mass_guard, pings.settled
         ),
-        watch=Watch(seams.persister, reactor),
+        watch=Watch(seams.persister, reactor, revise=admission.refresh),
+        admission=admission,
         administration=administration,
         apis=make_apis(
             reactor,

@@ -12,6 +12,7 @@ from twisted.internet.defer import maybeDeferred
 from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
 
+from dockerbroker.broker.authentication import Authenticator
 from dockerbroker.broker_parts import Parts, open_parts
 from dockerbroker.config import BrokerConfiguration, SqliteConfiguration, load_broker
 from dockerbroker.config.persister import PersisterConfiguration
@@ -33,14 +34,16 @@ from dockerbroker.lifetime import (
     use_monotonic_clock,
 )
 from dockerbroker.persisters.opening import check
-from dockerbroker.threads import DaemonThreadPool
-from dockerbroker.web.auth import Credentials
+from dockerbroker.threads import DaemonThreadPool, run_in
 from dockerbroker.web.site import BrokerSite
 
 PROGRAM = "dockerbroker"
 
 _SQLITE_THREADS = 8
 _NAME_THREADS = 10
+#: Passwords are hashed by half of the processors at most, however many wrong ones come.
+PASSWORD_THREADS = max(1, (os.cpu_count() or 1) // 2)
+_KEY_BYTES = 32
 #: Within this time every request is answered, and every operation that had begun is over; seconds.
 _WORK_PATIENCE = 50.0
 _DATABASE_PATIENCE = 5.0
@@ -73,28 +76,34 @@ def check_database(configuration: PersisterConfiguration) -> None:
 
 def build(reactor: Any, configuration: BrokerConfiguration) -> Lifetime:
     """Wire the broker: its parts in the order in which they start."""
-    services, limits = configuration.services, configuration.connections
+    limits = configuration.connections
+    password_threads = DaemonThreadPool("passwords", PASSWORD_THREADS, leaves_busy=True)
+    authenticator = make_authenticator(reactor, password_threads)
     program = Program(
         reactor=reactor,
         configuration=configuration,
         database_threads=database_threads(configuration.persister),
         docker_threads=DaemonThreadPool("docker", 1, leaves_busy=True),
-        site=BrokerSite(
-            reactor,
-            Credentials(user=services.user, password=services.password),
-            evolve(limits, in_all=room_for(limits.in_all)),
-        ),
+        authenticator=authenticator,
+        site=BrokerSite(reactor, authenticator, evolve(limits, in_all=room_for(limits.in_all))),
     )
     return Lifetime(
         clock=reactor,
         failed=partial(end_with_failure, reactor),
         stages=[
             names_stage(reactor, DaemonThreadPool("names", _NAME_THREADS)),
+            pool_stage(reactor, password_threads),
             pool_stage(reactor, program.docker_threads),
             pool_stage(reactor, program.database_threads),
             *program.stages(),
         ],
     )
+
+
+def make_authenticator(reactor: Any, threads: DaemonThreadPool) -> Authenticator:
+    """Return what finds out who asks; it hashes passwords in the threads, one in each."""
+    key = os.urandom(_KEY_BYTES)
+    return Authenticator(reactor, partial(run_in, reactor, threads), key, at_once=threads.max)
 
 
 def database_threads(configuration: PersisterConfiguration) -> DaemonThreadPool:
@@ -114,6 +123,7 @@ class Program:
     configuration: BrokerConfiguration
     database_threads: DaemonThreadPool
     docker_threads: DaemonThreadPool
+    authenticator: Authenticator
     site: BrokerSite
     _opening: Opening = field(init=False)
     _parts: Parts | None = field(default=None, init=False)
@@ -141,7 +151,13 @@ class Program:
 
     async def open(self) -> None:
         """Open the database, and begin what works on it; raises what stands in the way."""
-        parts = await open_parts(self.reactor, self.configuration, self.database_threads, self.docker_threads)
+        parts = await open_parts(
+            self.reactor,
+            self.configuration,
+            self.database_threads,
+            self.docker_threads,
+            self.authenticator,
+        )
         if not self._opening.is_wanted:
             await parts.close()
             return

@@ -30,6 +30,14 @@ class PreconditionFailed(BrokerError):
     """What is stored is not what the change was decided on: somebody else was there first."""
 
 
+class TooManyRequests(BrokerError):
+    """Whoever asks has to wait; `retry_after` is for how many seconds."""
+
+    def __init__(self, description: str, *, retry_after: int) -> None:
+        super().__init__(description)
+        self.retry_after = retry_after
+
+
 class UnsupportedVersion(BrokerError):
     """The request does not name a version of the API that this broker speaks."""
 

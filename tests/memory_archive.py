@@ -115,6 +115,8 @@ class MemoryArchive:
         for rows in (one.images, one.hosts, one.instances, one.bindings, one.operations, one.conditions):
             rows.clear()
         one.certificates.clear()
+        one.credentials.clear()
+        one.credential_changes = 0
         one.leases.clear()
         one.tombstones.clear()
         one.written.clear()
@@ -168,6 +170,7 @@ class MemoryArchive:
                 for row in tables.hosts.values()
             ),
             Kind.CERTIFICATE: tables.certificates.values(),
+            Kind.CREDENTIAL: tables.credentials.values(),
             Kind.INSTANCE: tables.instances.values(),
             Kind.BINDING: tables.bindings.values(),
             Kind.PORT_LEASE: (
@@ -205,6 +208,9 @@ class MemoryArchive:
                 tables.hosts[_host(row)] = row | dict.fromkeys(_OWN) | {"pinged_at": -math.inf}
             case Kind.CERTIFICATE:
                 tables.certificates[row["host"]] = row
+            case Kind.CREDENTIAL:
+                tables.credentials[row["id"]] = row
+                tables.credential_changes += 1
             case Kind.INSTANCE:
                 tables.instances[row["id"]] = row
             case Kind.BINDING:

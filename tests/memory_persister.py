@@ -14,6 +14,7 @@ from zope.interface import implementer
 from dockerbroker.errors import Conflict, NotFound, PreconditionFailed, Unavailable
 from dockerbroker.model.catalog import ImageDefinition
 from dockerbroker.model.certificates import HostCertificate
+from dockerbroker.model.credentials import Credential
 from dockerbroker.model.fleet import Fleet
 from dockerbroker.model.hosts import DockerHost, HostKey, HostReport, Observation, observed
 from dockerbroker.model.instances import (
@@ -98,8 +99,12 @@ class MemoryPersister:
         with self._call("state"):
             tables = self.tables
             why = obstacle(tables.closed, tables.moved_to)
-            locked = self.vault.learn(tables.sealing)
-            return DatabaseState(cluster_id=tables.cluster_id or None, obstacle=why, locked=locked)
+            return DatabaseState(
+                cluster_id=tables.cluster_id or None,
+                obstacle=why,
+                locked=self.vault.learn(tables.sealing),
+                credentials=tables.credential_changes,
+            )
 
     async def images(self) -> list[ImageDefinition]:
         """Return the catalog, in the order of the names."""
@@ -178,6 +183,43 @@ class MemoryPersister:
             if only is not None:
                 _require(only, self.sealed.read_certificate, self.tables.certificates[host])
             del self.tables.certificates[host]
+
+    async def credentials(self) -> list[Credential]:
+        """Return every credential, in the order of the ids."""
+        with self._call("credentials"):
+            return [records.read_credential(row) for _, row in sorted(self.tables.credentials.items())]
+
+    async def seed_credentials(self, credentials: Iterable[Credential]) -> bool:
+        """Store the first credentials, the first time."""
+        with self._call("seed_credentials"):
+            if self.tables.credential_changes:
+                return False
+            self._require_open()
+            self.tables.credentials.update((one.id, records.credential_row(one)) for one in credentials)
+            self.tables.credential_changes += 1
+            return True
+
+    async def put_credential(self, credential: Credential) -> bool:
+        """Add or replace a credential."""
+        with self._call("put_credential"):
+            self._require_open()
+            is_new = credential.id not in self.tables.credentials
+            self.tables.credentials[credential.id] = records.credential_row(credential)
+            self.tables.credential_changes += 1
+            return is_new
+
+    async def delete_credential(self, credential_id: str) -> None:
+        """Remove a credential."""
+        with self._call("delete_credential"):
+            self._require_open()
+            rows = self.tables.credentials
+            if credential_id not in rows:
+                raise NotFound(f"There is no credential {credential_id!r}.")
+            roles = Counter(row["role"] for row in rows.values())
+            if rows[credential_id]["role"] == "administrator" and roles["administrator"] == 1:
+                raise Conflict("This is the last credential of administrators.")
+            del rows[credential_id]
+            self.tables.credential_changes += 1
 
     async def record_pings(self, pings: Iterable[Ping]) -> Mapping[HostKey, str]:
         """Store what the pings tell."""

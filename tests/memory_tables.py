@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from attrs import define, evolve, field
 
 from dockerbroker.errors import AlreadyExists, Busy, HostFull, LostLease, NotFound, PortLeased
+from dockerbroker.model.credentials import Credential
 from dockerbroker.model.holdings import holdings
 from dockerbroker.model.hosts import LONGEST_GAP, HostKey, HostState, Observation
 from dockerbroker.model.instances import Change, Operation, OperationKind, Phase
@@ -46,6 +48,8 @@ class Tables:
     images: dict[str, Row] = field(factory=dict)
     hosts: dict[HostKey, Row] = field(factory=dict)
     certificates: dict[str, Row] = field(factory=dict)
+    credentials: dict[str, Row] = field(factory=dict)
+    credential_changes: int = 0
     instances: dict[str, Row] = field(factory=dict)
     bindings: dict[tuple[str, str], Row] = field(factory=dict)
     leases: dict[tuple[HostKey, int], str] = field(factory=dict)
@@ -54,6 +58,13 @@ class Tables:
     tombstones: dict[str, tuple[str, float]] = field(factory=dict)
     observation: Observation | None = None
     written: dict[HostKey, Row] = field(factory=dict)
+
+    def known_credentials(self, seeds: Iterable[Credential]) -> list[Credential]:
+        """Return the credentials; where there never were any these are stored before."""
+        if not self.credential_changes:
+            self.credentials = {one.id: records.credential_row(one) for one in seeds}
+            self.credential_changes = 1
+        return [records.read_credential(row) for row in self.credentials.values()]
 
     def reserved(self) -> dict[HostKey, Reserved]:
         """Return what all instances of each host reserve."""

@@ -21,9 +21,11 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from dockerbroker.broker.administration import Administration
+from dockerbroker.broker.authentication import Authenticator
 from dockerbroker.broker.beginning import Beginning
 from dockerbroker.broker.certificates import Certificates
 from dockerbroker.broker.comparing import Comparer
+from dockerbroker.broker.credentials import Admission, Credentials
 from dockerbroker.broker.draining import Drainer
 from dockerbroker.broker.executions import Executions
 from dockerbroker.broker.fleet import FleetView
@@ -50,12 +52,11 @@ from dockerbroker.engines.executors import DockerApiExecutor
 from dockerbroker.engines.interfaces import Engines, Executors
 from dockerbroker.model.catalog import ImageDefinition
 from dockerbroker.model.containers import HealthCheck
+from dockerbroker.model.credentials import Credential
 from dockerbroker.model.dispatchers import SimpleDispatcher
 from dockerbroker.model.docker_addresses import AllowedAddresses, read_addresses
 from dockerbroker.model.hosts import DockerHost, HostKey
-from dockerbroker.model.secrets import Secret
 from dockerbroker.web.agents import Agents
-from dockerbroker.web.auth import Credentials
 from dockerbroker.web.site import Apis, BrokerSite, make_apis
 from tests.asking import (
     REDIS,
@@ -67,9 +68,10 @@ from tests.asking import (
     provision_body,
     query,
 )
+from tests.credentials import CHEAP, authenticator, everywhere
 from tests.memory_copies import MemoryCopies
 from tests.memory_engine import MemoryEngine, MemoryEngines, MemoryImage
-from tests.memory_persister import MemoryPersister
+from tests.memory_persister import MemoryPersister, Tables
 from tests.memory_trials import MemoryTrials
 from tests.pinging import pings
 
@@ -107,6 +109,9 @@ CREDENTIALS: Final = {"username": "user", "password": "swordfish"}
 
 #: What agents may announce: the hosts of the tests.
 ANYWHERE: Final = read_addresses(["agent", "10.0.0.0/8", "*.example.org", "other"])
+
+#: What lets platforms, agents and administrators in.
+SEEDS: Final = everywhere(USER, PASSWORD)
 
 #: Seconds of the broker's clock after which a request that has no answer will never get one.
 PATIENCE: Final = 120.0
@@ -166,6 +171,9 @@ class Stack:
     heartbeat: Heartbeat = field(init=False)
     judge: Judge = field(init=False)
     watch: Watch = field(init=False)
+    authenticator: Authenticator = field(init=False)
+    credentials: Credentials = field(init=False)
+    admission: Admission = field(init=False)
     apis: Apis = field(init=False)
     site: BrokerSite = field(init=False)
     client: Any = field(init=False)
@@ -241,13 +249,15 @@ class Stack:
         self.heartbeat = Heartbeat(seams.persister, clock)
         returning = Returning(seams.persister, seams.engines, self.comparer)
         self.judge = Judge(seams.persister, view, clock, returning.welcome)
-        self.watch = Watch(seams.persister, clock, self._refuse)
-        credentials = Credentials(user=USER, password=Secret(PASSWORD))
+        self.authenticator = authenticator(clock, self._seeded())
+        self.credentials = Credentials(seams.persister, self.authenticator.run, wall, CHEAP)
+        self.admission = Admission(self.credentials, self.authenticator)
+        self.watch = Watch(seams.persister, clock, self._refuse, self.admission.refresh)
         certificates = Certificates(seams.persister, self.trials, wall)
         self.restarts = Restarts(self.comparer, clock)
         agents = Agents(Pings(seams.persister, clock, self.restarts.heard, pace=0), self.addresses)
         self.apis = make_apis(clock, self.broker, self.administration, certificates, agents)
-        self.site = BrokerSite(clock, credentials)
+        self.site = BrokerSite(clock, self.authenticator)
         if self.is_open:
             self.site.open(self.apis)
         self.client = StubTreq(self.site.resource)
@@ -266,6 +276,11 @@ class Stack:
     def image(self) -> MemoryImage:
         """The image of `REDIS` on `HOST`."""
         return self.engine.images[REDIS.image]
+
+    def _seeded(self) -> Sequence[Credential]:
+        """Return the credentials of the database, which has these where it had none."""
+        tables: Tables | None = getattr(self.persister, "tables", None)
+        return SEEDS if tables is None else tables.known_credentials(SEEDS)
 
     def _refuse(self, refusal: str | None) -> None:
         self.site.refuse(refusal)

@@ -6,16 +6,17 @@ from pathlib import Path
 from typing import Any
 
 from twisted.internet import reactor as the_reactor
+from twisted.internet.defer import execute
 from twisted.trial.unittest import TestCase
 
 from dockerbroker import broker_tap
+from dockerbroker.broker.authentication import Authenticator
 from dockerbroker.config import load_broker
-from dockerbroker.model.secrets import Secret
 from dockerbroker.persisters.presence import Presence, folder_beside
 from dockerbroker.threads import DaemonThreadPool
-from dockerbroker.web.auth import Credentials
 from dockerbroker.web.site import BrokerSite
 from tests.configurations import ConfigurationCase, broker_document, written
+from tests.credentials import CHEAP
 
 # Twisted declares it as less than it is.
 reactor: Any = the_reactor
@@ -47,12 +48,14 @@ class ProgramTests(TestCase):
         self.folder.mkdir()
         configuration = load_broker(written(self.folder, broker_document()), {})
         broker_tap.check_database(configuration.persister)
-        self.site = BrokerSite(reactor, Credentials(user="u", password=Secret("p")))
+        authenticator = Authenticator(reactor, execute, b"key", cost=CHEAP)
+        self.site = BrokerSite(reactor, authenticator)
         self.program = broker_tap.Program(
             reactor=reactor,
             configuration=configuration,
             database_threads=broker_tap.database_threads(configuration.persister),
             docker_threads=DaemonThreadPool("docker", 1),
+            authenticator=authenticator,
             site=self.site,
         )
         for threads in (self.program.database_threads, self.program.docker_threads):

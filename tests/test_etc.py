@@ -11,6 +11,7 @@ from dockerbroker.config import load_agent, load_broker
 from dockerbroker.config.persister import ServerConfiguration, Tls
 from dockerbroker.model.catalog_rules import complaints
 from dockerbroker.model.definitions import decode_image
+from dockerbroker.model.roles import Role
 from dockerbroker.model.secrets import Secret
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -70,9 +71,10 @@ class EtcTests(SynchronousTestCase):
         agent = load_agent(ETC / "agent.config")
         broker = load_broker(ETC / "broker.config", {})
         (server,) = agent.brokers
+        [login] = [one for one in broker.services.logins if one.role is Role.AGENT]
         self.assertEqual(
             (server.port, server.user, server.password),
-            (broker.port, broker.services.user, broker.services.password),
+            (broker.port, login.user, login.password),
         )
         for warning in agent.warnings:
             self.assertIn("readable by everybody", warning)

@@ -1,12 +1,12 @@
-"""Looks each second whether the database still holds this deployment's records, open to this broker.
+"""Looks each second whose records the database holds, open to this broker, and who is let in.
 
 Nobody has moved them, and the broker has the keys to the secrets in them.
 """
 
-from collections.abc import Callable
-from typing import ClassVar, Final
+from collections.abc import Callable, Coroutine
+from typing import Any, ClassVar, Final
 
-from attrs import define, field
+from attrs import define, evolve, field
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
@@ -15,8 +15,8 @@ from twisted.logger import Logger
 from dockerbroker.errors import BrokerError
 from dockerbroker.persisters.interfaces import DatabaseState, IPersister
 
-#: Seconds between two looks.
-PERIOD: Final = 1.0
+#: Seconds between two looks: a password that is removed is refused within a second, by every broker.
+PERIOD: Final = 0.75
 #: What users are told.
 MOVED: Final = (
     "The broker's records have moved to another database, or are on their way; "
@@ -34,6 +34,10 @@ def _nobody(refusal: str | None) -> None:
     del refusal
 
 
+async def _nothing() -> None:
+    pass
+
+
 @define(eq=False)
 class Watch:
     """Remembers whose database it has seen first; no records of another one, or of a former place, are used.
@@ -41,7 +45,8 @@ class Watch:
     Neither are records used whose secrets need a key that this broker lacks.
 
     `tell` is told a sentence for users when every request is to be refused, and None when that is over. A
-    database that does not answer tells nothing: who asks it hears that.
+    database that does not answer tells nothing: who asks it hears that. `revise` is called when the
+    credentials have changed, again and again until it succeeds.
     """
 
     _log: ClassVar[Logger] = Logger()
@@ -49,8 +54,10 @@ class Watch:
     persister: IPersister
     clock: IReactorTime
     tell: Callable[[str | None], None] = _nobody
+    revise: Callable[[], Coroutine[Any, Any, None]] = _nothing
     _cluster_id: str | None = field(default=None, init=False)
     _known: DatabaseState | None = field(default=None, init=False)
+    _credentials: int = field(default=0, init=False)
     _loop: LoopingCall = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -72,8 +79,12 @@ class Watch:
         found = await self.persister.state()
         if self._cluster_id is None:
             self._cluster_id = found.cluster_id
-        if found != self._known:
-            self._change(found)
+        changed = evolve(found, credentials=0)
+        if changed != self._known:
+            self._change(changed)
+        if found.credentials != self._credentials and found.cluster_id == self._cluster_id:
+            await self.revise()
+            self._credentials = found.credentials
 
     async def _pass(self) -> None:
         # One uncaught error would end the loop for ever.

@@ -13,11 +13,13 @@ from dockerbroker.config.persister import PersisterConfiguration, read_persister
 from dockerbroker.errors import InvalidConfiguration
 from dockerbroker.model.catalog import ImageDefinition
 from dockerbroker.model.connections import DEFAULT_IN_ALL, DEFAULT_PER_PEER, ConnectionLimits
+from dockerbroker.model.credentials import Login
 from dockerbroker.model.dispatchers import Dispatcher
 from dockerbroker.model.docker_addresses import AllowedAddresses, read_addresses
 from dockerbroker.model.hosts import LEAST_ASKED, MOST_ASKED
 from dockerbroker.model.members import Members, printable, shown
 from dockerbroker.model.placement import Overcommit
+from dockerbroker.model.roles import Role
 from dockerbroker.model.secrets import Secret
 
 DEFAULT_PORT = 9998
@@ -59,10 +61,12 @@ _LEAST_MOVE, _LONGEST_MOVE = 60.0, 6 * 86400.0
 
 @frozen(kw_only=True)
 class ServicesConfiguration:
-    """Who may talk to the broker, the catalog's name, and the images that seed an empty database."""
+    """The catalog's name, and what seeds an empty database: its images, and who may talk to the broker.
 
-    user: str
-    password: Secret[str]
+    There is one login for each role.
+    """
+
+    logins: tuple[Login, ...]
     catalog: str
     images: tuple[ImageDefinition, ...]
 
@@ -220,11 +224,23 @@ def _read_wait(top: Members, key: str, default: float) -> float:
 def _read_services(document: Document, top: Members) -> ServicesConfiguration:
     members = document.section(top, "services")
     return ServicesConfiguration(
-        user=read_user(members),
-        password=Secret(members.text("password", required=True)),
+        logins=_read_logins(document, members),
         catalog=_read_catalog(members),
         images=read_images(document, members),
     )
+
+
+def _read_logins(document: Document, services: Members) -> tuple[Login, ...]:
+    """Read who is let in: `user` and `password` in every role, but where a role has its own."""
+    usual = (read_user(services), Secret(services.text("password", required=True)))
+    logins = []
+    for role in Role:
+        user, password = usual
+        if services.has(role.value):
+            own = document.section(services, role.value)
+            user, password = read_user(own), Secret(own.text("password", required=True))
+        logins.append(Login(role=role, user=user, password=password))
+    return tuple(logins)
 
 
 def _read_catalog(members: Members) -> str:

@@ -15,7 +15,11 @@ class Role(Enum):
 
 @frozen(kw_only=True)
 class Principal:
-    """Somebody who has shown who it is: the role in which it asks, and its user name."""
+    """Somebody who has shown who it is: the role in which it asks, and its user name.
+
+    An agent with a `host` speaks for the Docker host of that `ServiceHost` alone.
+    """
 
     role: Role
     name: str
+    host: str = ""

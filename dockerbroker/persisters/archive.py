@@ -22,6 +22,7 @@ class Kind(Enum):
     IMAGE = "images"
     HOST = "hosts"
     CERTIFICATE = "certificates"
+    CREDENTIAL = "credentials"
     INSTANCE = "instances"
     BINDING = "bindings"
     PORT_LEASE = "port leases"
@@ -38,6 +39,7 @@ KEYS: Final[Mapping[Kind, tuple[str, ...]]] = {
     Kind.IMAGE: ("name",),
     Kind.HOST: _HOST,
     Kind.CERTIFICATE: ("host",),
+    Kind.CREDENTIAL: ("id",),
     Kind.INSTANCE: ("id",),
     Kind.BINDING: ("instance_id", "id"),
     Kind.PORT_LEASE: (*_HOST, "port"),

@@ -29,6 +29,7 @@ from dockerbroker.persisters.tables import (
     bindings,
     certificates,
     conditions,
+    credentials,
     deployment,
     hosts,
     images,
@@ -52,6 +53,7 @@ _TABLES: Final[Mapping[Kind, Table]] = {
     Kind.IMAGE: images,
     Kind.HOST: hosts,
     Kind.CERTIFICATE: certificates,
+    Kind.CREDENTIAL: credentials,
     Kind.INSTANCE: instances,
     Kind.BINDING: bindings,
     Kind.PORT_LEASE: port_leases,
@@ -214,6 +216,7 @@ def _erase(connection: Connection, mover: str) -> None:
     for table in reversed(metadata.sorted_tables):
         if table is not deployment:
             connection.execute(delete(table))
+    connection.execute(update(deployment).values(credentials=0))
 
 
 def _add(connection: Connection, kind: Kind, rows: Sequence[Row], mover: str) -> None:
@@ -225,6 +228,9 @@ def _add(connection: Connection, kind: Kind, rows: Sequence[Row], mover: str) ->
         return
     values: list[dict[str, Any]] = [dict(row) for row in rows]
     connection.execute(insert(table), values)
+    if kind is Kind.CREDENTIAL:
+        # They are not those of a configuration any more.
+        connection.execute(update(deployment).values(credentials=deployment.c.credentials + 1))
     if kind is Kind.INSTANCE:
         places = [
             {"place": place, "instance_id": row["id"]} for row in rows for place in lonely_places_of(row)

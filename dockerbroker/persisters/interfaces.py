@@ -8,6 +8,7 @@ from zope.interface import Interface
 
 from dockerbroker.model.catalog import ImageDefinition
 from dockerbroker.model.certificates import HostCertificate
+from dockerbroker.model.credentials import Credential
 from dockerbroker.model.fleet import Fleet
 from dockerbroker.model.hosts import DockerHost, HostKey, HostReport
 from dockerbroker.model.instances import Change, Operation, ServiceBinding, ServiceInstance
@@ -30,11 +31,13 @@ class DatabaseState:
     """Whose records a database holds, None without any, and why no broker may use it: half a sentence.
 
     `locked` is why this broker may not, though others may: it lacks a key to the secrets.
+    `credentials` is another number after each change of the credentials, and 0 before the first one.
     """
 
     cluster_id: str | None
     obstacle: str | None = None
     locked: str | None = None
+    credentials: int = 0
 
 
 class IPersister(Interface):
@@ -42,8 +45,8 @@ class IPersister(Interface):
 
     Every method is one transaction: it is durable when it returns, and has changed nothing when it raises.
     Any of them raises `Unavailable` when the database does not answer; `begin`, `cancel`, `hasten`, `entomb`
-    and what changes the catalog or certificates do so also when its records were moved to another one
-    (`archive.IArchive`).
+    and what changes the catalog, certificates or credentials do so also when its records were moved to
+    another one (`archive.IArchive`).
     Identifiers are compared as exact bytes. The clock is the persister's own: it never goes back, and all
     brokers of the deployment see it.
     """
@@ -97,6 +100,18 @@ class IPersister(Interface):
 
         Raises `NotFound` when there is none, and `PreconditionFailed` when it is not the `only` one.
         """
+
+    async def credentials() -> list[Credential]:
+        """Return every credential, in the order of the ids' bytes."""
+
+    async def seed_credentials(credentials: Iterable[Credential]) -> bool:
+        """Store the first credentials of a database, the first time; returns whether it did."""
+
+    async def put_credential(credential: Credential) -> bool:
+        """Add or replace, as a whole, the credential of that id; returns whether it is new."""
+
+    async def delete_credential(credential_id: str) -> None:
+        """Remove a credential; raises `NotFound`, and `Conflict` for the last one of administrators."""
 
     async def record_pings(pings: Iterable[Ping]) -> Mapping[HostKey, str]:
         """Store the hosts as their agents describe them, and that they were heard now.

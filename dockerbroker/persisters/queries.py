@@ -50,7 +50,11 @@ _FIND_CONDITION: Final = select(conditions.c.condition).where(
 )
 _FIND_CLOSED: Final = select(deployment.c.closed)
 _FIND_STATE: Final = select(
-    deployment.c.cluster_id, deployment.c.closed, deployment.c.moved_to, deployment.c.sealing
+    deployment.c.cluster_id,
+    deployment.c.closed,
+    deployment.c.moved_to,
+    deployment.c.sealing,
+    deployment.c.credentials,
 )
 #: By these PostgreSQL and MySQL tell that a table does not exist; older PyMySQL has the number alone.
 _NO_TABLE: Final = ("42P01", "42S02", 1146)
@@ -77,6 +81,7 @@ def find_state(connection: Connection, sealed: SealedRecords) -> DatabaseState:
         cluster_id=str(row.cluster_id),
         obstacle=obstacle(row.closed, row.moved_to),
         locked=sealed.vault.learn(row.sealing),
+        credentials=row.credentials,
     )
 
 

@@ -19,6 +19,7 @@ from twisted.logger import Logger
 from dockerbroker.errors import Unreadable
 from dockerbroker.model.catalog import ImageDefinition
 from dockerbroker.model.certificates import HostCertificate
+from dockerbroker.model.credentials import Credential
 from dockerbroker.model.holdings import Holding, holding, holding_there, holdings
 from dockerbroker.model.hosts import DockerHost, HostKey
 from dockerbroker.model.instances import Operation, ServiceBinding, ServiceInstance
@@ -62,6 +63,21 @@ def certificate_row(certificate: HostCertificate) -> dict[str, Any]:
 def read_certificate(row: Row) -> HostCertificate:
     """Return the certificate of a row."""
     return _read(HostCertificate, row, ("host",))
+
+
+def credential_row(credential: Credential) -> dict[str, Any]:
+    """Return the columns of a credential."""
+    return {
+        "id": credential.id,
+        "role": credential.role.value,
+        "document": _document(credential),
+        "secret": _text({"hash": credential.hash.reveal()}),
+    }
+
+
+def read_credential(row: Row) -> Credential:
+    """Return the credential of a row."""
+    return _read(Credential, row, ("id", "role"))
 
 
 def host_columns(key: HostKey) -> dict[str, Any]:
@@ -274,6 +290,7 @@ def _image_secrets(definition: ImageDefinition) -> dict[str, Any]:
 _ELSEWHERE: Final[Mapping[type[AttrsInstance], tuple[str, ...]]] = {
     ImageDefinition: ("credentials", "dashboard_client", "dashboard_url"),
     HostCertificate: ("host", "key"),
+    Credential: ("id", "role", "hash"),
     DockerHost: ("key",),
     ServiceInstance: (
         "id",

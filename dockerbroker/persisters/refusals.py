@@ -113,6 +113,16 @@ def image_used(name: str) -> Conflict:
     return Conflict(f"The image {name!r} has service instances; deprovision them first.")
 
 
+def credential_unknown(credential_id: str) -> NotFound:
+    """There is no such credential."""
+    return NotFound(f"There is no credential {credential_id[:100]!r}.")
+
+
+def credential_last() -> Conflict:
+    """Nobody could administer anything any more."""
+    return Conflict("This is the last credential of administrators; add another one before.")
+
+
 def host_unknown(key: HostKey) -> NotFound:
     """There is no such host."""
     return NotFound(f"The Docker host {key.service_host!r} is not known.")

@@ -24,6 +24,7 @@ from dockerbroker.persisters.host_records import KnownFacts
 from dockerbroker.persisters.interfaces import DatabaseState, IPersister, Only
 from dockerbroker.persisters.sealed_records import SealedRecords
 from dockerbroker.persisters.sql_certificates import SqlCertificates
+from dockerbroker.persisters.sql_credentials import SqlCredentials
 from dockerbroker.persisters.sql_hosts import SqlHosts
 from dockerbroker.persisters.sql_listings import SqlListings
 from dockerbroker.persisters.vault import Vault
@@ -33,7 +34,7 @@ T = TypeVar("T")
 
 @implementer(IPersister)
 @define(eq=False)
-class SqlPersister(SqlCertificates, SqlHosts, SqlListings):
+class SqlPersister(SqlCertificates, SqlCredentials, SqlHosts, SqlListings):
     """Keeps records in a SQL database.
 
     Writes that must wait for their turn wait here, in order, and occupy no thread; a database may do them

@@ -37,7 +37,7 @@ metadata: Final = MetaData(
 #: leases and pings were written, where that clock starts anew at each boot. `closed` is empty as long as
 #: brokers may use the database (`archive.Closed`), `moved_to` says where its records are, for people,
 #: and `mover` which run of `migrate-state` works with it. `sealing` says with which keys the secrets are
-#: sealed (`sealing.Sealing`); null is that they are not.
+#: sealed (`sealing.Sealing`); null is that they are not. `credentials` counts the changes of those.
 deployment: Final = Table(
     "deployment",
     metadata,
@@ -48,6 +48,7 @@ deployment: Final = Table(
     Column("closed", Identifier, nullable=False, server_default=""),
     Column("moved_to", Identifier, nullable=False, server_default=""),
     Column("mover", Identifier, nullable=False, server_default=""),
+    Column("credentials", Integer, nullable=False, server_default="0"),
     Column("created_at", Double, nullable=False),
     Column("sealing", document()),
     CheckConstraint("id = 1", name="single"),
@@ -89,6 +90,16 @@ certificates: Final = Table(
     "certificates",
     metadata,
     Column("host", Identifier, primary_key=True),
+    Column("document", document(), nullable=False),
+    Column("secret", document(), nullable=False),
+)
+
+#: Who is let in; of a password only its hash is here.
+credentials: Final = Table(
+    "credentials",
+    metadata,
+    Column("id", Identifier, primary_key=True),
+    Column("role", Identifier, nullable=False),
     Column("document", document(), nullable=False),
     Column("secret", document(), nullable=False),
 )

@@ -31,6 +31,8 @@ def answer_error(request: IRequest, error: errors.BrokerError) -> bytes:
     """Set the status of the error and return the body that tells of it."""
     if isinstance(error, errors.Unauthenticated):
         request.setHeader(b"www-authenticate", CHALLENGE)
+    if isinstance(error, errors.TooManyRequests):
+        request.setHeader(b"retry-after", b"%d" % error.retry_after)
     return answer(request, *osb.failure(error))
 
 

@@ -1,16 +1,13 @@
 """Basic credentials and the version of the API, checked before anything else of a request is looked at."""
 
-import binascii
-import hmac
 import re
 from base64 import b64decode
 from collections.abc import Sequence
-from hashlib import sha256
 
 from attrs import field, frozen
 
-from dockerbroker.errors import Unauthenticated, UnsupportedVersion
-from dockerbroker.model.secrets import Secret
+from dockerbroker.errors import InvalidRequest, Unauthenticated, UnsupportedVersion
+from dockerbroker.model.credentials import LONGEST_PASSWORD, LONGEST_USER
 
 #: The challenge of a 401 (RFC 7617).
 CHALLENGE = b'Basic realm="dockerbroker", charset="UTF-8"'
@@ -23,48 +20,38 @@ _LONGEST_HEADER = 16 * 1024
 
 
 @frozen(kw_only=True)
-class Credentials:
-    """A user name and a password that are accepted."""
+class Basic:
+    """The user name and the password of a request, and the header that they stand in."""
 
-    user: str
-    password: Secret[str]
-    _expected: Secret[tuple[bytes, bytes]] = field(init=False, repr=False)
+    header: bytes = field(repr=False)
+    user: bytes
+    password: bytes = field(repr=False)
 
-    @_expected.default
-    def _digests(self) -> Secret[tuple[bytes, bytes]]:
-        password = self.password.reveal().encode("utf-8")
-        return Secret((_digest(self.user.encode("utf-8")), _digest(password)))
-
-    def authenticate(self, headers: Sequence[bytes]) -> None:
-        """Return if the one Authorization header carries these credentials; raises `Unauthenticated`.
-
-        What is compared are digests of one length, in constant time, both always.
-        """
-        user, password = _basic(headers)
-        expected_user, expected_password = self._expected.reveal()
-        same_user = hmac.compare_digest(_digest(user), expected_user)
-        same_password = hmac.compare_digest(_digest(password), expected_password)
-        if not (same_user and same_password):
+    @classmethod
+    def of(cls, headers: Sequence[bytes]) -> "Basic":
+        """Decode the one Authorization header; raises `Unauthenticated`, and `InvalidRequest` for several."""
+        if len(headers) > 1:
+            raise InvalidRequest("The header Authorization must be given once.")
+        header = one_header(headers)
+        match = None if header is None else _BASIC.match(header.strip())
+        if header is None or match is None:
+            raise Unauthenticated("The request must carry basic credentials.")
+        try:
+            pair = b64decode(match.group(1), validate=True)
+            is_printable = pair.decode("utf-8").isprintable()
+        except ValueError:
+            raise Unauthenticated("The credentials are not valid UTF-8 in base64.") from None
+        user, _, password = pair.partition(b":")
+        if not (user and password and is_printable):
+            raise Unauthenticated("The credentials must be a user name and a password with a colon between.")
+        if len(user) > LONGEST_USER or len(password) > LONGEST_PASSWORD:
             raise Unauthenticated("The user name or the password is wrong.")
+        return cls(header=header, user=user, password=password)
 
 
-def _basic(headers: Sequence[bytes]) -> tuple[bytes, bytes]:
-    if len(headers) != 1 or len(headers[0]) > _LONGEST_HEADER:
-        raise Unauthenticated("The request must carry basic credentials.")
-    match = _BASIC.match(headers[0].strip())
-    if match is None:
-        raise Unauthenticated("The request must carry basic credentials.")
-    try:
-        user, colon, password = b64decode(match.group(1), validate=True).partition(b":")
-    except binascii.Error:
-        raise Unauthenticated("The credentials are not valid base64.") from None
-    if not colon:
-        raise Unauthenticated("The credentials must be a user name and a password with a colon between.")
-    return user, password
-
-
-def _digest(text: bytes) -> bytes:
-    return sha256(text).digest()
+def one_header(headers: Sequence[bytes]) -> bytes | None:
+    """Return the Authorization header if it is one and not too long."""
+    return headers[0] if len(headers) == 1 and len(headers[0]) <= _LONGEST_HEADER else None
 
 
 def check_version(headers: Sequence[bytes]) -> None:

@@ -27,6 +27,7 @@ STATUS: tuple[tuple[type[errors.BrokerError], int, str | None], ...] = (
     (errors.ConcurrencyError, 422, "ConcurrencyError"),
     (errors.MaintenanceInfoConflict, 422, "MaintenanceInfoConflict"),
     (errors.UpdateRefused, 422, None),
+    (errors.TooManyRequests, 429, None),
     (errors.HeadTooLarge, 431, None),
     (errors.NoCapacity, 503, None),
     (errors.Unavailable, 503, None),

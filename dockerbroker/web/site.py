@@ -6,21 +6,24 @@ from collections.abc import Callable
 from attrs import define, evolve, fields, frozen
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
+from twisted.python.failure import Failure
 from twisted.web.resource import IResource, Resource
-from twisted.web.server import Request
+from twisted.web.server import NOT_DONE_YET, Request
 
 from dockerbroker.broker.administration import Administration
+from dockerbroker.broker.authentication import Authenticator
 from dockerbroker.broker.certificates import Certificates
 from dockerbroker.broker.host_administration import HostAdministration
 from dockerbroker.broker.service import ServiceBroker
 from dockerbroker.errors import BrokerError, InvalidRequest, Unavailable
 from dockerbroker.model.connections import ConnectionLimits
-from dockerbroker.model.roles import Principal, Role
+from dockerbroker.model.roles import Role
 from dockerbroker.web.administration import Administrators
 from dockerbroker.web.agents import Agents
-from dockerbroker.web.answers import answer_error, without_body
-from dockerbroker.web.auth import Credentials, check_version
+from dockerbroker.web.answers import answer_error, answer_failure, without_body
+from dockerbroker.web.auth import check_version
 from dockerbroker.web.certificates import CERTIFICATE, CERTIFICATES, CertificateRoutes
+from dockerbroker.web.entrance import Entrance
 from dockerbroker.web.guard import GuardedSite
 from dockerbroker.web.health import READY, UP, Ask, Health
 from dockerbroker.web.hosts import HostRoutes
@@ -41,25 +44,20 @@ def _no_shortcut(request: Request) -> None:
 
 @frozen
 class Gate:
-    """One API: its routes, the role and the credentials that open it, if any, and whether it is versioned.
+    """One API: its routes, through which entrance one comes to them, if any, and whether it is versioned.
 
     `shortcut` returns the body of a 200 for requests that need no route, None for all others.
     """
 
     routes: IResource
-    credentials: Credentials | None
-    role: Role | None = None
+    entrance: Entrance | None = None
     is_versioned: bool = False
     shortcut: Callable[[Request], bytes | None] = _no_shortcut
 
-    def check(self, request: Request) -> None:
-        """Raise what is wrong with the request: first its credentials, then its version."""
-        headers = request.requestHeaders
-        if self.credentials is not None and self.role is not None:
-            self.credentials.authenticate(headers.getRawHeaders(b"authorization", []))
-            let_in(request, Principal(role=self.role, name=self.credentials.user))
-        if self.is_versioned:
-            check_version(headers.getRawHeaders(b"x-broker-api-version", []))
+    @property
+    def role(self) -> Role | None:
+        """Whose API it is; nobody's that has no entrance."""
+        return None if self.entrance is None else self.entrance.role
 
 
 @frozen(kw_only=True)
@@ -73,13 +71,14 @@ class Gates:
     administrators: Gate
 
     @classmethod
-    def closed(cls, credentials: Credentials) -> "Gates":
+    def closed(cls, authenticator: Authenticator) -> "Gates":
         """Return gates behind which nobody answers yet."""
-        administrators = Gate(_Closed(), credentials, Role.ADMINISTRATOR)
+        administrators = Gate(_Closed(), Entrance(authenticator, Role.ADMINISTRATOR))
         return cls(
-            platform=evolve(administrators, role=Role.PLATFORM, is_versioned=True),
-            agents=evolve(administrators, role=Role.AGENT),
-            certificates=administrators,
+            platform=Gate(_Closed(), Entrance(authenticator, Role.PLATFORM), is_versioned=True),
+            agents=Gate(_Closed(), Entrance(authenticator, Role.AGENT)),
+            # An agent brings the certificate by which its host is reached.
+            certificates=Gate(_Closed(), Entrance(authenticator, Role.ADMINISTRATOR, {b"PUT": Role.AGENT})),
             sections=administrators,
             administrators=administrators,
         )
@@ -117,10 +116,39 @@ class Root(Resource):
         request.setHeader(b"content-type", b"application/json")
         if identity := request.requestHeaders.getRawHeaders(REQUEST_IDENTITY):
             request.setHeader(REQUEST_IDENTITY, identity[0])
-        segments = request.postpath or [b""]
+        gate = self._gate(_segments(request))
+        if gate.entrance is None:
+            return self._admit(request, gate)
+        principal = gate.entrance.known(request)
+        if principal is None:
+            Deferred.fromCoroutine(self._ask(request, gate, gate.entrance))
+            return NOT_DONE_YET
+        let_in(request, principal)
+        return self._admit(request, gate)
+
+    async def _ask(self, request: Request, gate: Gate, entrance: Entrance) -> None:
+        """Answer the request when it is known who asks."""
+        gone: list[Failure] = []
+        request.notifyFinish().addErrback(gone.append)
         try:
-            gate = self._gate(segments)
-            gate.check(request)
+            let_in(request, await entrance.ask(request))
+            body = NOT_DONE_YET if gone else self._admit(request, gate)
+        except BrokerError as error:
+            body = without_body(request, answer_error(request, error))
+        except Exception:  # noqa: BLE001 (whatever it is, the client has an answer)
+            body = without_body(request, answer_failure(request, Failure()))
+        if isinstance(body, bytes) and not gone:
+            if request.method != b"HEAD":
+                request.setHeader(b"content-length", b"%d" % len(body))
+            request.write(body)
+            request.finish()
+
+    def _admit(self, request: Request, gate: Gate) -> bytes | int:
+        """Answer the request of somebody who may ask, or let its route answer."""
+        segments = _segments(request)
+        try:
+            if gate.is_versioned:
+                check_version(request.requestHeaders.getRawHeaders(b"x-broker-api-version", []))
             if self.refusal is not None and gate is not self.health:
                 raise Unavailable(self.refusal)
             _check_path(segments)
@@ -142,6 +170,11 @@ class Root(Resource):
         if is_section(segments):
             return self.gates.sections
         return self.gates.agents if segments == [b"ping"] else self.gates.administrators
+
+
+def _segments(request: Request) -> list[bytes]:
+    segments: list[bytes] = request.postpath or [b""]
+    return segments
 
 
 def _check_path(segments: list[bytes]) -> None:
@@ -197,29 +230,21 @@ class BrokerSite(GuardedSite):
     """The site of the APIs, which answer with 503 until it is opened, and of the broker's health."""
 
     def __init__(
-        self, reactor: IReactorTime, credentials: Credentials, limits: ConnectionLimits | None = None
+        self, reactor: IReactorTime, authenticator: Authenticator, limits: ConnectionLimits | None = None
     ) -> None:
-        self._credentials = credentials
         self._health = Health(reactor)
-        self._root = Root(Gates.closed(credentials), Gate(self._health, credentials=None))
+        self._root = Root(Gates.closed(authenticator), Gate(self._health))
         super().__init__(self._root, reactor, limits)
 
     def open(self, apis: Apis) -> None:
         """Let requests in."""
-        platform, credentials = apis.platform, self._credentials
-        administrators = Gate(_Closed(), credentials, Role.ADMINISTRATOR)
+        closed, platform = self._root.gates, apis.platform
         self._root.gates = Gates(
-            platform=Gate(
-                platform.resource(),
-                credentials,
-                Role.PLATFORM,
-                is_versioned=True,
-                shortcut=platform.shortcut,
-            ),
-            agents=Gate(apis.agents, credentials, Role.AGENT),
-            certificates=evolve(administrators, routes=apis.certificates.resource()),
-            sections=evolve(administrators, routes=apis.sections),
-            administrators=evolve(administrators, routes=apis.administrators.resource()),
+            platform=evolve(closed.platform, routes=platform.resource(), shortcut=platform.shortcut),
+            agents=evolve(closed.agents, routes=apis.agents),
+            certificates=evolve(closed.certificates, routes=apis.certificates.resource()),
+            sections=evolve(closed.sections, routes=apis.sections),
+            administrators=evolve(closed.administrators, routes=apis.administrators.resource()),
         )
         self._health.ask = apis.ask
 

@@ -26,12 +26,14 @@ from dockerbroker.config import BrokerServer
 from dockerbroker.model.certificates import HostCertificate
 from dockerbroker.model.docker_addresses import read_addresses
 from dockerbroker.model.hosts import DockerHost, HostKey
+from dockerbroker.model.roles import Role
 from dockerbroker.model.secrets import Secret
 from dockerbroker.model.vitals import Vitals
 from dockerbroker.web.agents import Agents
-from dockerbroker.web.auth import Credentials
 from dockerbroker.web.certificates import CertificateRoutes
+from dockerbroker.web.entrance import Entrance
 from dockerbroker.web.site import Gate, Gates, Root
+from tests.credentials import authenticator, credential
 from tests.memory_persister import MemoryPersister
 from tests.memory_trials import MemoryTrials
 
@@ -47,13 +49,16 @@ HOST = DockerHost(
 )
 
 
-def broker_resource(persister: MemoryPersister, keep_alive: float | None = None) -> IResource:
+def broker_resource(
+    persister: MemoryPersister, keep_alive: float | None = None, clock: Clock | None = None
+) -> IResource:
     """The real resource that agents ping, and give certificates; it may ask for an interval."""
-    credentials = Credentials(user="admin", password=Secret(PASSWORD))
+    known = authenticator(clock or Clock(), [credential(Role.AGENT, "admin", PASSWORD)])
+    entrance = Entrance(known, Role.AGENT)
     pings = Pings(persister, Clock(), pace=0)
-    gate = Gate(Agents(pings, read_addresses(["10.0.0.0/8"]), keep_alive), credentials)
+    gate = Gate(Agents(pings, read_addresses(["10.0.0.0/8"]), keep_alive), entrance)
     stored = Certificates(persister, MemoryTrials(), time.time)
-    certificates = Gate(CertificateRoutes(stored).resource(), credentials)
+    certificates = Gate(CertificateRoutes(stored).resource(), entrance)
     return Root(
         Gates(platform=gate, agents=gate, certificates=certificates, sections=gate, administrators=gate),
         health=gate,

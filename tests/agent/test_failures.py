@@ -48,7 +48,7 @@ class FailureTests(PingingCase):
 
     def test_wrong_password(self) -> None:
         """A wrong password is told once, and never shown."""
-        broker = Answering(self.clock, broker_resource(self.persister))
+        broker = Answering(self.clock, broker_resource(self.persister, clock=self.clock))
         self.pinger(broker.send, password="wrong secret").start()
         self.pass_time(60)
         (line,) = self.lines()

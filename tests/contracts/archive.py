@@ -137,6 +137,8 @@ class ClosedContract(ArchiveTestCase):
         self.refused(Unavailable, self.persister.put_image(values.REDIS))
         self.refused(Unavailable, self.persister.delete_image("redis"))
         self.refused(Unavailable, self.persister.put_certificate(values.certificate("new")))
+        self.refused(Unavailable, self.persister.put_credential(values.credential("new")))
+        self.refused(Unavailable, self.persister.delete_credential("c1"))
         self.refused(Unavailable, self.persister.delete_certificate("10.0.0.2"))
         self.assertEqual(self.everything(), after)
         self.assertEqual(self.lengths(before), self.lengths(after))

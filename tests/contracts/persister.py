@@ -10,6 +10,7 @@ from tests.contracts.persister_case import Fixture, PersisterTestCase
 from tests.contracts.persister_catalog import CatalogContract, HostsContract
 from tests.contracts.persister_certificates import CertificatesContract
 from tests.contracts.persister_clocks import ClocksContract
+from tests.contracts.persister_credentials import CredentialsContract
 from tests.contracts.persister_deadlines import DeadlinesContract
 from tests.contracts.persister_defects import DefectsContract
 from tests.contracts.persister_history import ForgetContract, HistoryContract
@@ -35,6 +36,7 @@ CONTRACTS: tuple[type[PersisterTestCase], ...] = (
     CatalogContract,
     HostsContract,
     CertificatesContract,
+    CredentialsContract,
     SilenceContract,
     LivenessContract,
     InstancesContract,

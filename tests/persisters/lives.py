@@ -18,6 +18,7 @@ from dockerbroker.model.instances import (
 )
 from dockerbroker.model.liveness import Verdict
 from dockerbroker.model.plans import PlacementRules
+from dockerbroker.model.roles import Role
 from dockerbroker.model.secrets import Secret
 from dockerbroker.persisters.interfaces import IPersister
 from tests.persisters import values
@@ -76,6 +77,9 @@ class Life:
         await self.persister.record_pings([ping(values.host(values.THERE), engine_id="\u00fc", session="s")])
         for name in ("10.0.0.2", "fd00::1", "Z"):
             await self.persister.put_certificate(values.certificate(name, self.text))
+        await self.persister.seed_credentials(map(values.credential, ("c1", "c2")))
+        await self.persister.put_credential(values.credential("c3", Role.AGENT, host="10.0.0.2"))
+        await self.persister.delete_credential("c2")
         await self._lead_steady()
         await self._lead_busy()
         # From now on nothing may be placed.

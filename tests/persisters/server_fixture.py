@@ -48,6 +48,7 @@ def empty(engine: Engine) -> None:
         anew = {
             "cluster_id": secrets.token_hex(16),
             "seeded": False,
+            "credentials": 0,
             "closed": "",
             "moved_to": "",
             "mover": "",

@@ -15,6 +15,7 @@ from dockerbroker.errors import BrokerError
 from dockerbroker.model.hosts import HostState
 from dockerbroker.model.instances import Change, Operation, Phase, Step
 from dockerbroker.model.liveness import Verdict
+from dockerbroker.model.roles import Role
 from dockerbroker.model.secrets import Secret
 from dockerbroker.persisters.interfaces import IPersister
 from tests.contracts.persister_case import Fixture
@@ -301,6 +302,16 @@ class TwoPersisters(RuleBasedStateMachine):
         """Remove a certificate, or none."""
         self.both(lambda persister: persister.delete_certificate(host))
 
+    @rule(name=IDS, role=st.sampled_from(Role))
+    def put_credential(self, name: str, role: Role) -> None:
+        """Add or replace a credential."""
+        self.both(lambda persister: persister.put_credential(values.credential(name, role)))
+
+    @rule(name=IDS)
+    def delete_credential(self, name: str) -> None:
+        """Remove a credential, or none."""
+        self.both(lambda persister: persister.delete_credential(name))
+
     @rule(after=st.sampled_from(["", "I", "i"]), limit=st.integers(1, 3), unfinished=st.booleans())
     def look(self, after: str, limit: int, unfinished: bool) -> None:
         """Look through what there is."""
@@ -312,6 +323,7 @@ class TwoPersisters(RuleBasedStateMachine):
         """Both hold the same."""
         self.both(lambda persister: persister.images())
         self.both(lambda persister: persister.certificates())
+        self.both(lambda persister: persister.credentials())
         self.both(lambda persister: persister.hosts())
         for instance_id in ("i", "I", "i "):
             self.both(lambda persister, i=instance_id: persister.instance(i))  # type: ignore[misc]

@@ -28,7 +28,7 @@ MANY = 300
 FEW = 5
 
 #: These tables are small and read as a whole.
-SMALL = ("images", "hosts", "certificates", "observation", "deployment", "conditions")
+SMALL = ("images", "hosts", "certificates", "credentials", "observation", "deployment", "conditions")
 
 #: SQLite's machine may take this many more steps than in a database that is nearly empty.
 MARGIN = 40
@@ -78,6 +78,7 @@ class CostTestCase(SynchronousTestCase):
         call("put_certificate", values.certificate("h"), only=Only(values.certificate("h")))
         call("certificates")
         call("delete_certificate", "h")
+        self.let_in(call)
         call("record_pings", pings([values.host(host)]))
         call("observe")
         call("hosts")
@@ -113,6 +114,13 @@ class CostTestCase(SynchronousTestCase):
         call("tombstone", "gone")
         self.operate(call)
         call("forget_host", host)
+
+    def let_in(self, call: Callable[..., Any]) -> None:
+        """Call the methods that change credentials."""
+        call("seed_credentials", [values.credential("c1"), values.credential("c2")])
+        call("put_credential", values.credential("c3"))
+        call("credentials")
+        call("delete_credential", "c3")
 
     def operate(self, call: Callable[..., Any]) -> None:
         """Call the methods that change operations."""

@@ -26,6 +26,8 @@ UNBOUNDED = {
     "tombstones": "ZRANGE",
     "bindings": "ZRANGE",
     "certificates": "ZRANGE",
+    "credentials": "ZRANGE",
+    "delete_credential": "ZRANGE",
     "close": "ZRANGE",
     "erase": "SMEMBERS",
     "fleet": "SMEMBERS",

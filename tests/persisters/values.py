@@ -7,6 +7,7 @@ from typing import Any
 from attrs import evolve
 
 from dockerbroker.model.certificates import HostCertificate
+from dockerbroker.model.credentials import Credential
 from dockerbroker.model.hosts import DockerHost, HostKey
 from dockerbroker.model.instances import (
     Change,
@@ -16,6 +17,7 @@ from dockerbroker.model.instances import (
     ServiceInstance,
     Step,
 )
+from dockerbroker.model.roles import Role
 from dockerbroker.model.secrets import Secret
 from tests.model.values import definition, renamed
 
@@ -61,6 +63,12 @@ def host(key: HostKey = HERE, **members: Any) -> DockerHost:
 def certificate(name: str = "10.0.0.2", text: str = "") -> HostCertificate:
     """Return a certificate that no engine would accept."""
     return HostCertificate(host=name, certificate=f"PEM {text}", key=Secret(f"k3y {text}"), ca="\u00fc\n")
+
+
+def credential(name: str = "c1", role: Role = Role.ADMINISTRATOR, **members: Any) -> Credential:
+    """Return a credential whose hash no password has."""
+    plain = Credential(id=name, role=role, user="\u00fc", created_at=1.5, hash=Secret("scrypt$2$1$1$$"))
+    return evolve(plain, **members)
 
 
 def instance(instance_id: str = "i1", *ports: int, **members: Any) -> ServiceInstance:

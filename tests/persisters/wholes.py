@@ -13,10 +13,11 @@ from dockerbroker.model.holdings import holdings
 from dockerbroker.model.hosts import DockerHost, HostKey, HostState
 from dockerbroker.model.instances import Operation, ServiceBinding, ServiceInstance
 from dockerbroker.model.reservations import NOTHING, Reserved
+from dockerbroker.model.roles import Role
 from dockerbroker.model.secrets import Secret
 from dockerbroker.persisters import records
 from dockerbroker.persisters.archive import KEYS, Kind, Row
-from tests.persisters import strategies
+from tests.persisters import strategies, values
 
 #: No identifier has a control character, and none has more than 255 characters; most are short here, so that
 #: they meet.
@@ -83,6 +84,10 @@ def wholes(draw: st.DrawFn) -> dict[Kind, list[Row]]:
                     host=one, certificate=draw(st.text()), key=Secret(draw(st.text())), ca=draw(st.text())
                 )
             )
+            for one in draw(st.lists(IDS, max_size=4, unique=True))
+        ],
+        Kind.CREDENTIAL: [
+            records.credential_row(values.credential(one, draw(st.sampled_from(Role)), host=draw(st.text())))
             for one in draw(st.lists(IDS, max_size=4, unique=True))
         ],
         Kind.INSTANCE: [_instance_row(one) for one in instances],

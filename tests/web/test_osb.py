@@ -26,6 +26,7 @@ class StatusTests(SynchronousTestCase):
             errors.TooLarge: 413,
             errors.TargetTooLong: 414,
             errors.UnsupportedContent: 415,
+            errors.TooManyRequests: 429,
             errors.AsyncRequired: 422,
             errors.ConcurrencyError: 422,
             errors.MaintenanceInfoConflict: 422,
@@ -37,9 +38,13 @@ class StatusTests(SynchronousTestCase):
             errors.Unreadable: 503,
         }
         coded = {errors.AsyncRequired, errors.ConcurrencyError, errors.MaintenanceInfoConflict}
+        more: dict[Any, dict[str, Any]] = {
+            errors.ExecutableOverrun: {"ended": True},
+            errors.TooManyRequests: {"retry_after": 1},
+        }
         every: list[Any] = [found for found in vars(errors).values() if isinstance(found, type)]
         for kind in every:
-            error = kind("It is so.", ended=True) if kind is errors.ExecutableOverrun else kind("It is so.")
+            error = kind("It is so.", **more.get(kind, {}))
             code = {"error": kind.__name__} if kind in coded else {}
             self.assertEqual(failure(error), (expected.get(kind, 500), {"description": "It is so.", **code}))
 

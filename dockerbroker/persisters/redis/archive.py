@@ -44,6 +44,7 @@ _COLUMNS: Final[Mapping[Kind, tuple[str, ...]]] = {
         "is_draining",
     ),
     Kind.CERTIFICATE: ("host", "document", "secret"),
+    Kind.CREDENTIAL: ("id", "role", "document", "secret"),
     Kind.INSTANCE: (
         "id",
         "image_name",

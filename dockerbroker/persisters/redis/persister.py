@@ -19,6 +19,7 @@ from dockerbroker.persisters.host_records import KnownFacts
 from dockerbroker.persisters.interfaces import DatabaseState, IPersister, Only
 from dockerbroker.persisters.redis import operations, rows
 from dockerbroker.persisters.redis.certificates import RedisCertificates
+from dockerbroker.persisters.redis.credentials import RedisCredentials
 from dockerbroker.persisters.redis.hosts import RedisHosts
 from dockerbroker.persisters.redis.listings import RedisListings
 from dockerbroker.persisters.redis.rows import texts, unpacked
@@ -45,7 +46,7 @@ class Commands(Protocol):
 
 @implementer(IPersister)
 @define(eq=False)
-class RedisPersister(RedisCertificates, RedisHosts, RedisListings):
+class RedisPersister(RedisCertificates, RedisCredentials, RedisHosts, RedisListings):
     """Keeps records in a Redis database."""
 
     _log: ClassVar[Logger] = Logger()
@@ -67,13 +68,14 @@ class RedisPersister(RedisCertificates, RedisHosts, RedisListings):
 
     async def state(self) -> DatabaseState:
         """Return whose records the database holds."""
-        _, born, closed, moved_to, sealing = await self._answer("state", {})
+        _, born, closed, moved_to, sealing, changes = await self._answer("state", {})
         if not born:
             return DatabaseState(cluster_id=None)
         return DatabaseState(
             cluster_id=born,
             obstacle=obstacle(closed, moved_to),
             locked=self.vault.learn(sealing or None),
+            credentials=int(changes),
         )
 
     async def images(self) -> list[ImageDefinition]:

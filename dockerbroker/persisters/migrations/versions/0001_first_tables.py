@@ -23,6 +23,7 @@ def upgrade() -> None:
     _create_deployment()
     _create_images_and_hosts()
     _create_certificates()
+    _create_credentials()
     _create_observation()
     _create_instances()
     _create_bindings()
@@ -57,6 +58,7 @@ def _create_deployment() -> None:
         sa.Column("closed", Identifier, nullable=False, server_default=""),
         sa.Column("moved_to", Identifier, nullable=False, server_default=""),
         sa.Column("mover", Identifier, nullable=False, server_default=""),
+        sa.Column("credentials", sa.Integer, nullable=False, server_default="0"),
         sa.Column("created_at", sa.Double, nullable=False),
         sa.Column("sealing", document()),
         sa.PrimaryKeyConstraint("id", name="deployment_pk"),
@@ -98,6 +100,17 @@ def _create_certificates() -> None:
         sa.Column("document", document(), nullable=False),
         sa.Column("secret", document(), nullable=False),
         sa.PrimaryKeyConstraint("host", name="certificates_pk"),
+    )
+
+
+def _create_credentials() -> None:
+    _create_table(
+        "credentials",
+        sa.Column("id", Identifier, nullable=False),
+        sa.Column("role", Identifier, nullable=False),
+        sa.Column("document", document(), nullable=False),
+        sa.Column("secret", document(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="credentials_pk"),
     )
 
 

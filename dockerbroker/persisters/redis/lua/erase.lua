@@ -34,6 +34,10 @@ local function erase_certificate(host)
   redis.call('DEL', key('certificate', host))
 end
 
+local function erase_credential(id)
+  redis.call('DEL', key('credential', id))
+end
+
 local function erase_tombstone(id)
   redis.call('DEL', key('tombstone', id))
 end
@@ -42,8 +46,10 @@ local is_more = each('operations', erase_operation)
   or each('instances', remove_instance)
   or each('images', erase_image)
   or each('certificates', erase_certificate)
+  or each('credentials', erase_credential)
   or each('tombstones', erase_tombstone)
 if not is_more then
+  redis.call('HDEL', deployment, 'credentials')
   for _, id in ipairs(redis.call('SMEMBERS', base .. 'hosts')) do
     redis.call('DEL', key('host', id))
     redis.call('SREM', base .. 'hosts', id)

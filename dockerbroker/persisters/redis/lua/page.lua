@@ -42,7 +42,9 @@ local function is_kept(row)
     and redis.call('EXISTS', key('instance', row.instance_id)) == 1
 end
 
-if given.kind == 'image' or given.kind == 'certificate' or given.kind == 'instance' then
+local is_plain = { image = true, certificate = true, credential = true, instance = true }
+
+if is_plain[given.kind] then
   local id = after and (after.name or after.host or after.id)
   rows = records(given.kind, ids_after(base .. given.kind .. 's', id, limit))
 elseif given.kind == 'binding' then

@@ -25,6 +25,13 @@ function store.certificate(row)
   redis.call('ZADD', base .. 'certificates', 0, row.host)
 end
 
+-- They are not those of a configuration any more.
+function store.credential(row)
+  put(key('credential', row.id), row)
+  redis.call('ZADD', base .. 'credentials', 0, row.id)
+  redis.call('HINCRBY', deployment, 'credentials', 1)
+end
+
 function store.instance(row)
   if redis.call('EXISTS', key('instance', row.id)) == 0 then
     put(key('instance', row.id), row)

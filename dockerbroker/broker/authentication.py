@@ -1,0 +1,243 @@
+"""Finds out who asks: at once where that is known, and else by hashing passwords in threads."""
+
+import hmac
+import math
+from base64 import b64encode
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import ClassVar, Final, Protocol, TypeVar
+
+from attrs import define, field, frozen
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from dockerbroker.errors import TooManyRequests, Unauthenticated, Unavailable
+from dockerbroker.model.attempts import WrongAttempts, origin_of
+from dockerbroker.model.credentials import Candidate, Candidates, Cost, Credential, Login
+from dockerbroker.model.roles import Principal, Role
+
+T = TypeVar("T")
+
+#: For how many seconds a password is known after its last use without being hashed again.
+KNOWN_FOR: Final = 60.0
+#: Of so many passwords that were right it is remembered.
+MOST_KNOWN: Final = 10_000
+#: So many passwords wait for being hashed at most, and so many of one origin; and of those that were right
+#: before.
+MOST_WAITING: Final = 256
+MOST_OF_ONE: Final = 128
+
+_SOON: Final = 1
+
+Roles = tuple[Role, ...]
+
+
+class InThread(Protocol):
+    """Calls a function, usually in a thread, and returns a Deferred of what it returns or raises."""
+
+    def __call__(self, function: Callable[[], T], /) -> Deferred[T]:
+        """Call the function."""
+
+
+@frozen(kw_only=True)
+class Claim:
+    """What a request says of who asks: its header as it stands, and the user and password in it.
+
+    It would be let in with one of the `roles`; it comes from the address `peer`.
+    """
+
+    roles: Roles
+    header: bytes = field(repr=False)
+    user: bytes
+    password: bytes = field(repr=False)
+    peer: str
+
+
+@define(eq=False)
+class _Known:
+    """That a password was right; when `until` has passed it is only more welcome than others."""
+
+    principal: Principal
+    credential: Credential
+    until: float
+
+
+@define(eq=False)
+class _Attempt:
+    claim: Claim
+    tag: bytes
+    origin: str
+    asking: list[Deferred[Principal]] = field(factory=list)
+
+
+@define(eq=False)
+class Authenticator:
+    """Compares passwords with the credentials that it was told last.
+
+    At most `at_once` passwords are hashed at once, in threads, however many come; the same one only once.
+    Those that were right before go first, and are never made to wait for others' wrong ones. By the random
+    `key`, which is this process's alone, they are known again. `cost` is what is done for a user who is not
+    known.
+    """
+
+    _log: ClassVar[Logger] = Logger()
+
+    clock: IReactorTime
+    run: InThread
+    key: bytes = field(repr=False)
+    at_once: int = 1
+    cost: Cost = field(factory=Cost)
+    _candidates: list[Candidate] | None = field(default=None, init=False, repr=False)
+    _valid: frozenset[Credential] = field(default=frozenset(), init=False, repr=False)
+    _known: dict[bytes, _Known] = field(factory=dict, init=False, repr=False)
+    _wrong: WrongAttempts = field(factory=WrongAttempts, init=False)
+    _under_way: dict[bytes, _Attempt] = field(factory=dict, init=False, repr=False)
+    _welcome: deque[_Attempt] = field(factory=deque, init=False, repr=False)
+    _waiting: deque[_Attempt] = field(factory=deque, init=False, repr=False)
+    _of_one: Counter[str] = field(factory=Counter, init=False)
+    _busy: int = field(default=0, init=False)
+
+    def learn(self, credentials: Iterable[Credential]) -> None:
+        """Let in by these credentials from now on, and by no others."""
+        candidates = []
+        for one in credentials:
+            try:
+                candidates.append(Candidate.of(one))
+            except ValueError:
+                self._log.error("the hash of the credential {id} cannot be read", id=one.id)
+        self._candidates = candidates
+        self._valid = frozenset(one.credential for one in candidates)
+        self._known = {tag: one for tag, one in self._known.items() if one.credential in self._valid}
+
+    def known(self, roles: Roles, header: bytes) -> Principal | None:
+        """Return who sends that header, if it was right not long ago."""
+        known = self._known.get(self._tag(roles, header))
+        if known is None:
+            return None
+        now = self.clock.seconds()
+        if now >= known.until:
+            return None
+        known.until = now + KNOWN_FOR
+        return known.principal
+
+    def welcome(self, login: Login, credential: Credential) -> None:
+        """Take the password of that login for one that was right before."""
+        pair = f"{login.user}:{login.password.reveal()}".encode()
+        self._remember(self._tag((login.role,), b"Basic " + b64encode(pair)), credential)
+
+    def authenticate(self, claim: Claim) -> Deferred[Principal]:
+        """Return a Deferred of who asks.
+
+        It fails with `Unauthenticated` when the password is wrong, with `TooManyRequests` when too many of
+        that address were wrong, and with `Unavailable` when credentials are not known yet or too many wait.
+        """
+        asking: Deferred[Principal] = Deferred()
+        tag = self._tag(claim.roles, claim.header)
+        if self._candidates is None:
+            asking.errback(Unavailable("The broker's database does not answer yet; try again later."))
+        elif tag in self._under_way:
+            self._under_way[tag].asking.append(asking)
+        else:
+            attempt = _Attempt(claim, tag, origin_of(claim.peer), [asking])
+            if (refusal := self._refusal(attempt)) is not None:
+                asking.errback(refusal)
+            else:
+                self._queue(attempt)
+        return asking
+
+    def _refusal(self, attempt: _Attempt) -> TooManyRequests | Unavailable | None:
+        if attempt.tag in self._known:
+            return None
+        if (refusal := self._throttled(attempt.origin)) is not None:
+            return refusal
+        if len(self._waiting) >= MOST_WAITING or self._of_one[attempt.origin] >= MOST_OF_ONE:
+            return Unavailable("Too many passwords wait for being compared; try again later.")
+        return None
+
+    def _throttled(self, origin: str) -> TooManyRequests | None:
+        wait = self._wrong.wait(origin, self.clock.seconds())
+        if not wait:
+            return None
+        return TooManyRequests(
+            "Too many wrong passwords have come from this address; try again later.",
+            retry_after=max(math.ceil(wait), _SOON),
+        )
+
+    def _queue(self, attempt: _Attempt) -> None:
+        self._under_way[attempt.tag] = attempt
+        if attempt.tag in self._known:
+            self._welcome.append(attempt)
+        else:
+            self._waiting.append(attempt)
+            self._of_one[attempt.origin] += 1
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Let those that come first be hashed, as long as there is a thread for them."""
+        while self._busy < self.at_once and (attempt := self._next()) is not None:
+            self._busy += 1
+            self._start(attempt)
+
+    def _next(self) -> _Attempt | None:
+        if self._welcome:
+            return self._welcome.popleft()
+        while self._waiting:
+            attempt = self._waiting.popleft()
+            self._of_one[attempt.origin] -= 1
+            if not self._of_one[attempt.origin]:
+                del self._of_one[attempt.origin]
+            refusal = self._throttled(attempt.origin)
+            if refusal is None:
+                return attempt
+            self._answer(attempt, Failure(refusal))
+        return None
+
+    def _start(self, attempt: _Attempt) -> None:
+        claim = attempt.claim
+        candidates = Candidates(self._of(claim.roles))
+
+        def match() -> Credential | None:
+            return candidates.match(claim.user, claim.password, self.cost)
+
+        def done(found: Credential | Failure | None) -> None:
+            self._busy -= 1
+            self._conclude(attempt, found)
+            self._go_on()
+
+        self.run(match).addBoth(done)
+
+    def _of(self, roles: Roles) -> Sequence[Candidate]:
+        """Return the credentials of the roles, those of the first role first."""
+        everything = self._candidates or ()
+        return [one for role in roles for one in everything if one.credential.role is role]
+
+    def _conclude(self, attempt: _Attempt, found: Credential | Failure | None) -> None:
+        if isinstance(found, Failure):
+            self._answer(attempt, found)
+        elif found is not None and found in self._valid:
+            self._answer(attempt, self._remember(attempt.tag, found))
+        else:
+            if self._wrong.count(attempt.origin, self.clock.seconds()):
+                self._log.warn("Too many wrong passwords from {origin}", origin=attempt.origin)
+            self._answer(attempt, Failure(Unauthenticated("The user name or the password is wrong.")))
+
+    def _remember(self, tag: bytes, credential: Credential) -> Principal:
+        principal = Principal(role=credential.role, name=credential.user, host=credential.host)
+        self._known.pop(tag, None)
+        while len(self._known) >= MOST_KNOWN:
+            del self._known[next(iter(self._known))]
+        until = self.clock.seconds() + KNOWN_FOR
+        self._known[tag] = _Known(principal, credential, until)
+        return principal
+
+    def _answer(self, attempt: _Attempt, answer: Principal | Failure) -> None:
+        del self._under_way[attempt.tag]
+        for one in attempt.asking:
+            one.callback(answer)
+
+    def _tag(self, roles: Roles, header: bytes) -> bytes:
+        """Return what stands for a header where it may let somebody in, of which nobody else can know."""
+        names = " ".join(role.value for role in roles).encode()
+        return hmac.digest(self.key, names + b"\0" + header, "sha256")

@@ -1,0 +1,101 @@
+"""The part of the persister on a SQL database that keeps the credentials of those who are let in."""
+
+from collections.abc import Iterable
+from typing import Final, TypeVar
+
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
+
+from dockerbroker.model.credentials import Credential
+from dockerbroker.model.roles import Role
+from dockerbroker.persisters import queries, records, refusals
+from dockerbroker.persisters.databases import Query
+from dockerbroker.persisters.tables import credentials, deployment
+
+T = TypeVar("T")
+
+_FIND_ALL: Final = select(credentials).order_by(credentials.c.id)
+_FIND_ROLE: Final = select(credentials.c.role).where(credentials.c.id == bindparam("wanted"))
+_COUNT: Final = (
+    select(func.count()).select_from(credentials).where(credentials.c.role == bindparam("wanted_role"))
+)
+
+
+class SqlCredentials:
+    """Keeps credentials, and counts their changes."""
+
+    __slots__ = ()
+
+    async def credentials(self) -> list[Credential]:
+        """Return every credential, in the order of the ids."""
+        return await self._read(_find_all)
+
+    async def seed_credentials(self, credentials: Iterable[Credential]) -> bool:
+        """Store the first credentials, the first time."""
+        return await self._write(lambda connection: _seed(connection, credentials))
+
+    async def put_credential(self, credential: Credential) -> bool:
+        """Add or replace a credential."""
+        return await self._write(lambda connection: _put(connection, credential))
+
+    async def delete_credential(self, credential_id: str) -> None:
+        """Remove a credential."""
+        await self._write(
+            lambda connection: _delete(connection, credential_id),
+            done=lambda connection: _find_role(connection, credential_id) is None or None,
+        )
+
+    async def _read(self, query: Query[T]) -> T:
+        raise NotImplementedError
+
+    async def _write(
+        self, query: Query[T], *, done: Query[T | None] | None = None, is_told: bool = True
+    ) -> T:
+        raise NotImplementedError
+
+
+def _find_all(connection: Connection) -> list[Credential]:
+    return [records.read_credential(row) for row in connection.execute(_FIND_ALL).mappings()]
+
+
+def _find_role(connection: Connection, credential_id: str) -> str | None:
+    return connection.execute(_FIND_ROLE, {"wanted": credential_id}).scalar()
+
+
+def _seed(connection: Connection, first: Iterable[Credential]) -> bool:
+    # Whoever seeds at this moment waits, and sees these.
+    seeding = update(deployment).where(deployment.c.credentials == 0).values(credentials=1)
+    if connection.execute(seeding).rowcount == 0:
+        return False
+    for credential in first:
+        _put(connection, credential)
+    return True
+
+
+def _put(connection: Connection, credential: Credential) -> bool:
+    queries.require_open(connection, alone=True)
+    row = records.credential_row(credential)
+    _count_change(connection)
+    if _find_role(connection, credential.id) is not None:
+        connection.execute(update(credentials).where(credentials.c.id == credential.id).values(row))
+        return False
+    connection.execute(insert(credentials).values(row))
+    return True
+
+
+def _delete(connection: Connection, credential_id: str) -> bool:
+    # Of two who remove the last two at once the second one waits, and is refused.
+    queries.require_open(connection, alone=True)
+    role = _find_role(connection, credential_id)
+    if role is None:
+        raise refusals.credential_unknown(credential_id)
+    if role == Role.ADMINISTRATOR.value:
+        left = connection.execute(_COUNT, {"wanted_role": role}).scalar_one()
+        if left < 2:  # noqa: PLR2004 (itself)
+            raise refusals.credential_last()
+    connection.execute(delete(credentials).where(credentials.c.id == credential_id))
+    _count_change(connection)
+    return True
+
+
+def _count_change(connection: Connection) -> None:
+    connection.execute(update(deployment).values(credentials=deployment.c.credentials + 1))

@@ -1,0 +1,47 @@
+"""Who may pass a gate: those whose credentials are of a role that the gate is for."""
+
+from collections.abc import Mapping
+
+from attrs import field, frozen
+from twisted.web.server import Request
+
+from dockerbroker.broker.authentication import Authenticator, Claim, Roles
+from dockerbroker.model.roles import Principal, Role
+from dockerbroker.web.auth import Basic, one_header
+
+AUTHORIZATION = b"authorization"
+
+
+@frozen
+class Entrance:
+    """Asks who somebody is; those of the `role` may do everything, `others` what their methods are."""
+
+    authenticator: Authenticator
+    role: Role
+    others: Mapping[bytes, Role] = field(factory=dict)
+
+    def known(self, request: Request) -> Principal | None:
+        """Return who asks if that is known at once."""
+        header = one_header(request.requestHeaders.getRawHeaders(AUTHORIZATION, []))
+        return None if header is None else self.authenticator.known(self._roles(request), header)
+
+    async def ask(self, request: Request) -> Principal:
+        """Return who asks; raises `InvalidRequest` and what `Authenticator.authenticate` fails with."""
+        basic = Basic.of(request.requestHeaders.getRawHeaders(AUTHORIZATION, []))
+        claim = Claim(
+            roles=self._roles(request),
+            header=basic.header,
+            user=basic.user,
+            password=basic.password,
+            peer=peer_of(request),
+        )
+        return await self.authenticator.authenticate(claim)
+
+    def _roles(self, request: Request) -> Roles:
+        other = self.others.get(request.method)
+        return (self.role,) if other is None else (other, self.role)
+
+
+def peer_of(request: Request) -> str:
+    """Return the address that a request comes from, nothing for a socket of this machine."""
+    return str(getattr(request.getClientAddress(), "host", ""))
