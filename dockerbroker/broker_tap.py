@@ -44,6 +44,8 @@ _NAME_THREADS = 10
 #: Passwords are hashed by half of the processors at most, however many wrong ones come.
 PASSWORD_THREADS = max(1, (os.cpu_count() or 1) // 2)
 _KEY_BYTES = 32
+#: Whoever waits for them is gone by then; in seconds.
+_PASSWORD_PATIENCE = 1.0
 #: Within this time every request is answered, and every operation that had begun is over; seconds.
 _WORK_PATIENCE = 50.0
 _DATABASE_PATIENCE = 5.0
@@ -92,7 +94,7 @@ def build(reactor: Any, configuration: BrokerConfiguration) -> Lifetime:
         failed=partial(end_with_failure, reactor),
         stages=[
             names_stage(reactor, DaemonThreadPool("names", _NAME_THREADS)),
-            pool_stage(reactor, password_threads),
+            pool_stage(reactor, password_threads, patience=_PASSWORD_PATIENCE),
             pool_stage(reactor, program.docker_threads),
             pool_stage(reactor, program.database_threads),
             *program.stages(),

@@ -139,6 +139,7 @@ class MemoryArchive:
         rows: dict[Kind, dict[Any, dict[str, Any]]] = {
             Kind.IMAGE: self.tables.images,
             Kind.CERTIFICATE: self.tables.certificates,
+            Kind.CREDENTIAL: self.tables.credentials,
             Kind.INSTANCE: self.tables.instances,
             Kind.BINDING: self.tables.bindings,
         }

@@ -187,7 +187,7 @@ class MemoryPersister:
     async def credentials(self) -> list[Credential]:
         """Return every credential, in the order of the ids."""
         with self._call("credentials"):
-            return [records.read_credential(row) for _, row in sorted(self.tables.credentials.items())]
+            return [self.sealed.read_credential(row) for _, row in sorted(self.tables.credentials.items())]
 
     async def seed_credentials(self, credentials: Iterable[Credential]) -> bool:
         """Store the first credentials, the first time."""
@@ -195,7 +195,7 @@ class MemoryPersister:
             if self.tables.credential_changes:
                 return False
             self._require_open()
-            self.tables.credentials.update((one.id, records.credential_row(one)) for one in credentials)
+            self.tables.credentials.update((one.id, self.sealed.credential_row(one)) for one in credentials)
             self.tables.credential_changes += 1
             return True
 
@@ -204,7 +204,7 @@ class MemoryPersister:
         with self._call("put_credential"):
             self._require_open()
             is_new = credential.id not in self.tables.credentials
-            self.tables.credentials[credential.id] = records.credential_row(credential)
+            self.tables.credentials[credential.id] = self.sealed.credential_row(credential)
             self.tables.credential_changes += 1
             return is_new
 

@@ -183,6 +183,7 @@ class BrokerTests(_Taps):
                 "the database",
                 "the threads database",
                 "the threads docker",
+                "the threads passwords",
                 "the threads names",
             ],
         )

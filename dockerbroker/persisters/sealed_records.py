@@ -9,6 +9,7 @@ from twisted.logger import Logger
 from dockerbroker.errors import Unreadable
 from dockerbroker.model.catalog import ImageDefinition
 from dockerbroker.model.certificates import HostCertificate
+from dockerbroker.model.credentials import Credential
 from dockerbroker.model.instances import ServiceBinding, ServiceInstance
 from dockerbroker.persisters import records
 from dockerbroker.persisters.archive import KEYS, Kind
@@ -39,6 +40,14 @@ class SealedRecords:
     def read_certificate(self, row: Row) -> HostCertificate:
         """Return the certificate of a row."""
         return records.read_certificate(self._opened(Kind.CERTIFICATE, row))
+
+    def credential_row(self, credential: Credential) -> dict[str, Any]:
+        """Return the columns of a credential."""
+        return self._sealed(Kind.CREDENTIAL, records.credential_row(credential))
+
+    def read_credential(self, row: Row) -> Credential:
+        """Return the credential of a row."""
+        return records.read_credential(self._opened(Kind.CREDENTIAL, row))
 
     def instance_row(self, instance: ServiceInstance) -> dict[str, Any]:
         """Return the columns of an instance, but for the ids of operations."""

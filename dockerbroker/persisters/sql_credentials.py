@@ -7,8 +7,9 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, select, upda
 
 from dockerbroker.model.credentials import Credential
 from dockerbroker.model.roles import Role
-from dockerbroker.persisters import queries, records, refusals
+from dockerbroker.persisters import queries, refusals
 from dockerbroker.persisters.databases import Query
+from dockerbroker.persisters.sealed_records import SealedRecords
 from dockerbroker.persisters.tables import credentials, deployment
 
 T = TypeVar("T")
@@ -25,17 +26,19 @@ class SqlCredentials:
 
     __slots__ = ()
 
+    sealed: SealedRecords
+
     async def credentials(self) -> list[Credential]:
         """Return every credential, in the order of the ids."""
-        return await self._read(_find_all)
+        return await self._read(lambda connection: _find_all(connection, self.sealed))
 
     async def seed_credentials(self, credentials: Iterable[Credential]) -> bool:
         """Store the first credentials, the first time."""
-        return await self._write(lambda connection: _seed(connection, credentials))
+        return await self._write(lambda connection: _seed(connection, self.sealed, credentials))
 
     async def put_credential(self, credential: Credential) -> bool:
         """Add or replace a credential."""
-        return await self._write(lambda connection: _put(connection, credential))
+        return await self._write(lambda connection: _put(connection, self.sealed, credential))
 
     async def delete_credential(self, credential_id: str) -> None:
         """Remove a credential."""
@@ -53,27 +56,27 @@ class SqlCredentials:
         raise NotImplementedError
 
 
-def _find_all(connection: Connection) -> list[Credential]:
-    return [records.read_credential(row) for row in connection.execute(_FIND_ALL).mappings()]
+def _find_all(connection: Connection, sealed: SealedRecords) -> list[Credential]:
+    return [sealed.read_credential(row) for row in connection.execute(_FIND_ALL).mappings()]
 
 
 def _find_role(connection: Connection, credential_id: str) -> str | None:
     return connection.execute(_FIND_ROLE, {"wanted": credential_id}).scalar()
 
 
-def _seed(connection: Connection, first: Iterable[Credential]) -> bool:
+def _seed(connection: Connection, sealed: SealedRecords, first: Iterable[Credential]) -> bool:
     # Whoever seeds at this moment waits, and sees these.
     seeding = update(deployment).where(deployment.c.credentials == 0).values(credentials=1)
     if connection.execute(seeding).rowcount == 0:
         return False
     for credential in first:
-        _put(connection, credential)
+        _put(connection, sealed, credential)
     return True
 
 
-def _put(connection: Connection, credential: Credential) -> bool:
+def _put(connection: Connection, sealed: SealedRecords, credential: Credential) -> bool:
     queries.require_open(connection, alone=True)
-    row = records.credential_row(credential)
+    row = sealed.credential_row(credential)
     _count_change(connection)
     if _find_role(connection, credential.id) is not None:
         connection.execute(update(credentials).where(credentials.c.id == credential.id).values(row))

@@ -29,7 +29,7 @@ LOCKED: Final = (
 )
 
 #: The kinds of records that have a secret.
-SECRET_KINDS: Final = (Kind.IMAGE, Kind.CERTIFICATE, Kind.INSTANCE, Kind.BINDING)
+SECRET_KINDS: Final = (Kind.IMAGE, Kind.CERTIFICATE, Kind.CREDENTIAL, Kind.INSTANCE, Kind.BINDING)
 
 _NONCE_BYTES: Final = 12
 _CANARY: Final = "canary"

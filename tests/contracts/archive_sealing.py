@@ -22,7 +22,7 @@ from tests.persisters.raw import raw
 from tests.vaults import key_source, vault
 
 #: What no thief of the database may read.
-_SECRETS = [f"f0ul-s3cret-{number}-" for number in range(9)]
+_SECRETS = [f"f0ul-s3cret-{number}-" for number in range(10)]
 _IMAGE = evolve(
     values.STATIC,
     credentials=Secret({"password": _SECRETS[0]}),
@@ -41,6 +41,7 @@ _BINDING = values.binding(
     "i1", "b1", parameters=Secret({"c": _SECRETS[6]}), document=Secret({"d": _SECRETS[7]})
 )
 _CERTIFICATE = evolve(values.certificate("h"), key=Secret(_SECRETS[8]))
+_CREDENTIAL = values.credential("c", hash=Secret(_SECRETS[9]))
 
 
 class SealingContract(ArchiveTestCase):
@@ -81,6 +82,7 @@ class SealingContract(ArchiveTestCase):
         """Store every kind of secret."""
         self.done(self.persister.seed_images([_IMAGE]))
         self.done(self.persister.put_certificate(_CERTIFICATE))
+        self.done(self.persister.put_credential(_CREDENTIAL))
         self.done(self.over(self.begin(values.provision("o", _INSTANCE))))
         self.done(self.over(self.begin(values.bind("p", _BINDING))))
 
@@ -95,6 +97,7 @@ class SealingContract(ArchiveTestCase):
             persister.certificate("h"),
             persister.instance("i1"),
             persister.bindings("i1"),
+            persister.credentials(),
         )
         outcomes: list[Any] = []
         for call in calls:
@@ -105,7 +108,8 @@ class SealingContract(ArchiveTestCase):
 
     def assert_whole(self, persister: Any) -> None:
         """Everything is read as it was stored."""
-        images, certificate, instance, bindings = self.read_all(persister)
+        images, certificate, instance, bindings, credentials = self.read_all(persister)
+        self.assertEqual(credentials, [_CREDENTIAL])
         self.assertEqual((images, certificate), ([_IMAGE], _CERTIFICATE))
         self.assertEqual((evolve(instance, operation_id=None), bindings), (_INSTANCE, [_BINDING]))
 

@@ -5,8 +5,9 @@ from typing import Any
 
 from dockerbroker.model.credentials import Credential
 from dockerbroker.model.roles import Role
-from dockerbroker.persisters import records, refusals
+from dockerbroker.persisters import refusals
 from dockerbroker.persisters.redis.rows import unpacked
+from dockerbroker.persisters.sealed_records import SealedRecords
 
 
 class RedisCredentials:
@@ -14,20 +15,22 @@ class RedisCredentials:
 
     __slots__ = ()
 
+    sealed: SealedRecords
+
     async def credentials(self) -> list[Credential]:
         """Return every credential, in the order of the ids."""
         [found] = await self._ask("credentials")
-        return [records.read_credential(unpacked(row)) for row in found]
+        return [self.sealed.read_credential(unpacked(row)) for row in found]
 
     async def seed_credentials(self, credentials: Iterable[Credential]) -> bool:
         """Store the first credentials, the first time."""
-        rows = [records.credential_row(one) for one in credentials]
+        rows = [self.sealed.credential_row(one) for one in credentials]
         word, *_ = await self._call("put_credentials", rows=rows, seeding=True)
         return str(word) == "done"
 
     async def put_credential(self, credential: Credential) -> bool:
         """Add or replace a credential."""
-        rows = [records.credential_row(credential)]
+        rows = [self.sealed.credential_row(credential)]
         _, added = await self._call("put_credentials", rows=rows, seeding=None)
         return bool(added == "1")
 
