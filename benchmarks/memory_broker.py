@@ -22,7 +22,7 @@ from benchmarks.filling import HOSTS, fill
 from dockerbroker.broker_parts import make_parts
 from dockerbroker.broker_tap import make_authenticator
 from dockerbroker.config import BrokerConfiguration, load_broker
-from dockerbroker.lifetime import use_monotonic_clock
+from dockerbroker.lifetime import listen, use_monotonic_clock
 from dockerbroker.persisters.opening import Persister, open_persister
 from dockerbroker.threads import DaemonThreadPool
 from dockerbroker.web.site import BrokerSite
@@ -124,9 +124,10 @@ async def _serve(configuration: BrokerConfiguration, endpoints: Sequence[str]) -
         part.start()
     site = BrokerSite(loop, authenticator, configuration.connections)
     site.open(parts.apis)
-    loop.listenTCP(configuration.port, site, interface=configuration.listen_ip)
-    for endpoint in endpoints:
-        serverFromString(loop, endpoint).listen(site)
+    (endpoint,) = configuration.listening.endpoints
+    listen(loop, endpoint, site)
+    for further in endpoints:
+        serverFromString(loop, further).listen(site)
 
 
 def _answers(running: RunningBroker) -> bool:

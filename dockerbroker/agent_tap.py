@@ -2,8 +2,9 @@
 
 import random
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -41,6 +42,7 @@ from dockerbroker.model.docker_addresses import UNIX
 from dockerbroker.model.hosts import DockerHost
 from dockerbroker.model.vitals import Vitals
 from dockerbroker.threads import DaemonThreadPool
+from dockerbroker.tls.verifying import BrokerPolicy
 
 PROGRAM = "dockeragent"
 
@@ -70,6 +72,9 @@ def makeService(options: Options) -> IService:
     files = {option: options[option] for option in CERTIFICATE_OPTIONS}
     make_or_refuse(PROGRAM, lambda: load_certificates(files, ""))
     configuration = make_or_refuse(PROGRAM, lambda: load_agent(Path(options["config"])))
+    for server in configuration.brokers:
+        if server.tls is not None:
+            make_or_refuse(PROGRAM, BrokerPolicy(host=server.host, tls=server.tls).load)
     use_monotonic_clock(reactor)
     # twistd may go to another folder before they are read again.
     kept = {option: str(Path(path).absolute()) if path else None for option, path in files.items()}
@@ -84,7 +89,7 @@ def build(reactor: Any, configuration: AgentConfiguration, files: Mapping[str, s
         reactor=reactor,
         configuration=configuration,
         files=files,
-        send=HTTPClient(Agent(reactor, pool=connections)).request,
+        sender=partial(_sender, reactor, connections),
     )
     return Lifetime(
         clock=reactor,
@@ -102,6 +107,13 @@ def build(reactor: Any, configuration: AgentConfiguration, files: Mapping[str, s
     )
 
 
+def _sender(reactor: Any, connections: HTTPConnectionPool, server: BrokerServer) -> Send:
+    if server.tls is None:
+        return HTTPClient(Agent(reactor, pool=connections)).request
+    policy = BrokerPolicy(host=server.host, tls=server.tls)
+    return HTTPClient(Agent(reactor, policy, pool=connections)).request
+
+
 def _docker_stages(reactor: Any, parts: "Parts") -> list[Stage]:
     if parts.observer is None:
         return []
@@ -113,7 +125,7 @@ def _docker_stages(reactor: Any, parts: "Parts") -> list[Stage]:
 
 @define(eq=False, kw_only=True)
 class Parts:
-    """The parts of an agent, as they are put together; `send` sends a request.
+    """The parts of an agent, as they are put together; `sender` returns what sends requests to a broker.
 
     There is a pinger for each broker, or one for all when they are equals.
     """
@@ -121,7 +133,7 @@ class Parts:
     reactor: Any
     configuration: AgentConfiguration
     files: Mapping[str, str | None]
-    send: Send
+    sender: Callable[[BrokerServer], Send]
     threads: DaemonThreadPool = field(init=False)
     material: Material = field(init=False)
     teller: Teller = field(init=False)
@@ -179,7 +191,7 @@ class Parts:
         ]
 
     def _broker(self, server: BrokerServer) -> Broker:
-        requests = Requests(server=server, send=self.send, clock=self.reactor)
+        requests = Requests(server=server, send=self.sender(server), clock=self.reactor)
         uploader = Uploader(
             requests=requests,
             current=self.material.current,
@@ -191,6 +203,6 @@ class Parts:
 
 def _tell(configuration: AgentConfiguration, files: Mapping[str, str | None]) -> None:
     for warning in configuration.warnings:
-        _log.warn("{warning}", warning=warning)
+        _log.warn("{sentence}", sentence=warning)
     if any(files.values()) and configuration.host.key.docker_host.startswith(UNIX):
         _log.warn("The client certificate is not used: Docker is reached by its socket, which has no TLS.")

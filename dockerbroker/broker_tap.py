@@ -1,6 +1,7 @@
 """Starts the broker as a twistd plugin."""
 
 import os
+import time
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -8,13 +9,14 @@ from typing import Any, ClassVar
 
 from attrs import define, evolve, field
 from twisted.application.service import IService
-from twisted.internet.defer import maybeDeferred
-from twisted.internet.interfaces import IListeningPort
+from twisted.internet.defer import gatherResults, maybeDeferred
+from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 from twisted.logger import Logger
 
 from dockerbroker.broker.authentication import Authenticator
 from dockerbroker.broker_parts import Parts, open_parts
 from dockerbroker.config import BrokerConfiguration, SqliteConfiguration, load_broker
+from dockerbroker.config.listening import ListeningConfiguration
 from dockerbroker.config.persister import PersisterConfiguration
 from dockerbroker.crashpoints import armed
 from dockerbroker.errors import Unavailable
@@ -23,7 +25,7 @@ from dockerbroker.lifetime import (
     Opening,
     ProgramOptions,
     Stage,
-    check_address,
+    check_endpoint,
     end_with_failure,
     in_child,
     listen,
@@ -35,6 +37,9 @@ from dockerbroker.lifetime import (
 )
 from dockerbroker.persisters.opening import check
 from dockerbroker.threads import DaemonThreadPool, run_in
+from dockerbroker.tls.selfsigned import make_pair
+from dockerbroker.tls.serving import CurrentCertificate, check_tls
+from dockerbroker.tls.wrapping import wrapped
 from dockerbroker.web.site import BrokerSite
 
 PROGRAM = "dockerbroker"
@@ -62,11 +67,22 @@ def makeService(options: Options) -> IService:
     from twisted.internet import reactor  # noqa: PLC0415 (twistd may choose another one before this)
 
     configuration = make_or_refuse(PROGRAM, lambda: load_broker(Path(options["config"]), os.environ))
-    make_or_refuse(PROGRAM, lambda: check_address(configuration.listen_ip, configuration.port))
+    make_or_refuse(PROGRAM, lambda: check_listening(configuration.listening))
     make_or_refuse(PROGRAM, lambda: armed(os.environ))
     make_or_refuse(PROGRAM, lambda: check_database(configuration.persister))
     use_monotonic_clock(reactor)
     return build(reactor, configuration)
+
+
+def check_listening(listening: ListeningConfiguration) -> None:
+    """Raise what keeps the broker from listening as it is told; a pair that it is to make is made."""
+    listening.check()
+    for endpoint in listening.endpoints:
+        check_endpoint(endpoint)
+    if listening.tls is not None:
+        if listening.tls.is_self_signed:
+            make_pair(listening.tls, listening.endpoints, time.time())
+        check_tls(listening.tls, time.time())
 
 
 def check_database(configuration: PersisterConfiguration) -> None:
@@ -129,7 +145,15 @@ class Program:
     site: BrokerSite
     _opening: Opening = field(init=False)
     _parts: Parts | None = field(default=None, init=False)
-    _port: IListeningPort | None = field(default=None, init=False)
+    _certificate: CurrentCertificate | None = field(init=False)
+    _ports: list[IListeningPort] = field(factory=list, init=False)
+
+    @_certificate.default
+    def _shown(self) -> CurrentCertificate | None:
+        tls = self.configuration.listening.tls
+        return (
+            None if tls is None else CurrentCertificate(configuration=tls, clock=self.reactor, wall=time.time)
+        )
 
     def __attrs_post_init__(self) -> None:
         """Prepare the opening of the database."""
@@ -148,7 +172,7 @@ class Program:
     def start(self) -> None:
         """Begin to open the database."""
         for warning in self.configuration.warnings:
-            self._log.warn("{warning}", warning=warning)
+            self._log.warn("{sentence}", sentence=warning)
         self._opening.start()
 
     async def open(self) -> None:
@@ -224,10 +248,20 @@ class Program:
     async def listen(self) -> None:
         """Take requests, from when the database is open or does not answer: so a restart refuses none."""
         await self._opening.tried()
-        configuration = self.configuration
-        self._port = listen(self.reactor, configuration.listen_ip, configuration.port, self.site)
+        factory: IProtocolFactory = self.site
+        if self._certificate is not None:
+            self._certificate.start()
+            factory = wrapped(self._certificate, self.site, self.reactor)
+        for endpoint in self.configuration.listening.endpoints:
+            try:
+                self._ports.append(listen(self.reactor, endpoint, factory))
+            except BaseException:
+                await self.stop_listening()
+                raise
 
     async def stop_listening(self) -> None:
         """Take no new connections."""
-        assert self._port is not None
-        await maybeDeferred(self._port.stopListening)
+        ports, self._ports = self._ports, []
+        await gatherResults([maybeDeferred(port.stopListening) for port in ports])
+        if self._certificate is not None:
+            self._certificate.stop()

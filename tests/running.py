@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -125,7 +126,7 @@ class RunningBroker:
         token = b64encode(f"{USER}:{PASSWORD}".encode()).decode("ascii")
         sent = {"Authorization": f"Basic {token}", "X-Broker-API-Version": "2.17"}
         sent.update({name.replace("_", "-"): value for name, value in headers.items()})
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+        connection = self.connection()
         try:
             payload = raw if raw is not None else None if body is None else json.dumps(body).encode("utf-8")
             connection.request(method, path, payload, {name: text for name, text in sent.items() if text})
@@ -134,6 +135,18 @@ class RunningBroker:
             return Answer(response.status, json.loads(text) if text else None, dict(response.getheaders()))
         finally:
             connection.close()
+
+    def connection(self) -> http.client.HTTPConnection:
+        """Return a connection to the broker, which proves who it is where it has TLS."""
+        if self.authority is None:
+            return http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+        context = ssl.create_default_context(cafile=self.authority)
+        return http.client.HTTPSConnection("127.0.0.1", self.port, timeout=PATIENCE, context=context)
+
+    @property
+    def authority(self) -> Path | None:
+        """The certificate that the broker has made for itself, None where it has no TLS."""
+        return self.folder / "broker.crt" if "tls" in self.settings else None
 
     def provision(self, instance_id: str, service: str, **more: Any) -> Answer:
         """Provision an instance of the service's first plan."""
@@ -213,6 +226,8 @@ class RunningBroker:
             **self.agent_settings,
         }
         server = {"host": "127.0.0.1", "port": self.port, "user": USER, "password": PASSWORD}
+        if self.authority is not None:
+            server["cacert"] = str(self.authority)
         return {"serviceagent": host, "brokerservers": [server]}
 
     def _write(self, name: str, document: Any) -> None:

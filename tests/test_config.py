@@ -1,6 +1,7 @@
 """The broker's configuration file: what it means, and what is said of wrong ones."""
 
-from dockerbroker.config import load_broker
+from dockerbroker.config import BrokerConfiguration, load_broker
+from dockerbroker.config.endpoints import TcpEndpoint
 from dockerbroker.config.persister import ServerConfiguration
 from dockerbroker.model.connections import ConnectionLimits
 from dockerbroker.model.dispatchers import SimpleDispatcher
@@ -73,6 +74,12 @@ _COMPLAINTS = (
 )
 
 
+def _only(configuration: BrokerConfiguration) -> TcpEndpoint:
+    (endpoint,) = configuration.listening.endpoints
+    assert isinstance(endpoint, TcpEndpoint)
+    return endpoint
+
+
 class BrokerTests(ConfigurationCase):
     """The broker's file."""
 
@@ -80,8 +87,8 @@ class BrokerTests(ConfigurationCase):
         """All that is not required has the documented default."""
         configuration = self.broker(broker_document())
         self.assertEqual(
-            (configuration.dispatcher, configuration.listen_ip, configuration.port),
-            (SimpleDispatcher(), "0.0.0.0", 9998),
+            (configuration.dispatcher, [endpoint.name for endpoint in configuration.listening.endpoints]),
+            (SimpleDispatcher(), ["0.0.0.0:9998"]),
         )
         self.assertEqual(
             (configuration.ready_within, configuration.execute_within, configuration.per_host),
@@ -152,16 +159,16 @@ class BrokerTests(ConfigurationCase):
     def test_port_of_the_environment(self) -> None:
         """PORT beats VCAP_APP_PORT, and that beats the file's port."""
         document = broker_document() | {"port": 1}
-        self.assertEqual(self.broker(document).port, 1)
-        self.assertEqual(self.broker(document, VCAP_APP_PORT="2").port, 2)
-        self.assertEqual(self.broker(document, VCAP_APP_PORT="2", PORT="3").port, 3)
-        self.assertEqual(self.broker(document, VCAP_APP_PORT="2", PORT="").port, 2)
+        self.assertEqual(_only(self.broker(document)).port, 1)
+        self.assertEqual(_only(self.broker(document, VCAP_APP_PORT="2")).port, 2)
+        self.assertEqual(_only(self.broker(document, VCAP_APP_PORT="2", PORT="3")).port, 3)
+        self.assertEqual(_only(self.broker(document, VCAP_APP_PORT="2", PORT="")).port, 2)
 
     def test_address_of_the_environment(self) -> None:
         """VCAP_APP_HOST beats the file's listenIP."""
         document = broker_document() | {"listenIP": "127.0.0.1"}
-        self.assertEqual(self.broker(document).listen_ip, "127.0.0.1")
-        self.assertEqual(self.broker(document, VCAP_APP_HOST="10.1.1.1").listen_ip, "10.1.1.1")
+        self.assertEqual(_only(self.broker(document)).host, "127.0.0.1")
+        self.assertEqual(_only(self.broker(document, VCAP_APP_HOST="10.1.1.1")).host, "10.1.1.1")
 
     def test_wrong_port_of_the_environment(self) -> None:
         """A port of the environment that is no port is a complaint that names the variable."""
@@ -266,11 +273,11 @@ class BrokerTests(ConfigurationCase):
 
     def test_unknown_keys(self) -> None:
         """Unknown keys at every level are warnings with their paths; those of credentials are not ours."""
-        document = broker_document() | {"tls": {"certificate": "x"}}
+        document = broker_document() | {"dog": {"certificate": "x"}}
         document["persister"]["file"] = "x"
         document["services"]["images"][0] |= {"colour": "red", "credentials": {"anything": "goes"}}
         said = " ".join(self.broker(document).warnings)
-        for key in ("tls", "persister.file", "services.images[0].colour"):
+        for key in ("dog", "persister.file", "services.images[0].colour"):
             self.assertIn(f" {key}: is no known key", said)
         self.assertNotIn("anything", said)
 

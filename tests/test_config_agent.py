@@ -45,7 +45,8 @@ class AgentTests(ConfigurationCase):
             ["http://192.168.1.1:9998/ping", "http://192.168.1.9:9998/ping"],
         )
         self.assertEqual(configuration.brokers[0].password.reveal(), "admin")
-        self.assertEqual(configuration.warnings, ())
+        for broker, warning in zip(configuration.brokers, configuration.warnings, strict=True):
+            self.assertIn(f"the password goes to {broker.name} over plain HTTP", warning)
 
     def test_unix_socket(self) -> None:
         """A Docker host may be a socket's path; then there is no port."""
@@ -64,6 +65,7 @@ class AgentTests(ConfigurationCase):
         """Members that the original does not have are read from beside the others."""
         document = agent_document()
         document["serviceagent"] |= {"PingBrokers": "any", "WatchDocker": False, "Labels": {"Disk": "ssd"}}
+        document["brokerservers"][0]["host"] = "127.0.0.1"
         configuration = self.agent(document)
         self.assertEqual((configuration.pings_any, configuration.watches_docker), (True, False))
         self.assertEqual(configuration.host.labels, {"Disk": "ssd"})

@@ -8,6 +8,7 @@ from attrs import evolve, fields_dict
 from twisted.trial.unittest import SynchronousTestCase
 
 from dockerbroker.config import load_agent, load_broker
+from dockerbroker.config.listening import DEFAULT_PORT
 from dockerbroker.config.persister import ServerConfiguration, Tls
 from dockerbroker.model.catalog_rules import complaints
 from dockerbroker.model.definitions import decode_image
@@ -74,8 +75,11 @@ class EtcTests(SynchronousTestCase):
         [login] = [one for one in broker.services.logins if one.role is Role.AGENT]
         self.assertEqual(
             (server.port, server.user, server.password),
-            (broker.port, login.user, login.password),
+            (DEFAULT_PORT, login.user, login.password),
         )
+        self.assertEqual([endpoint.name for endpoint in broker.listening.endpoints], ["0.0.0.0:9998"])
+        assert server.tls is not None
+        broker.listening.check()
         for warning in agent.warnings:
             self.assertIn("readable by everybody", warning)
 

@@ -2,8 +2,9 @@
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from dockerbroker.config.endpoints import TcpEndpoint
 from dockerbroker.errors import InvalidConfiguration
-from dockerbroker.lifetime import check_address
+from dockerbroker.lifetime import check_endpoint
 from tests.polling import free_port
 
 
@@ -14,7 +15,7 @@ class AddressTests(SynchronousTestCase):
         """A free address is no complaint, by number or by name, and stays free."""
         port = free_port()
         for host in ("127.0.0.1", "127.0.0.1", "localhost", "0.0.0.0"):
-            check_address(host, port)
+            check_endpoint(TcpEndpoint(host=host, port=port))
 
     def test_unusable(self) -> None:
         """An address that cannot be used is a complaint that says why."""
@@ -22,7 +23,8 @@ class AddressTests(SynchronousTestCase):
             ("192.0.2.1", "is no address of this machine"),
             ("no.such.name.invalid", "cannot listen at no.such.name.invalid:"),
             ("x" * 300, "cannot listen at"),
-            ("::ffff", "::ffff:"),
+            ("::ffff", "[::ffff]:"),
         ):
-            refusal = self.assertRaises(InvalidConfiguration, check_address, host, free_port())
+            endpoint = TcpEndpoint(host=host, port=free_port())
+            refusal = self.assertRaises(InvalidConfiguration, check_endpoint, endpoint)
             self.assertIn(expected, refusal.description)

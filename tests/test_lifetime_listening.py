@@ -11,6 +11,7 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
+from dockerbroker.config.endpoints import TcpEndpoint
 from dockerbroker.errors import InvalidConfiguration
 from dockerbroker.lifetime import listen
 from dockerbroker.lifetime.listening import let_nobody_in
@@ -38,7 +39,8 @@ class ListenTests(TestCase):
 
     async def test_queue(self) -> None:
         """Connections that the program has not taken yet when it stops to listen are served all the same."""
-        port = listen(reactor, "127.0.0.1", 0, Factory.forProtocol(_Greeting))
+        endpoint = TcpEndpoint(host="127.0.0.1", port=0)
+        port: Any = listen(reactor, endpoint, Factory.forProtocol(_Greeting))
         address = ("127.0.0.1", port.getHost().port)
         # The reactor does not run meanwhile, so they are in the machine's queue.
         waiting = [socket.create_connection(address, timeout=30) for _ in range(_MANY)]
@@ -53,7 +55,8 @@ class ListenTests(TestCase):
         """An address that another program has is a sentence."""
         with closing(socket.create_server(("127.0.0.1", 0))) as taken:
             port = taken.getsockname()[1]
-            refusal = self.assertRaises(InvalidConfiguration, listen, reactor, "127.0.0.1", port, Factory())
+            endpoint = TcpEndpoint(host="127.0.0.1", port=port)
+            refusal = self.assertRaises(InvalidConfiguration, listen, reactor, endpoint, Factory())
         self.assertIn(f"127.0.0.1:{port} is in use by another program", refusal.description)
 
 

@@ -255,7 +255,7 @@ class AgentTests(_Taps):
             reactor=MemoryReactorClock(),
             configuration=configuration,
             files={"clientcert": "x"},
-            send=Deferred,
+            sender=lambda _server: Deferred,
         )
         self.assertIsNone(parts.material.current())
         with capturedLogs() as events:

@@ -3,6 +3,8 @@
 from typing import Any
 
 from attrs import define, field
+from OpenSSL import SSL
+from service_identity import VerificationError
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectError, ConnectionClosed, DNSLookupError
 from twisted.internet.error import ConnectionRefusedError as Refused
@@ -54,6 +56,14 @@ class _Beginning(Protocol):
             self.finished.callback(bytes(self._data))
 
 
+#: What OpenSSL says when a broker refuses the agent's certificate, or the lack of one, holds this.
+_REFUSED_CERTIFICATE = (
+    "alert certificate",
+    "alert bad certificate",
+    "alert unknown ca",
+    "unsupported certificate",
+)
+
 _REASONS: tuple[tuple[type[Exception], str], ...] = (
     (ProblemAnswer, "{}"),
     (DeadlinePassed, "it did not answer in time"),
@@ -62,6 +72,7 @@ _REASONS: tuple[tuple[type[Exception], str], ...] = (
     (ConnectionClosed, "the connection was closed before the answer"),
     (ConnectError, "no connection: {}"),
     (OSError, "no connection: {}"),
+    (VerificationError, "its certificate is not for the name or address by which it is reached"),
 )
 
 
@@ -91,10 +102,23 @@ def reason_of(error: Exception) -> str | None:
     """Return in words why a ping failed; None for an error that nobody expects."""
     if isinstance(error, ResponseFailed) and error.reasons:
         error = error.reasons[0].value
+    if isinstance(error, SSL.Error):
+        return _reason_of_tls(error)
     for kind, words in _REASONS:
         if isinstance(error, kind):
             return words.format(error)
     return None
+
+
+def _reason_of_tls(error: SSL.Error) -> str:
+    """Return in words why there is no encrypted connection; OpenSSL's own are the last of three."""
+    told = error.args[0] if error.args and isinstance(error.args[0], list) else []
+    words = one_line("; ".join(str(one[-1]) for one in told)) or "it was closed"
+    if "certificate verify failed" in words:
+        return "its certificate is not trusted: it is of no authority in cacert, or not valid now"
+    if any(refused in words for refused in _REFUSED_CERTIFICATE):
+        return f"it wants another certificate of this agent, or one at all: {words}"
+    return f"no encrypted connection: {words}"
 
 
 def one_line(text: str) -> str:

@@ -7,6 +7,7 @@ from dockerbroker.config.broker import (
     load_broker,
 )
 from dockerbroker.config.images import LoadedImages, load_images
+from dockerbroker.config.listening import ListeningConfiguration, TlsConfiguration
 from dockerbroker.config.persister import (
     PersisterConfiguration,
     ServerConfiguration,
@@ -18,12 +19,14 @@ __all__ = [
     "AgentConfiguration",
     "BrokerConfiguration",
     "BrokerServer",
+    "ListeningConfiguration",
     "LoadedImages",
     "PersisterConfiguration",
     "ServerConfiguration",
     "ServicesConfiguration",
     "SqliteConfiguration",
     "Tls",
+    "TlsConfiguration",
     "load_agent",
     "load_broker",
     "load_images",

@@ -6,9 +6,10 @@ from pathlib import Path
 from attrs import frozen
 
 from dockerbroker.config.dispatchers import dispatcher_named
-from dockerbroker.config.document import HIGHEST_PORT, LOWEST_PORT, Document, read_document, read_user
+from dockerbroker.config.document import Document, read_document, read_user
 from dockerbroker.config.images import read_images
 from dockerbroker.config.keys import VARIABLE, KeySource
+from dockerbroker.config.listening import ListeningConfiguration, read_listening
 from dockerbroker.config.persister import PersisterConfiguration, read_persister
 from dockerbroker.errors import InvalidConfiguration
 from dockerbroker.model.catalog import ImageDefinition
@@ -22,7 +23,6 @@ from dockerbroker.model.placement import Overcommit
 from dockerbroker.model.roles import Role
 from dockerbroker.model.secrets import Secret
 
-DEFAULT_PORT = 9998
 #: Seconds that a new container gets to become ready, and that one run of an executable may take.
 DEFAULT_READY_WITHIN = 30.0
 DEFAULT_EXECUTE_WITHIN = 30.0
@@ -87,8 +87,7 @@ class BrokerConfiguration:
 
     dispatcher: Dispatcher
     overcommit: Overcommit
-    listen_ip: str
-    port: int
+    listening: ListeningConfiguration
     persister: PersisterConfiguration
     services: ServicesConfiguration
     ready_within: float
@@ -110,16 +109,15 @@ def load_broker(path: Path, environment: Mapping[str, str]) -> BrokerConfigurati
     """Read the broker's file; raises `InvalidConfiguration` with every complaint, each with its key.
 
     On Cloud Foundry the environment names the address: `PORT` beats `VCAP_APP_PORT` beats the file's
-    `port`, and `VCAP_APP_HOST` beats its `listenIP`. `DOCKERBROKER_KEYS` holds keys, and beats the file that
-    `keys` names. Relative paths start from the file's folder.
+    `port`, and `VCAP_APP_HOST` beats its `listenIP`; `listen` beats them all. `DOCKERBROKER_KEYS` holds
+    keys, and beats the file that `keys` names. Relative paths start from the file's folder.
     """
     document = read_document(path)
     top = document.top()
     return BrokerConfiguration(
         dispatcher=_read_dispatcher(top),
         overcommit=_read_overcommit(top),
-        listen_ip=_read_listen_ip(top, environment),
-        port=_read_port(top, environment),
+        listening=read_listening(document, top, environment, path.absolute().parent),
         persister=read_persister(
             document.section(top, "persister"),
             path.absolute().parent,
@@ -190,20 +188,6 @@ def _read_port_address(top: Members) -> bool:
     if where not in (_ANY_ADDRESS, _SERVICE_HOST):
         top.complain("portaddress", f"must be {_ANY_ADDRESS} or {_SERVICE_HOST}")
     return where == _SERVICE_HOST
-
-
-def _read_listen_ip(top: Members, environment: Mapping[str, str]) -> str:
-    configured = top.text("listenip")
-    return environment.get("VCAP_APP_HOST") or configured or "0.0.0.0"  # noqa: S104
-
-
-def _read_port(top: Members, environment: Mapping[str, str]) -> int:
-    port = top.integer("port", DEFAULT_PORT, least=LOWEST_PORT, most=HIGHEST_PORT)
-    variables = Members(document=environment, complaints=top.complaints)
-    for name in ("PORT", "VCAP_APP_PORT"):
-        if environment.get(name):
-            return variables.integer(name, port, least=LOWEST_PORT, most=HIGHEST_PORT)
-    return port
 
 
 def _read_keys(top: Members, folder: Path, environment: Mapping[str, str]) -> KeySource:

@@ -1,6 +1,6 @@
 """How a program lives: what it refuses to start with, in which order its parts start, and how they end."""
 
-from dockerbroker.lifetime.addresses import check_address
+from dockerbroker.lifetime.addresses import check_endpoint
 from dockerbroker.lifetime.children import in_child
 from dockerbroker.lifetime.files import room_for
 from dockerbroker.lifetime.listening import listen
@@ -19,7 +19,7 @@ __all__ = [
     "Opening",
     "ProgramOptions",
     "Stage",
-    "check_address",
+    "check_endpoint",
     "end_with_failure",
     "in_child",
     "listen",

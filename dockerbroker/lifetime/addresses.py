@@ -1,9 +1,17 @@
 """Whether a program can listen where it is told to."""
 
 import errno
+import os
 import socket
+import stat
+from collections.abc import Mapping
 from contextlib import closing
+from typing import Final
 
+from twisted.python.lockfile import isLocked
+from twisted.python.systemd import ListenFDs
+
+from dockerbroker.config.endpoints import Endpoint, SystemdEndpoint, TcpEndpoint, UnixEndpoint
 from dockerbroker.errors import InvalidConfiguration
 
 _REASONS = {
@@ -11,27 +19,77 @@ _REASONS = {
     errno.EADDRNOTAVAIL: "is no address of this machine",
     errno.EACCES: "may not be used by this user (ports below 1024 are the administrator's)",
 }
+_ADVICE: Final = "change listen, or listenIP and port"
+_FAMILIES: Final = {"INET": socket.AF_INET, "INET6": socket.AF_INET6, "UNIX": socket.AF_UNIX}
 
 
-def check_address(host: str, port: int) -> None:
-    """Listen at the address for a moment; raises `InvalidConfiguration` when that is not possible.
+def check_endpoint(endpoint: Endpoint) -> None:
+    """Raise `InvalidConfiguration` when a program of this user cannot listen there."""
+    if isinstance(endpoint, SystemdEndpoint):
+        descriptor_of(endpoint, os.environ)
+    elif isinstance(endpoint, UnixEndpoint):
+        _check_socket(endpoint)
+    else:
+        _check_address(endpoint)
 
-    `host` is an address of this machine or a name of it.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+
+def _check_address(endpoint: TcpEndpoint) -> None:
+    """Listen at the address for a moment."""
+    family = socket.AF_INET6 if ":" in endpoint.host else socket.AF_INET
     with closing(socket.socket(family, socket.SOCK_STREAM)) as listening:
         # As Twisted does, so that connections of the last run that are not forgotten yet do not matter.
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            listening.bind((host, port))
+            listening.bind((endpoint.host, endpoint.port))
             listening.listen(1)
         except (OSError, UnicodeError) as error:
-            raise InvalidConfiguration(unusable_address(host, port, error)) from None
+            raise InvalidConfiguration(unusable_address(endpoint, error)) from None
 
 
-def unusable_address(host: str, port: int, error: Exception) -> str:
+def _check_socket(endpoint: UnixEndpoint) -> None:
+    path = endpoint.path
+    try:
+        is_socket = stat.S_ISSOCK(path.lstat().st_mode)
+    except FileNotFoundError:
+        is_socket = True
+    except OSError as error:
+        raise InvalidConfiguration(unusable_socket(endpoint, error)) from None
+    if not is_socket:
+        raise InvalidConfiguration(f"listen: {path} is there, and is no socket.")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise InvalidConfiguration(f"listen: no socket can be made in {path.parent}.")
+    if isLocked(os.fspath(path) + ".lock"):
+        raise InvalidConfiguration(f"listen: {path} is in use by another program.")
+
+
+def descriptor_of(endpoint: SystemdEndpoint, environment: Mapping[str, str]) -> int:
+    """Return the descriptor of a socket that systemd has handed over.
+
+    Raises `InvalidConfiguration` when there is none, or when it is of another domain.
+    """
+    # A copy, since what is asked for is removed.
+    given = ListenFDs.fromEnvironment(dict(environment))
+    descriptors, named = given.inheritedDescriptors(), given.inheritedNamedDescriptors()
+    found = named.get(endpoint.label) if endpoint.label else dict(enumerate(descriptors)).get(endpoint.index)
+    if found is None:
+        raise InvalidConfiguration(
+            f"listen: systemd has handed over no socket for {endpoint.name}; it does so when a unit with a "
+            "socket starts the program with --nodaemon."
+        )
+    with closing(socket.socket(fileno=os.dup(found))) as handed:
+        if handed.family != _FAMILIES[endpoint.domain]:
+            raise InvalidConfiguration(f"listen: the socket for {endpoint.name} is of another domain.")
+    return found
+
+
+def unusable_address(endpoint: TcpEndpoint, error: Exception) -> str:
     """Return in one sentence why the program cannot listen there."""
     number = error.errno if isinstance(error, OSError) else None
     if isinstance(error, OSError) and not isinstance(error, socket.gaierror) and number in _REASONS:
-        return f"The address {host}:{port} {_REASONS[number]}; change listenIP or port."
-    return f"The broker cannot listen at {host}:{port}: {error}; change listenIP or port."
+        return f"The address {endpoint.name} {_REASONS[number]}; {_ADVICE}."
+    return f"The broker cannot listen at {endpoint.name}: {error}; {_ADVICE}."
+
+
+def unusable_socket(endpoint: UnixEndpoint, error: object) -> str:
+    """Return in one sentence why the program cannot listen at that socket."""
+    return f"The broker cannot listen at {endpoint.name}: {error}; change listen."

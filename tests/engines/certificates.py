@@ -41,10 +41,19 @@ class Authority:
         builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         return builder.sign(self.key, hashes.SHA256()).public_bytes(_PEM)
 
-    def issue(self, *names: str, lasts: dt.timedelta = _DAY) -> tuple[bytes, bytes]:
-        """Return a certificate for the names and addresses, and its key."""
+    def issue(
+        self,
+        *names: str,
+        lasts: dt.timedelta = _DAY,
+        begins: dt.timedelta = -2 * _DAY,
+        subject: str = "subject",
+        usage: x509.ObjectIdentifier | None = None,
+    ) -> tuple[bytes, bytes]:
+        """Return a certificate for the names and addresses, which is for this use alone, and its key."""
         key = ec.generate_private_key(ec.SECP256R1())
-        builder = self._builder(_name("subject"), key.public_key(), lasts)
+        builder = self._builder(_name(subject), key.public_key(), lasts, begins)
+        if usage is not None:
+            builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
         builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         if names:
             alternatives = x509.SubjectAlternativeName([_general(name) for name in names])
@@ -53,8 +62,23 @@ class Authority:
         plain = serialization.NoEncryption()
         return certificate, key.private_bytes(_PEM, serialization.PrivateFormat.PKCS8, plain)
 
+    def revoke(self, *certificates: bytes) -> bytes:
+        """Return the authority's list of these certificates of its own, which count no more."""
+        now = dt.datetime.now(dt.UTC)
+        builder = x509.CertificateRevocationListBuilder().issuer_name(_name(self.name))
+        builder = builder.last_update(now - _DAY).next_update(now + _DAY)
+        for certificate in certificates:
+            serial = x509.load_pem_x509_certificate(certificate).serial_number
+            one = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(now - _DAY)
+            builder = builder.add_revoked_certificate(one.build())
+        return builder.sign(self.key, hashes.SHA256()).public_bytes(_PEM)
+
     def _builder(
-        self, subject: x509.Name, key: ec.EllipticCurvePublicKey, lasts: dt.timedelta
+        self,
+        subject: x509.Name,
+        key: ec.EllipticCurvePublicKey,
+        lasts: dt.timedelta,
+        begins: dt.timedelta = -2 * _DAY,
     ) -> x509.CertificateBuilder:
         now = dt.datetime.now(dt.UTC)
         return (
@@ -63,7 +87,7 @@ class Authority:
             .issuer_name(_name(self.name))
             .public_key(key)
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - 2 * _DAY)
+            .not_valid_before(now + begins)
             .not_valid_after(now + lasts)
         )
 

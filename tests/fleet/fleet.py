@@ -31,6 +31,7 @@ SMALL_FILES: Final = 20_000
 
 _SETTINGS: Final[dict[str, Any]] = {
     "listenIP": "0.0.0.0",
+    "tls": {"selfsigned": True, "names": [HUB]},
     "answerwithin": 0,
     "waitforhost": 0,
 }
@@ -100,7 +101,14 @@ class Fleet:
     def servers(self) -> list[Mapping[str, Any]]:
         """Return where agents reach the brokers."""
         return [
-            {"host": HUB, "port": broker.port, "user": USER, "password": PASSWORD} for broker in self.brokers
+            {
+                "host": HUB,
+                "port": broker.port,
+                "user": USER,
+                "password": PASSWORD,
+                "cacert": str(broker.authority),
+            }
+            for broker in self.brokers
         ]
 
     def _start_brokers(self) -> None:
