@@ -130,7 +130,7 @@ class RefusalTests(ProgramCase):
 
     def test_foreign_address(self) -> None:
         """An address that is not the machine's is told as such."""
-        config = self.broker_config(free_port(), listenIP="192.0.2.1")
+        config = self.broker_config(free_port(), listenIP="192.0.2.1", plainhttp=True)
         self.assert_refused(
             ["dockerbroker", "--config", str(config)], "192.0.2.1", "no address of this machine"
         )
