@@ -44,7 +44,7 @@ class Reply:
 def replies(data: bytes, methods: Sequence[bytes] = ()) -> list[Reply]:
     """Read answers one behind the other, each with its length; whatever else there is is an error.
 
-    Answers to requests whose `methods` are HEAD have no body.
+    Answers to requests whose `methods` are HEAD have no body, nor has one that refuses a HEAD.
     """
     found: list[Reply] = []
     data = data.replace(_CONTINUE, b"")
@@ -53,12 +53,28 @@ def replies(data: bytes, methods: Sequence[bytes] = ()) -> list[Reply]:
         assert match is not None, data[:200]
         lines = (line.partition(b":") for line in match.group(2).split(b"\r\n")[:-1])
         headers = {name.lower(): value.strip() for name, _, value in lines}
-        is_head = len(found) < len(methods) and methods[len(found)] == b"HEAD"
-        start, length = match.end(), 0 if is_head else int(headers[b"content-length"])
-        body, data = data[start : start + length], data[start + length :]
-        assert len(body) == length, (match.group(), body)
+        is_known, start = len(found) < len(methods), match.end()
+        is_head = methods[len(found)] == b"HEAD" if is_known else start == len(data)
+        if headers.get(b"transfer-encoding") == b"chunked":
+            body, data = _unchunked(data[start:])
+        else:
+            length = 0 if is_head else int(headers[b"content-length"])
+            body, data = data[start : start + length], data[start + length :]
+            assert len(body) == length, (match.group(), body)
         found.append(Reply(int(match.group(1)), headers, body))
     return found
+
+
+def _unchunked(data: bytes) -> tuple[bytes, bytes]:
+    body = b""
+    while True:
+        size, _, data = data.partition(b"\r\n")
+        length = int(size, 16)
+        body += data[:length]
+        assert data[length : length + 2] == b"\r\n", data[:200]
+        data = data[length + 2 :]
+        if not length:
+            return body, data
 
 
 class Recorder(Resource):
