@@ -23,6 +23,7 @@ class StatusTests(SynchronousTestCase):
             errors.Conflict: 409,
             errors.Gone: 410,
             errors.UnsupportedVersion: 412,
+            errors.PreconditionFailed: 412,
             errors.TooLarge: 413,
             errors.TargetTooLong: 414,
             errors.UnsupportedContent: 415,
