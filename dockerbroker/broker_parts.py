@@ -130,7 +130,7 @@ def make_parts(
     limits, reach = _limits(configuration), armed(os.environ)
 
     def executors(engines: Engines) -> Executors:
-        return HostExecutors(reactor, engines, os.environ)
+        return HostExecutors(reactor, engines, os.environ, configuration.commands)
 
     copies = DockerCopies(reactor, engines, engines.threads)
     seams = make_seams(persister, engines, copies, executors, reach)
@@ -169,7 +169,12 @@ def make_parts(
             broker,
             administration,
             Certificates(seams.persister, DockerTrials(engines), time.time),
-            Agents(pings, configuration.docker_addresses, configuration.agent_keep_alive),
+            Agents(
+                pings,
+                configuration.docker_addresses,
+                configuration.agent_keep_alive,
+                configuration.commands,
+            ),
         ),
     )
 

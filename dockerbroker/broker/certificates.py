@@ -10,10 +10,11 @@ from twisted.logger import Logger
 
 from dockerbroker.broker.complaints import Complaints
 from dockerbroker.engines.interfaces import ITrials
-from dockerbroker.errors import BrokerError, NotFound
+from dockerbroker.errors import BrokerError, Forbidden, NotFound
 from dockerbroker.model.certificates import HostCertificate, check_dates, encode_certificate
 from dockerbroker.model.docker_addresses import UNIX, folded_host
 from dockerbroker.model.hosts import DockerHost, HostReport
+from dockerbroker.model.roles import Principal
 from dockerbroker.persisters.interfaces import IPersister
 
 #: How many engines at one address are tried.
@@ -61,6 +62,18 @@ class Certificates:
         if found is None:
             raise NotFound(f"There is no certificate for the Docker host {name!r}.")
         return found
+
+    async def check_speaker(self, principal: Principal, name: str) -> None:
+        """Raise `Forbidden` when that is none of the addresses of the one host that an agent speaks for."""
+        if not principal.host:
+            return
+        keys = [report.host.key for report in await self.persister.hosts()]
+        own = {folded_host(key.docker_host) for key in keys if key.service_host == principal.host}
+        if name not in own:
+            raise Forbidden(
+                f"The credentials of this agent are for the Docker host {principal.host!r}, which is not "
+                f"known at the address {name!r}."
+            )
 
     async def put(self, certificate: HostCertificate) -> Stored:
         """Store a certificate, and try it on the engines that are known at its address.

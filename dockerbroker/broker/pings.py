@@ -1,5 +1,6 @@
 """Pings of agents, which are stored together when many come at once."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Final
 
@@ -10,9 +11,10 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from dockerbroker.errors import Conflict
+from dockerbroker.errors import Conflict, TooManyRequests
 from dockerbroker.model.hosts import HostKey
 from dockerbroker.model.liveness import OLD_SESSION, OTHER_ENGINE
+from dockerbroker.model.registrations import Registrations
 from dockerbroker.model.vitals import Ping
 from dockerbroker.persisters.interfaces import IPersister
 
@@ -64,19 +66,32 @@ class Pings:
     _waiting: list[_Waiting] = field(factory=list, init=False)
     _is_writing: bool = field(default=False, init=False)
     _newest: Deferred[None] | None = field(default=None, init=False)
+    _registrations: Registrations = field(factory=Registrations, init=False)
     _refused: set[tuple[str, str | None, str]] = field(factory=set, init=False)
 
     def record(self, ping: Ping) -> Deferred[None]:
         """Return a Deferred that fires when this ping is stored, or a later one; it fails as the write does.
 
-        It fails with `Conflict` when the ping is refused.
+        It fails with `Conflict` when the ping is refused, and with `TooManyRequests` when agents of the host
+        start too often.
         """
         waiting = _Waiting(ping, Deferred())
+        if wait := self._wait(ping):
+            text = "Agents of this Docker host start too often; try again later."
+            waiting.stored.errback(TooManyRequests(text, retry_after=math.ceil(wait)))
+            return waiting.stored
         self._waiting.append(waiting)
         self._newest = waiting.stored
         if not self._is_writing:
             Deferred.fromCoroutine(self._write())
         return waiting.stored
+
+    def _wait(self, ping: Ping) -> float:
+        """Return for how many seconds a host must not register again; an agent of the original never does."""
+        if ping.vitals.session is None:
+            return 0.0
+        host = ping.host.key.service_host
+        return self._registrations.wait(host, ping.vitals.session, self._clock.seconds())
 
     async def settled(self) -> None:
         """Return when the pings that have come by now are stored or refused, or could not be stored."""

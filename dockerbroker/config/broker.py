@@ -12,6 +12,7 @@ from dockerbroker.config.keys import VARIABLE, KeySource
 from dockerbroker.config.listening import ListeningConfiguration, read_listening
 from dockerbroker.config.persister import PersisterConfiguration, read_persister
 from dockerbroker.errors import InvalidConfiguration
+from dockerbroker.model.agent_commands import AllowedCommands, read_commands
 from dockerbroker.model.catalog import ImageDefinition
 from dockerbroker.model.connections import DEFAULT_IN_ALL, DEFAULT_PER_PEER, ConnectionLimits
 from dockerbroker.model.credentials import Login
@@ -79,7 +80,8 @@ class BrokerConfiguration:
     `wait_for_host` is for how many seconds a deletion waits for a host that is dead, and `mass_guard` whether
     it is held back when most hosts fall silent at once. `move_within` are the seconds that the move of an
     instance to another host may take.
-    `docker_addresses` are those that agents may announce, and `plain_docker` is whether Docker may be reached
+    `docker_addresses` are those that agents may announce, `commands` what they may
+    have run here, and `plain_docker` is whether Docker may be reached
     without TLS over a network. With `narrow_ports` ports of services are published at the service addresses
     of their hosts alone. `agent_keep_alive` are the seconds between pings for which agents are asked,
     None for their own. `warnings` are sentences for the log.
@@ -95,6 +97,7 @@ class BrokerConfiguration:
     answer_within: float
     per_host: int
     docker_addresses: AllowedAddresses
+    commands: AllowedCommands
     plain_docker: bool
     narrow_ports: bool
     wait_for_host: float
@@ -133,6 +136,7 @@ def load_broker(path: Path, environment: Mapping[str, str]) -> BrokerConfigurati
         mass_guard=top.truth("massguard", default=True),
         agent_keep_alive=_read_agent_interval(top),
         docker_addresses=_read_addresses(top),
+        commands=read_commands(top.texts("execcommands")),
         connections=_read_connections(top),
         plain_docker=top.truth("plaindocker", default=False),
         narrow_ports=_read_port_address(top),

@@ -24,6 +24,7 @@ from dockerbroker.errors import (
     NotThere,
     OutcomeUnknown,
 )
+from dockerbroker.model.agent_commands import AllowedCommands
 from dockerbroker.model.containers import ExecOutput
 from dockerbroker.model.executables import OUTPUT_LIMIT, Execution, ExecutionResult, last_line
 from dockerbroker.model.hosts import DOCKER_COMMAND_EXEC, DockerHost, HostKey
@@ -193,17 +194,19 @@ class DockerCommandExecutor:
 
 @define(eq=False)
 class HostExecutors:
-    """The `Executors` of a fleet: each host's agent says which way it wants."""
+    """The `Executors` of a fleet: each host's agent says which way it wants, of those that are allowed."""
 
     reactor: Any
     engines: Engines
     environment: Mapping[str, str] = field(factory=dict)
+    allowed: AllowedCommands = field(factory=AllowedCommands)
     _commands: dict[tuple[HostKey, tuple[str, ...]], DockerCommandExecutor] = field(factory=dict, init=False)
 
     def __call__(self, host: DockerHost) -> IExecutor:
         """Return the executor that the host asks for."""
         engine = self.engines(host)
-        if host.exec_command != DOCKER_COMMAND_EXEC:
+        # What is no more allowed may still be on record.
+        if host.exec_command != DOCKER_COMMAND_EXEC or not self.allowed.allows(host):
             return DockerApiExecutor(self.reactor, engine)
         key = (host.key, host.exec_arguments)
         if key not in self._commands:

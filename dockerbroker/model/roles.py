@@ -4,6 +4,8 @@ from enum import Enum
 
 from attrs import frozen
 
+from dockerbroker.errors import Forbidden
+
 
 class Role(Enum):
     """What somebody is to the broker; each path belongs to one of them."""
@@ -23,3 +25,11 @@ class Principal:
     role: Role
     name: str
     host: str = ""
+
+
+def check_speaker(principal: Principal, service_host: str) -> None:
+    """Raise `Forbidden` when somebody must not speak for the Docker host of that `ServiceHost`."""
+    if principal.host not in {"", service_host}:
+        raise Forbidden(
+            f"The credentials of this agent are for the Docker host {principal.host!r} and for no other one."
+        )

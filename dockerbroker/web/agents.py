@@ -3,16 +3,22 @@
 from typing import ClassVar
 
 from twisted.internet.defer import Deferred
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
 from dockerbroker import wire
 from dockerbroker.broker.pings import Pings
-from dockerbroker.errors import BrokerError, MethodNotAllowed
+from dockerbroker.errors import BrokerError, Forbidden, MethodNotAllowed
+from dockerbroker.model.agent_commands import AllowedCommands
 from dockerbroker.model.docker_addresses import AllowedAddresses
+from dockerbroker.model.hosts import DockerHost
 from dockerbroker.model.pings import decode_ping
+from dockerbroker.model.roles import check_speaker
 from dockerbroker.web.answers import answer, answer_error, answer_failure, body_of, send
+from dockerbroker.web.entrance import peer_of
+from dockerbroker.web.principals import principal_of
 
 
 class Agents(Resource):
@@ -24,8 +30,17 @@ class Agents(Resource):
     isLeaf = True
     served: ClassVar = (("POST", "/ping"),)
 
-    def __init__(self, pings: Pings, addresses: AllowedAddresses, keep_alive: float | None = None) -> None:
+    _log: ClassVar[Logger] = Logger()
+
+    def __init__(
+        self,
+        pings: Pings,
+        addresses: AllowedAddresses,
+        keep_alive: float | None = None,
+        commands: AllowedCommands | None = None,
+    ) -> None:
         super().__init__()
+        self._commands = commands or AllowedCommands()
         self._pings = pings
         self._addresses = addresses
         self._keep_alive = keep_alive
@@ -58,12 +73,23 @@ class Agents(Resource):
         The answer names the interval for which the next ping is asked.
         """
         ping = decode_ping(wire.decode_object(body_of(request)))
-        self._addresses.check(ping.host.key, _peer(request))
+        self._check(request, ping.host)
         await self._pings.record(ping)
         own = ping.own_keep_alive or ping.host.keep_alive
         return answer(request, 200, {"KeepAlive": self._keep_alive or own})
 
-
-def _peer(request: Request) -> str:
-    """Return the address that the request comes from."""
-    return str(getattr(request.getClientAddress(), "host", ""))
+    def _check(self, request: Request, host: DockerHost) -> None:
+        """Raise `Forbidden` for what this agent must not say of that host."""
+        try:
+            check_speaker(principal_of(request), host.key.service_host)
+            self._addresses.check(host.key, peer_of(request))
+            self._commands.check(host)
+        except Forbidden as error:
+            self._log.warn(
+                "a ping of the agent {agent!r} at {peer} for the host {host!r} is refused: {why}",
+                agent=principal_of(request).name,
+                peer=peer_of(request),
+                host=host.key.service_host,
+                why=error.description,
+            )
+            raise

@@ -6,6 +6,7 @@ from twisted.web.server import Request
 from dockerbroker.broker.certificates import Certificates
 from dockerbroker.model.certificates import decode_certificate, encode_certificate
 from dockerbroker.web.answers import answer, body_of, detached, new_app
+from dockerbroker.web.principals import principal_of
 
 #: The first segments of these paths.
 CERTIFICATE, CERTIFICATES = b"certificate", b"certificates"
@@ -38,6 +39,7 @@ class CertificateRoutes:
     async def put_certificate(self, request: Request, host: str) -> bytes:
         """Add or replace a certificate, and tell whether it works."""
         certificate = decode_certificate(host, body_of(request))
+        await self._certificates.check_speaker(principal_of(request), certificate.host)
         stored = await detached(self._certificates.put(certificate))
         trials = [
             {"Docker": trial.address, "Succeeded": not trial.trouble, "Description": trial.trouble}

@@ -23,6 +23,7 @@ from dockerbroker.agent.uploading import Uploader
 from dockerbroker.broker.certificates import Certificates
 from dockerbroker.broker.pings import Pings
 from dockerbroker.config import BrokerServer
+from dockerbroker.model.agent_commands import read_commands
 from dockerbroker.model.certificates import HostCertificate
 from dockerbroker.model.docker_addresses import read_addresses
 from dockerbroker.model.hosts import DockerHost, HostKey
@@ -56,7 +57,8 @@ def broker_resource(
     known = authenticator(clock or Clock(), [credential(Role.AGENT, "admin", PASSWORD)])
     entrance = Entrance(known, Role.AGENT)
     pings = Pings(persister, Clock(), pace=0)
-    gate = Gate(Agents(pings, read_addresses(["10.0.0.0/8"]), keep_alive), entrance)
+    commands = read_commands([",".join(HOST.exec_arguments)])
+    gate = Gate(Agents(pings, read_addresses(["10.0.0.0/8"]), keep_alive, commands), entrance)
     stored = Certificates(persister, MemoryTrials(), time.time)
     certificates = Gate(CertificateRoutes(stored).resource(), entrance)
     return Root(

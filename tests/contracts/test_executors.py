@@ -8,6 +8,7 @@ from twisted.trial.unittest import TestCase
 
 from dockerbroker.engines.executors import DockerApiExecutor, DockerCommandExecutor, HostExecutors
 from dockerbroker.errors import BadCommand, ExecutableOverrun
+from dockerbroker.model.agent_commands import read_commands
 from dockerbroker.model.hosts import DOCKER_COMMAND_EXEC, DockerHost, HostKey
 from tests.contracts import engine, executor, real
 from tests.contracts.images import fill_memory
@@ -84,7 +85,8 @@ class HostExecutorTests(TestCase):
 
     def setUp(self) -> None:
         """Have a fleet in memory."""
-        self.executors = HostExecutors(_reactor, MemoryEngines(_reactor), {"PATH": "/bin"})
+        commands = read_commands(["ssh,host"])
+        self.executors = HostExecutors(_reactor, MemoryEngines(_reactor), {"PATH": "/bin"}, commands)
         self.key = HostKey(service_host="192.0.2.1", docker_host="192.0.2.1", docker_port=2375)
 
     def test_default(self) -> None:
@@ -92,6 +94,12 @@ class HostExecutorTests(TestCase):
         for command in ("", "DockerApiExec"):
             chosen = self.executors(DockerHost(key=self.key, exec_command=command))
             self.assertIsInstance(chosen, DockerApiExecutor)
+
+    def test_not_allowed(self) -> None:
+        """What is on record of a command that the operator does not allow any more is not run."""
+        for words in (("ssh",), ("ssh", "host", "more"), ("ssh", "host", "")):
+            host = DockerHost(key=self.key, exec_command=DOCKER_COMMAND_EXEC, exec_arguments=words)
+            self.assertIsInstance(self.executors(host), DockerApiExecutor)
 
     def test_by_command(self) -> None:
         """A host whose agent asks for a command gets it, always the same, and told where its Docker is."""

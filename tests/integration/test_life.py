@@ -236,8 +236,9 @@ class CommandTests(BrokerCase):
         return [SERVICE]
 
     def prepare(self) -> None:
-        """Make the image."""
+        """Make the image, and allow the command."""
         make_images()
+        type(self).settings = {"execcommands": [self.agent_settings()["ExecArgs"]]}
 
     def agent_settings(self) -> dict[str, Any]:
         """Return a command that ends in docker-enter, which is found on a path of its own."""
