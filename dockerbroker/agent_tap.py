@@ -1,5 +1,6 @@
 """Starts the agent as a twistd plugin."""
 
+import os
 import random
 import secrets
 from collections.abc import Callable, Mapping
@@ -31,7 +32,9 @@ from dockerbroker.lifetime import (
     Lifetime,
     ProgramOptions,
     Stage,
+    check_user,
     end_with_failure,
+    keep_memory_private,
     make_or_refuse,
     names_stage,
     pool_stage,
@@ -69,6 +72,8 @@ def makeService(options: Options) -> IService:
     """Return the agent; what stands in its way is one sentence on standard error and exit status 1."""
     from twisted.internet import reactor  # noqa: PLC0415 (twistd may choose another one before this)
 
+    make_or_refuse(PROGRAM, lambda: check_user(os.geteuid(), os.environ))
+    keep_memory_private()
     files = {option: options[option] for option in CERTIFICATE_OPTIONS}
     make_or_refuse(PROGRAM, lambda: load_certificates(files, ""))
     configuration = make_or_refuse(PROGRAM, lambda: load_agent(Path(options["config"])))

@@ -26,8 +26,10 @@ from dockerbroker.lifetime import (
     ProgramOptions,
     Stage,
     check_endpoint,
+    check_user,
     end_with_failure,
     in_child,
+    keep_memory_private,
     listen,
     make_or_refuse,
     names_stage,
@@ -66,6 +68,8 @@ def makeService(options: Options) -> IService:
     """Return the broker; what stands in its way is one sentence on standard error and exit status 1."""
     from twisted.internet import reactor  # noqa: PLC0415 (twistd may choose another one before this)
 
+    make_or_refuse(PROGRAM, lambda: check_user(os.geteuid(), os.environ))
+    keep_memory_private()
     configuration = make_or_refuse(PROGRAM, lambda: load_broker(Path(options["config"]), os.environ))
     make_or_refuse(PROGRAM, lambda: check_listening(configuration.listening))
     make_or_refuse(PROGRAM, lambda: armed(os.environ))

@@ -2,7 +2,10 @@
 
 import configparser
 import json
+import shutil
+import subprocess
 from pathlib import Path
+from unittest import SkipTest
 
 from attrs import evolve, fields_dict
 from twisted.trial.unittest import SynchronousTestCase
@@ -113,3 +116,37 @@ class EtcTests(SynchronousTestCase):
             self.assertIn("--nodaemon", words)
             self.assertIn("--pidfile=", words)
             self.assertEqual(words[-3:], [program, "--config", f"/etc/dockerbroker/{file}"])
+
+    def test_hardened_units(self) -> None:
+        """The units run as users of their own, and take away what the programs do not need (S66)."""
+        users = (ETC / "systemd" / "dockerbroker.sysusers").read_text("utf-8")
+        for program in ("dockerbroker", "dockeragent"):
+            unit = configparser.ConfigParser(interpolation=None, strict=False)
+            unit.read(ETC / "systemd" / f"{program}.service", encoding="utf-8")
+            service = unit["Service"]
+            self.assertEqual(service["User"], program)
+            self.assertIn(f"u {program} - ", users)
+            expected = {
+                "NoNewPrivileges": "yes",
+                "CapabilityBoundingSet": "",
+                "ProtectSystem": "strict",
+                "ProtectHome": "yes",
+                "PrivateDevices": "yes",
+                "RestrictNamespaces": "yes",
+                "LimitCORE": "0",
+                "UMask": "0077",
+                "SystemCallArchitectures": "native",
+            }
+            self.assertEqual({key: service[key] for key in expected}, expected)
+
+    def test_exposure(self) -> None:
+        """What systemd itself says of the units is an exposure of 3.0 at most (S66)."""
+        analyze = shutil.which("systemd-analyze")
+        if analyze is None:
+            raise SkipTest("systemd-analyze is not installed")
+        for program in ("dockerbroker", "dockeragent"):
+            unit = ETC / "systemd" / f"{program}.service"
+            command = [analyze, "security", "--offline=true", "--no-pager", "--threshold=30", str(unit)]
+            ended = subprocess.run(command, capture_output=True, text=True, check=False)
+            self.assertEqual(ended.returncode, 0, ended.stdout[-100:] + ended.stderr)
+            self.assertIn("Overall exposure level", ended.stdout)

@@ -1,5 +1,6 @@
 """The two plugins of twistd: their options, what they refuse, and how they are wired."""
 
+import os
 import re
 import socket
 import subprocess
@@ -10,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from io import StringIO
 from pathlib import Path
 from typing import Any
+from unittest import SkipTest
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -32,19 +34,20 @@ from twisted.trial.unittest import SynchronousTestCase
 from dockerbroker import agent_tap, broker_tap
 from dockerbroker.config import load_agent, load_broker
 from dockerbroker.lifetime import ProgramOptions
+from dockerbroker.lifetime.hardening import ALLOW_ROOT
 from tests.configurations import agent_document, broker_document, written
 from tests.polling import PATIENCE, free_port
 from tests.programs import ROOT, environment
 
 _MAKE_SERVICE = """
-import sys, time
+import resource, sys, time
 from dockerbroker import {tap}
 
 options = {tap}.Options()
 options.parseOptions(["--config", sys.argv[1]])
 {tap}.makeService(options)
 from twisted.internet import reactor
-print(reactor.seconds is time.monotonic)
+print(reactor.seconds is time.monotonic, *resource.getrlimit(resource.RLIMIT_CORE))
 """
 
 
@@ -85,8 +88,23 @@ class _Taps(SynchronousTestCase):
         self.assertEqual(len(sentence.splitlines()), 1)
         return sentence
 
+    def assert_refuses_root(self, call: Callable[[], object]) -> None:
+        """Assert that the program does not run as root by itself (S66)."""
+        if os.geteuid() != 0:
+            raise SkipTest("is root's")
+        allowed = os.environ.pop(ALLOW_ROOT, None)
+        try:
+            sentence = self.refusal(call)
+        finally:
+            if allowed is not None:
+                os.environ[ALLOW_ROOT] = allowed
+        self.assertIn("runs as root", sentence)
+
     def assert_monotonic(self, tap: str, config: Path) -> None:
-        """Assert that `makeService` sets the clock of the reactor, in a process that ends with it."""
+        """Assert that `makeService` sets the clock of the reactor, in a process that ends with it.
+
+        Nor does the program dump a core from then on (S58).
+        """
         ended = subprocess.run(
             [sys.executable, "-c", _MAKE_SERVICE.format(tap=tap), str(config)],
             capture_output=True,
@@ -95,7 +113,7 @@ class _Taps(SynchronousTestCase):
             check=False,
             env=environment(sys.path),
         )
-        self.assertEqual((ended.stdout, ended.returncode), ("True\n", 0), ended.stderr)
+        self.assertEqual((ended.stdout, ended.returncode), ("True 0 0\n", 0), ended.stderr)
 
     def parsed(self, options: ProgramOptions, *words: str) -> Any:
         """Return the options after they were read."""
@@ -150,6 +168,11 @@ class BrokerTests(_Taps):
         said = self._refusal(path)
         self.assertIn(f"dockerbroker: {path}: ", said)
         self.assertIn("port: must be a whole number", said)
+
+    def test_root(self) -> None:
+        """The broker does not run as root unless its environment says so."""
+        options = self.parsed(broker_tap.Options(), "--config", "/absent")
+        self.assert_refuses_root(lambda: broker_tap.makeService(options))
 
     def test_taken_port(self) -> None:
         """A port that another program has is one sentence, and no database is made."""
@@ -220,6 +243,11 @@ class AgentTests(_Taps):
         said = self._refusal("--config", str(path))
         self.assertIn(f"dockeragent: {path}: ", said)
         self.assertIn("brokerservers: must name at least one broker", said)
+
+    def test_root(self) -> None:
+        """The agent does not run as root unless its environment says so."""
+        options = self.parsed(agent_tap.Options(), "--config", "/absent")
+        self.assert_refuses_root(lambda: agent_tap.makeService(options))
 
     def test_a_pinger_for_each_broker(self) -> None:
         """Each listed broker has a stage of its own, after the first look at Docker."""

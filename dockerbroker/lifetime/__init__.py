@@ -3,6 +3,7 @@
 from dockerbroker.lifetime.addresses import check_endpoint
 from dockerbroker.lifetime.children import in_child
 from dockerbroker.lifetime.files import room_for
+from dockerbroker.lifetime.hardening import check_user, keep_memory_private
 from dockerbroker.lifetime.listening import listen
 from dockerbroker.lifetime.opening import Opening
 from dockerbroker.lifetime.pools import names_stage, pool_stage
@@ -20,8 +21,10 @@ __all__ = [
     "ProgramOptions",
     "Stage",
     "check_endpoint",
+    "check_user",
     "end_with_failure",
     "in_child",
+    "keep_memory_private",
     "listen",
     "make_or_refuse",
     "names_stage",
