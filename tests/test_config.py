@@ -2,7 +2,7 @@
 
 from dockerbroker.config import BrokerConfiguration, load_broker
 from dockerbroker.config.endpoints import TcpEndpoint
-from dockerbroker.config.persister import ServerConfiguration
+from dockerbroker.config.persister import ServerConfiguration, SqliteConfiguration
 from dockerbroker.model.connections import ConnectionLimits
 from dockerbroker.model.dispatchers import SimpleDispatcher
 from dockerbroker.model.docker_addresses import AllowedAddresses, read_addresses
@@ -295,6 +295,24 @@ class BrokerTests(ConfigurationCase):
         (warning,) = load_broker(path, {}).warnings
         self.assertEqual(
             warning, f"{path}: holds passwords and is readable by everybody; run chmod 600 on it"
+        )
+
+    def test_open_to_everybody(self) -> None:
+        """A file, its folder or a database that everybody can change is a warning (S65)."""
+        path = written(self.folder, broker_document(), mode=0o602)
+        database = load_broker(path, {}).persister
+        assert isinstance(database, SqliteConfiguration)
+        database.database.parent.mkdir(exist_ok=True)
+        database.database.touch()
+        database.database.chmod(0o644)
+        self.folder.chmod(0o777)
+        said = load_broker(path, {}).warnings
+        self.assertIn(f"{path}: holds passwords and can be changed by everybody; run chmod 600 on it", said)
+        self.assertTrue([one for one in said if one.endswith(f"run chmod o-w on {self.folder}")], said)
+        (records,) = [one for one in said if "all records and is" in one]
+        self.assertEqual(
+            records,
+            f"{database.database}: holds all records and is readable by everybody; run chmod 600 on it",
         )
 
     def test_no_file(self) -> None:

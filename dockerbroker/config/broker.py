@@ -10,7 +10,8 @@ from dockerbroker.config.document import Document, read_document, read_user
 from dockerbroker.config.images import read_images
 from dockerbroker.config.keys import VARIABLE, KeySource
 from dockerbroker.config.listening import ListeningConfiguration, read_listening
-from dockerbroker.config.persister import PersisterConfiguration, read_persister
+from dockerbroker.config.persister import PersisterConfiguration, SqliteConfiguration, read_persister
+from dockerbroker.config.private import openness
 from dockerbroker.errors import InvalidConfiguration
 from dockerbroker.model.agent_commands import AllowedCommands, read_commands
 from dockerbroker.model.catalog import ImageDefinition
@@ -121,10 +122,13 @@ def load_broker(path: Path, environment: Mapping[str, str]) -> BrokerConfigurati
         dispatcher=_read_dispatcher(top),
         overcommit=_read_overcommit(top),
         listening=read_listening(document, top, environment, path.absolute().parent),
-        persister=read_persister(
-            document.section(top, "persister"),
-            path.absolute().parent,
-            _read_keys(top, path.absolute().parent, environment),
+        persister=_looked_at(
+            document,
+            read_persister(
+                document.section(top, "persister"),
+                path.absolute().parent,
+                _read_keys(top, path.absolute().parent, environment),
+            ),
         ),
         services=_read_services(document, top),
         ready_within=_read_wait(top, "readywithin", DEFAULT_READY_WITHIN),
@@ -142,6 +146,12 @@ def load_broker(path: Path, environment: Mapping[str, str]) -> BrokerConfigurati
         narrow_ports=_read_port_address(top),
         warnings=document.finish(),  # the last one, since the others complain
     )
+
+
+def _looked_at(document: Document, persister: PersisterConfiguration) -> PersisterConfiguration:
+    if isinstance(persister, SqliteConfiguration):
+        document.warnings.extend(openness(persister.database, "all records"))
+    return persister
 
 
 def _read_dispatcher(top: Members) -> Dispatcher:

@@ -1,13 +1,12 @@
 """One configuration file while it is read: its objects, and what is to be said about them."""
 
-import os
-import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 from attrs import define, field
 
+from dockerbroker.config.private import openness
 from dockerbroker.errors import InvalidConfiguration, InvalidRequest
 from dockerbroker.model.members import Members, folded
 from dockerbroker.wire import decode_object
@@ -81,16 +80,15 @@ class Document:
 def read_document(path: Path) -> Document:
     """Read a file that must hold one JSON object; raises `InvalidConfiguration`.
 
-    Configuration files hold passwords: one that everybody can read is a warning.
+    Configuration files hold passwords: one that everybody can read or change is a warning.
     """
-    data, mode = _read(path)
+    data = _read(path)
     try:
         root = decode_object(data)
     except InvalidRequest as error:
         raise InvalidConfiguration(f"{path}: {error.description}") from None
     document = Document(path=path, root=root)
-    if mode & stat.S_IROTH:
-        document.warnings.append(f"{path}: holds passwords and is readable by everybody; run chmod 600 on it")
+    document.warnings.extend(openness(path, "passwords"))
     return document
 
 
@@ -102,14 +100,13 @@ def read_user(members: Members) -> str:
     return user
 
 
-def _read(path: Path) -> tuple[bytes, int]:
+def _read(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
             data = file.read(LARGEST_FILE + 1)
-            mode = os.fstat(file.fileno()).st_mode
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise InvalidConfiguration(f"{path}: cannot be read: {reason}.") from None
     if len(data) > LARGEST_FILE:
         raise InvalidConfiguration(f"{path}: is larger than {LARGEST_FILE} bytes.")
-    return data, mode
+    return data

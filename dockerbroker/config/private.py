@@ -1,4 +1,4 @@
-"""Files that hold keys: who else can read or exchange them."""
+"""Files that hold secrets: who else can read or exchange them."""
 
 import os
 import stat
@@ -53,6 +53,26 @@ def mode_trouble(mode: int, *, owner: int, user: int) -> str | None:
     if not mode & forbidden:
         return None
     return f"has mode {stat.S_IMODE(mode):04o}, so that others can reach it; run chmod 600 on it"
+
+
+def openness(path: Path, what: str) -> list[str]:
+    """Return what is to be said of a file that holds that, and is open to everybody.
+
+    Nothing is said of one that cannot be looked at.
+    """
+    try:
+        mode, folder = path.stat().st_mode, path.resolve().parent
+        is_folder_open = is_open(folder.stat().st_mode)
+    except (OSError, ValueError):
+        return []
+    said = []
+    if mode & stat.S_IROTH:
+        said.append(f"{path}: holds {what} and is readable by everybody; run chmod 600 on it")
+    if mode & stat.S_IWOTH:
+        said.append(f"{path}: holds {what} and can be changed by everybody; run chmod 600 on it")
+    if is_folder_open:
+        said.append(f"{path}: holds {what}, and everybody can exchange it; run chmod o-w on {folder}")
+    return said
 
 
 def is_open(mode: int) -> bool:
