@@ -44,6 +44,7 @@ class MemoryOpener:
                     engines=stack.engines,
                     clock=stack.clock,
                     wall=lambda: WALL + stack.clock.seconds(),
+                    vault=stack.persister.vault,
                 )
             )
         )

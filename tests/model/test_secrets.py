@@ -86,11 +86,11 @@ REFUSED: dict[str, Callable[[Secret[Any]], object]] = {
     "pickle of a holder": lambda secret: pickle.dumps(Holder(secret=secret)),
     "copy": copy.copy,
     "deepcopy": lambda secret: copy.deepcopy([secret]),
-    "getstate": lambda secret: secret.__getstate__(),  # type: ignore[func-returns-value]
+    "getstate": lambda secret: secret.__getstate__(),
     "json": json.dumps,
     "json of a holder": lambda secret: json.dumps(asdict(Holder(secret=secret))),
     "vars": vars,
-    "iter": list,
+    "iter": lambda secret: [*secret],  # type: ignore[misc]
 }
 
 

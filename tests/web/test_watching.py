@@ -7,11 +7,13 @@ from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublish
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import provider
 
-from dockerbroker.broker.watching import MOVED, PERIOD, STRANGE
+from dockerbroker.broker.watching import LOCKED, MOVED, PERIOD, STRANGE
 from dockerbroker.errors import Unavailable
 from dockerbroker.persisters.archive import Closed
+from dockerbroker.persisters.sealing import PLAIN, Sealing
 from tests.memory_archive import MemoryArchive
 from tests.stack import Stack, instance_path, query
+from tests.vaults import key_source, sealing_vault
 
 
 class WatchTests(SynchronousTestCase):
@@ -98,6 +100,18 @@ class WatchTests(SynchronousTestCase):
             (told,) = self.told()
             self.assertIn(f"adopt --cluster {born}", told)
         tables.cluster_id = born
+        self.assert_well()
+
+    def test_locked(self) -> None:
+        """A broker that lacks the key with which others seal refuses everything until it has that key."""
+        persister = self.stack.persister
+        canaries = {PLAIN: "", "one": sealing_vault("one").sealing.canaries["one"]}
+        persister.tables.sealing = Sealing(primary="one", canaries=canaries).text()
+        self.assert_refused(LOCKED)
+        self.stack.advance(10 * PERIOD)
+        (told,) = self.told()
+        self.assertIn("needs the key one", told)
+        persister.vault.source = key_source("one")
         self.assert_well()
 
     def test_nothing_taken_over(self) -> None:
