@@ -9,7 +9,15 @@ from sqlalchemy import Column, Connection, MetaData, String, Table, delete, inse
 from dockerbroker.errors import InvalidConfiguration
 from dockerbroker.persisters import migrations
 from dockerbroker.persisters.archive import obstacle
-from dockerbroker.persisters.tables import certificates, deployment, images, instances, metadata, operations
+from dockerbroker.persisters.tables import (
+    certificates,
+    credentials,
+    deployment,
+    images,
+    instances,
+    metadata,
+    operations,
+)
 from dockerbroker.persisters.vault import Vault
 
 #: The key under which `migrations/env.py` finds the connection.
@@ -79,7 +87,8 @@ def settle_keys(connection: Connection, vault: Vault, *, closed: bool) -> None:
 
 
 def _has_secrets(connection: Connection) -> bool:
-    return any(connection.execute(select(one).limit(1)).first() for one in (images, certificates, instances))
+    kept = (images, certificates, credentials, instances)
+    return any(connection.execute(select(one).limit(1)).first() for one in kept)
 
 
 def write_something(connection: Connection) -> None:

@@ -26,8 +26,13 @@ T = TypeVar("T")
 FAILURES: Final = (DBAPIError, PoolTimeoutError, sqlite3.Error)
 
 #: FULL: what is committed survives a loss of power, at the price of one fsync. What is deleted is overwritten
-#: with zeros, as soon as the log is taken over into the file.
-_PRAGMAS: Final = ("PRAGMA synchronous=FULL", "PRAGMA foreign_keys=ON", "PRAGMA secure_delete=ON")
+#: with zeros, as soon as the log is taken over into the file. What is sorted or undone is in no other file.
+_PRAGMAS: Final = (
+    "PRAGMA synchronous=FULL",
+    "PRAGMA foreign_keys=ON",
+    "PRAGMA secure_delete=ON",
+    "PRAGMA temp_store=MEMORY",
+)
 
 #: How many seconds an operation that was under way when the machine was started anew may still go forward.
 #: How much of its time was left is not known, so that it gets as much as one that begins now.
