@@ -36,6 +36,7 @@ from dockerbroker.broker.returning import Returning
 from dockerbroker.broker.seams import Seams, make_seams, placed
 from dockerbroker.broker.service import make_broker
 from dockerbroker.broker.steps import Steps
+from dockerbroker.broker.sweeping import Sweeps
 from dockerbroker.broker.trusting import Trust
 from dockerbroker.broker.watching import Watch
 from dockerbroker.broker.worker import Worker
@@ -74,6 +75,7 @@ class Parts:
     watch: Watch
     admission: Admission
     administration: Administration
+    sweeps: Sweeps
     apis: Apis
 
     async def close(self) -> None:
@@ -148,6 +150,7 @@ def make_parts(
     restarts = Restarts(comparer, reactor)
     returning = Returning(seams.persister, seams.engines, comparer)
     admission = Admission(Credentials(seams.persister, authenticator.run, time.time), authenticator)
+    sweeps = Sweeps(seams.persister, seams.engines, reactor, time.time)
     pings = Pings(seams.persister, reactor, restarts.heard)
     return Parts(
         persister=persister,
@@ -164,6 +167,7 @@ def make_parts(
         watch=Watch(seams.persister, reactor, revise=admission.refresh),
         admission=admission,
         administration=administration,
+        sweeps=sweeps,
         apis=make_apis(
             reactor,
             broker,
@@ -175,6 +179,7 @@ def make_parts(
                 configuration.agent_keep_alive,
                 configuration.commands,
             ),
+            sweeps,
         ),
     )
 

@@ -228,6 +228,7 @@ class Program:
             self._parts.restarts.stop()
             self._parts.comparer.stop()
             self._parts.drainer.stop()
+            self._parts.sweeps.stop()
             self._parts.reconciler.stop()
 
     async def settle(self) -> None:
@@ -240,6 +241,7 @@ class Program:
             self._parts.restarts.stop()
             self._parts.comparer.stop()
             self._parts.drainer.stop()
+            self._parts.sweeps.stop()
             # What it has just claimed is among the work that is waited for; no database is closed under it.
             await self._parts.reconciler.settle()
 

@@ -45,6 +45,7 @@ from dockerbroker.broker.returning import Returning
 from dockerbroker.broker.seams import make_seams, placed
 from dockerbroker.broker.service import ServiceBroker, make_broker
 from dockerbroker.broker.steps import Steps
+from dockerbroker.broker.sweeping import Sweeps
 from dockerbroker.broker.watching import Watch
 from dockerbroker.broker.worker import Worker
 from dockerbroker.crashpoints import Reach
@@ -174,6 +175,7 @@ class Stack:
     authenticator: Authenticator = field(init=False)
     credentials: Credentials = field(init=False)
     admission: Admission = field(init=False)
+    sweeps: Sweeps = field(init=False)
     apis: Apis = field(init=False)
     site: BrokerSite = field(init=False)
     client: Any = field(init=False)
@@ -256,7 +258,8 @@ class Stack:
         certificates = Certificates(seams.persister, self.trials, wall)
         self.restarts = Restarts(self.comparer, clock)
         agents = Agents(Pings(seams.persister, clock, self.restarts.heard, pace=0), self.addresses)
-        self.apis = make_apis(clock, self.broker, self.administration, certificates, agents)
+        self.sweeps = Sweeps(seams.persister, seams.engines, clock, wall)
+        self.apis = make_apis(clock, self.broker, self.administration, certificates, agents, self.sweeps)
         self.site = BrokerSite(clock, self.authenticator)
         if self.is_open:
             self.site.open(self.apis)

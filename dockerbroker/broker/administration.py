@@ -1,14 +1,31 @@
 """Administers the catalog while the broker runs."""
 
-from typing import ClassVar
+from collections.abc import Callable
+from contextlib import suppress
+from typing import ClassVar, Final
 
-from attrs import define
+from attrs import define, frozen
 from twisted.logger import Logger
 
-from dockerbroker.errors import InvalidRequest, NotFound
+from dockerbroker.errors import InvalidRequest, NotFound, PreconditionFailed, Unavailable
 from dockerbroker.model.catalog import ImageDefinition
 from dockerbroker.model.catalog_rules import complaints
-from dockerbroker.persisters.interfaces import IPersister
+from dockerbroker.model.concealing import has_marks, revealed
+from dockerbroker.persisters.interfaces import IPersister, Only
+
+#: How often a change is decided on anew when others make theirs in between.
+_MOST_TRIES: Final = 5
+
+#: Raises why a change is not wanted of what is stored, None for nothing.
+Check = Callable[[ImageDefinition | None], object]
+
+
+@frozen
+class StoredImage:
+    """A definition as it is stored now, and whether there was none of its name."""
+
+    definition: ImageDefinition
+    is_new: bool
 
 
 @define(eq=False)
@@ -43,22 +60,50 @@ class Administration:
                 return definition
         raise NotFound(f"The catalog {catalog_name!r} has no image {name!r}.")
 
-    async def put_image(self, catalog_name: str, definition: ImageDefinition) -> bool:
-        """Add or replace a definition; returns whether it is new.
+    async def put_image(
+        self, catalog_name: str, definition: ImageDefinition, check: Check | None = None
+    ) -> StoredImage:
+        """Add or replace a definition; what is marked as concealed in it stays as it is stored.
 
-        Raises `InvalidRequest` with everything for which Cloud Controller would refuse it, and `Conflict`
-        when one of its ids is that of another image. Existing instances keep the definition that they were
-        made with.
+        Raises `InvalidRequest` with everything for which Cloud Controller would refuse it, `Conflict` when
+        one of its ids is that of another image, and what `check` raises of the definition that is stored.
+        Existing instances keep the definition that they were made with.
         """
         self._check(catalog_name)
         if found := complaints([definition]):
             raise InvalidRequest(" ".join(found))
-        return await self.persister.put_image(definition)
+        if check is None and not has_marks(definition):
+            return StoredImage(definition, is_new=await self.persister.put_image(definition))
+        for _ in range(_MOST_TRIES):
+            stored = await self._stored(definition.name)
+            if check is not None:
+                check(stored)
+            whole = revealed(definition, stored)
+            with suppress(PreconditionFailed):
+                is_new = await self.persister.put_image(whole, only=Only(stored))
+                return StoredImage(whole, is_new=is_new)
+        raise Unavailable("Others change the image all the time; try again later.")
 
-    async def delete_image(self, catalog_name: str, name: str) -> None:
-        """Remove a definition; raises `NotFound`, and `Conflict` while instances of it exist."""
+    async def delete_image(self, catalog_name: str, name: str, check: Check | None = None) -> None:
+        """Remove a definition; raises `NotFound`, `Conflict` while instances of it exist, and as `check`."""
         self._check(catalog_name)
-        await self.persister.delete_image(name)
+        if check is None:
+            await self.persister.delete_image(name)
+            return
+        for _ in range(_MOST_TRIES):
+            stored = await self._stored(name)
+            check(stored)
+            with suppress(PreconditionFailed):
+                await self.persister.delete_image(name, only=Only(stored))
+                return
+        raise Unavailable("Others change the image all the time; try again later.")
+
+    async def _stored(self, name: str) -> ImageDefinition | None:
+        return next((image for image in await self.persister.images() if image.name == name), None)
+
+    async def secret_of_tags(self) -> str:
+        """Return what no client knows, and every broker on this database."""
+        return await self.persister.cluster_id()
 
     def _check(self, catalog_name: str) -> None:
         if catalog_name != self.catalog_name:

@@ -15,7 +15,10 @@ from dockerbroker.model.certificates import HostCertificate, check_dates, encode
 from dockerbroker.model.docker_addresses import UNIX, folded_host
 from dockerbroker.model.hosts import DockerHost, HostReport
 from dockerbroker.model.roles import Principal
-from dockerbroker.persisters.interfaces import IPersister
+from dockerbroker.persisters.interfaces import IPersister, Only
+
+#: Raises why a change is not wanted of what is stored, None for nothing.
+Check = Callable[[HostCertificate | None], object]
 
 #: How many engines at one address are tried.
 _MOST_TRIALS = 8
@@ -75,15 +78,17 @@ class Certificates:
                 f"known at the address {name!r}."
             )
 
-    async def put(self, certificate: HostCertificate) -> Stored:
+    async def put(self, certificate: HostCertificate, check: Check | None = None) -> Stored:
         """Store a certificate, and try it on the engines that are known at its address.
 
         It is stored also when no engine can be used with it: an engine may be down, or get its own new
-        certificate afterwards. Raises `InvalidRequest` for one that can never be used.
+        certificate afterwards. Raises `InvalidRequest` for one that can never be used, and what `check`
+        raises of the one that is stored.
         """
         check_dates(certificate, datetime.fromtimestamp(self.wall(), UTC))
         self.trials.check(certificate)
-        is_new = await self.persister.put_certificate(certificate)
+        only = await self._only(certificate.host, check)
+        is_new = await self.persister.put_certificate(certificate, only=only)
         fingerprint = encode_certificate(certificate)["Fingerprint"]
         self._log.info(
             "The Docker host {host} has a new certificate, {fingerprint}",
@@ -94,9 +99,17 @@ class Certificates:
         trials = [Deferred.fromCoroutine(self._try(same, certificate)) for same in reports]
         return Stored(is_new=is_new, trials=tuple([await trial for trial in trials]))
 
-    async def delete(self, name: str) -> None:
-        """Remove the certificate of a Docker host; raises `NotFound`."""
-        await self.persister.delete_certificate(folded_host(name))
+    async def _only(self, host: str, check: Check | None) -> Only[HostCertificate] | None:
+        if check is None:
+            return None
+        stored = await self.persister.certificate(host)
+        check(stored)
+        return Only(stored)
+
+    async def delete(self, name: str, check: Check | None = None) -> None:
+        """Remove the certificate of a Docker host; raises `NotFound`, and as `check`."""
+        host = folded_host(name)
+        await self.persister.delete_certificate(host, only=await self._only(host, check))
         self._log.info("The Docker host {host} has no certificate any more", host=folded_host(name))
 
     async def _reports(self, certificate: HostCertificate) -> list[list[HostReport]]:

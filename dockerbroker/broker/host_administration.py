@@ -107,6 +107,11 @@ class HostAdministration:
                     found[instance.id] = moved(operation, instance, bindings)
         return Drain(report=report, instances=[found[instance_id] for instance_id in sorted(found)])
 
+    async def ports(self, name: str, *, after: int, limit: int) -> dict[int, str]:
+        """Return leased ports of a host above that one, and whose they are; raises as `host`."""
+        key = (await self.host(name)).report.host.key
+        return await self.persister.port_leases(key, after=after, limit=limit)
+
     async def forget(self, name: str, *, forced: bool) -> None:
         """Forget a host until it pings again; raises `Conflict` while it has instances, unless `forced`.
 

@@ -1,32 +1,26 @@
 """Shows operations, and helps those that wait."""
 
-from datetime import UTC, datetime
-
+from dockerbroker.broker.operations import KnownOperation, Operations
 from dockerbroker.command.deployment import Deployment
 from dockerbroker.command.showing import show_members, show_table, tell
-from dockerbroker.errors import NotFound
-from dockerbroker.model.instances import Operation, ServiceInstance
-from dockerbroker.model.progress import sentence
+from dockerbroker.model.listings import MOST, OperationFilter, moment
 
-#: How many are listed.
-_MOST = 1000
 _COLUMNS = ("operation", "kind", "instance", "binding", "phase", "step", "attempt", "what")
 
 
 async def list_operations(deployment: Deployment, *, unfinished: bool) -> int:
     """List operations, those begun last first."""
-    found = await deployment.persister.operations(unfinished=unfinished, limit=_MOST + 1)
-    rows = []
-    for operation in found[:_MOST]:
-        instance = await deployment.persister.instance(operation.instance_id)
-        rows.append(_row(operation, instance))
-    show_table(_COLUMNS, rows)
-    if len(found) > _MOST:
-        tell(f"There are more; these are the last {_MOST}.")
+    operations = Operations(deployment.persister)
+    wanted = OperationFilter(unfinished=unfinished)
+    part = await operations.some(wanted, after=None, limit=MOST)
+    show_table(_COLUMNS, [_row(await operations.known(operation)) for operation in part.items])
+    if part.after is not None and (await operations.some(wanted, after=part.after, limit=1)).items:
+        tell(f"There are more; these are the last {MOST}.")
     return 0
 
 
-def _row(operation: Operation, instance: ServiceInstance | None) -> tuple[str, ...]:
+def _row(known: KnownOperation) -> tuple[str, ...]:
+    operation = known.operation
     return (
         operation.id,
         operation.kind.value,
@@ -35,52 +29,37 @@ def _row(operation: Operation, instance: ServiceInstance | None) -> tuple[str, .
         operation.phase.value,
         "" if operation.is_over else operation.step.value,
         str(operation.attempt),
-        _what(operation, instance),
+        known.what,
     )
-
-
-def _what(operation: Operation, instance: ServiceInstance | None) -> str:
-    # How long a step has taken is a matter of the broker's clock, and told by `cf service`.
-    text = sentence(operation, instance, operation.step_at)
-    return f"{text}: {operation.description}" if operation.description not in text else text
 
 
 async def show_operation(deployment: Deployment, operation_id: str) -> int:
     """Show all of an operation; raises `NotFound`."""
-    operation = await deployment.persister.operation(operation_id)
-    if operation is None:
-        raise NotFound(f"There is no operation {operation_id!r}, or none any more.")
-    instance = await deployment.persister.instance(operation.instance_id)
-    members = dict(zip(_COLUMNS, _row(operation, instance), strict=True))
+    known = await Operations(deployment.persister).one(operation_id)
+    operation, instance = known.operation, known.instance
+    members = dict(zip(_COLUMNS, _row(known), strict=True))
     members["owner"] = operation.owner or ""
     members["epoch"] = str(operation.epoch)
-    members["begun"] = _moment(operation.created_at)
-    members["ended"] = _moment(operation.finished_at)
+    members["begun"] = moment(operation.created_at) or ""
+    members["ended"] = moment(operation.finished_at) or ""
     members["cancelled"] = "yes" if operation.is_cancelled else "no"
     if instance is not None:
         members["host"] = instance.host.service_host
         members["container"] = instance.container_id or ""
-    conditions = await deployment.persister.conditions()
-    members["condition"] = conditions.get(operation.instance_id, "")
+    members["condition"] = known.condition or ""
     show_members(members)
     return 0
 
 
-def _moment(seconds: float | None) -> str:
-    if not seconds:
-        return ""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
-
-
 async def retry_operation(deployment: Deployment, operation_id: str) -> int:
     """Let an operation that waits be tried at once; raises `NotFound` or `Conflict`."""
-    await deployment.persister.hasten(operation_id)
+    await Operations(deployment.persister).retry(operation_id)
     tell("The next broker that looks takes it up; that is within seconds.")
     return 0
 
 
 async def cancel_operation(deployment: Deployment, operation_id: str) -> int:
     """Let an operation be undone; raises `NotFound` or `Conflict`."""
-    await deployment.persister.cancel(operation_id)
+    await Operations(deployment.persister).cancel(operation_id)
     tell("Whoever carries it undoes it.")
     return 0

@@ -6,18 +6,11 @@ import click
 from attrs import evolve
 from twisted.internet.task import deferLater
 
-from dockerbroker.broker.comparing import read_claims
-from dockerbroker.broker.observing import Observer
-from dockerbroker.broker.reaping import Reaped, Reaper
+from dockerbroker.broker.sweeping import Sweeper
 from dockerbroker.command.deployment import Deployment
 from dockerbroker.command.showing import show_table, tell
 from dockerbroker.errors import Conflict
 from dockerbroker.invariants import Event, Snapshot, breaches, gather
-from dockerbroker.model.orphans import excess
-from dockerbroker.model.world import World
-
-#: Something more than the grace, in seconds.
-_LONGER = 1.0
 
 
 async def check_world(
@@ -61,53 +54,34 @@ def _tell_of(world: Snapshot) -> None:
 
 async def show_orphans(deployment: Deployment) -> int:
     """Show all that nobody owns, be it ever so young, and what the database says about it."""
-    reaper = Reaper(deployment.persister, deployment.engines, deployment.clock)
-    cluster_id = await deployment.persister.cluster_id()
-    world = await _look(deployment, cluster_id)
-    claims = await read_claims(deployment.persister, world)
-    found = await reaper.find(world, claims, cluster_id)
-    verdicts = await reaper.examine(found, claims)
+    survey = await _sweeper(deployment).survey()
+    for host, complaint in survey.unseen.items():
+        tell(f"{host} was not looked at: {complaint}")
     rows = [
         (one.kind.value, one.id, one.host.key.service_host, one.instance_id, said.value)
-        for one, said in zip(found, verdicts, strict=True)
+        for one, said in survey.found
     ]
     show_table(("kind", "id", "host", "instance", "what"), rows)
-    if (why := excess(found, world.values())) is not None:
-        tell(f"Without --force nothing would be removed: {why}.")
+    if survey.excess is not None:
+        tell(f"Without --force nothing would be removed: {survey.excess}.")
     return 0
 
 
 async def reap(deployment: Deployment, *, forced: bool) -> int:
     """Remove what nobody owns, after two looks with the grace between them; raises `Conflict`."""
-    reaper = Reaper(deployment.persister, deployment.engines, deployment.clock, forced=forced)
-    cluster_id = await deployment.persister.cluster_id()
-    first = await _pass(deployment, reaper, cluster_id)
-    if not first.waiting:
+    reaped = await _sweeper(deployment).sweep(forced=forced)
+    if reaped.refusal is not None:
+        raise Conflict(f"Nothing was removed: {reaped.refusal}.")
+    if not reaped.removals and not reaped.waiting:
         tell("Everything has an owner.")
         return 0
-    tell(f"{first.waiting} without an owner; looking again in {reaper.grace:g} s.")
-    await deferLater(deployment.clock, reaper.grace + _LONGER)
-    second = await _pass(deployment, reaper, cluster_id)
-    if second.refusal is not None:
-        raise Conflict(f"Nothing was removed: {second.refusal}.")
-    orphans = [removal.orphan for removal in second.removals]
+    orphans = [removal.orphan for removal in reaped.removals]
     rows = [(one.kind.value, one.id, one.host.key.service_host, one.instance_id) for one in orphans]
     show_table(("removed", "id", "host", "instance"), rows)
-    if second.waiting:
-        tell(f"{second.waiting} are still there: too young, in use, or their host refused.")
+    if reaped.waiting:
+        tell(f"{reaped.waiting} are still there: too young, in use, or their host refused.")
     return 0
 
 
-async def _pass(deployment: Deployment, reaper: Reaper, cluster_id: str) -> Reaped:
-    world = await _look(deployment, cluster_id)
-    claims = await read_claims(deployment.persister, world)
-    return await reaper.reap(world, claims, cluster_id)
-
-
-async def _look(deployment: Deployment, cluster_id: str) -> World:
-    observer = Observer(deployment.persister, deployment.engines, deployment.clock)
-    world = await observer.look(cluster_id)
-    for sight in world.values():
-        if sight.complaint is not None:
-            tell(f"{sight.host.key.service_host} was not looked at: {sight.complaint}")
-    return world
+def _sweeper(deployment: Deployment) -> Sweeper:
+    return Sweeper(deployment.persister, deployment.engines, deployment.clock, tell)

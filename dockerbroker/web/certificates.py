@@ -3,9 +3,10 @@
 from klein.resource import KleinResource
 from twisted.web.server import Request
 
-from dockerbroker.broker.certificates import Certificates
+from dockerbroker.broker.certificates import Certificates, Check
 from dockerbroker.model.certificates import decode_certificate, encode_certificate
 from dockerbroker.web.answers import answer, body_of, detached, new_app
+from dockerbroker.web.conditions import Conditions, answer_known, tag_of
 from dockerbroker.web.principals import principal_of
 
 #: The first segments of these paths.
@@ -28,28 +29,37 @@ class CertificateRoutes:
     async def certificates(self, request: Request) -> bytes:
         """List the certificates."""
         found = await self._certificates.all()
-        return answer(request, 200, [encode_certificate(certificate) for certificate in found])
+        return answer_known(request, [encode_certificate(certificate) for certificate in found])
 
     @app.route("/certificate/<path:host>", methods=["GET"])
     async def certificate(self, request: Request, host: str) -> bytes:
         """Return what may be told of one certificate."""
-        return answer(request, 200, encode_certificate(await self._certificates.find(host)))
+        return answer_known(request, encode_certificate(await self._certificates.find(host)))
 
     @app.route("/certificate/<path:host>", methods=["PUT"])
     async def put_certificate(self, request: Request, host: str) -> bytes:
         """Add or replace a certificate, and tell whether it works."""
         certificate = decode_certificate(host, body_of(request))
         await self._certificates.check_speaker(principal_of(request), certificate.host)
-        stored = await detached(self._certificates.put(certificate))
+        stored = await detached(self._certificates.put(certificate, _check(request)))
         trials = [
             {"Docker": trial.address, "Succeeded": not trial.trouble, "Description": trial.trouble}
             for trial in stored.trials
         ]
-        document = {**encode_certificate(certificate), "Trials": trials}
+        told = encode_certificate(certificate)
+        request.setHeader(b"etag", tag_of(told))
+        document = {**told, "Trials": trials}
         return answer(request, 201 if stored.is_new else 200, document)
 
     @app.route("/certificate/<path:host>", methods=["DELETE"])
     async def delete_certificate(self, request: Request, host: str) -> bytes:
         """Remove a certificate."""
-        await detached(self._certificates.delete(host))
+        await detached(self._certificates.delete(host, _check(request)))
         return answer(request, 200, {})
+
+
+def _check(request: Request) -> Check | None:
+    conditions = Conditions.of(request)
+    if not conditions.are_given:
+        return None
+    return lambda stored: conditions.check(None if stored is None else tag_of(encode_certificate(stored)))

@@ -1,5 +1,7 @@
 """The routes by which administrators look after Docker hosts."""
 
+from typing import Final
+
 from klein.resource import KleinResource
 from twisted.web.server import Request
 from werkzeug.routing import PathConverter
@@ -8,13 +10,17 @@ from dockerbroker.broker.host_administration import HostAdministration, KnownHos
 from dockerbroker.model.draining import encode_drain
 from dockerbroker.model.standing import encode_host
 from dockerbroker.web.answers import answer, detached, new_app
+from dockerbroker.web.conditions import answer_known
+from dockerbroker.web.parts import Wanted, link
 from dockerbroker.web.query import Query
+
+_HIGHEST_PORT: Final = 65535
 
 
 class _Name(PathConverter):
     """A host's name, which may hold slashes, but is not the path of what is done to a host."""
 
-    regex = r"(?!.*/(?:cordon|drain|forget)\Z)[^/].*?"
+    regex = r"(?!.*/(?:cordon|drain|forget|ports)\Z)[^/].*?"
 
 
 class HostRoutes:
@@ -35,17 +41,26 @@ class HostRoutes:
         """List what is wrong with instances."""
         found = await self._hosts.conditions()
         document = [{"Instance": one, "Condition": condition} for one, condition in sorted(found.items())]
-        return answer(request, 200, document)
+        return answer_known(request, document)
 
     @app.route("/admin/hosts", methods=["GET"])
     async def hosts(self, request: Request) -> bytes:
         """List the Docker hosts."""
-        return answer(request, 200, [_encoded(known) for known in await self._hosts.hosts()])
+        return answer_known(request, [_encoded(known) for known in await self._hosts.hosts()])
 
     @app.route("/admin/hosts/<name:host>", methods=["GET"])
     async def host(self, request: Request, host: str) -> bytes:
         """Return one Docker host."""
-        return answer(request, 200, _encoded(await self._hosts.host(host)))
+        return answer_known(request, _encoded(await self._hosts.host(host)))
+
+    @app.route("/admin/hosts/<path:host>/ports", methods=["GET"])
+    async def ports(self, request: Request, host: str) -> bytes:
+        """List the ports of a Docker host that are leased."""
+        wanted = Wanted.of(request)
+        after = wanted.query.number("after", 0, least=0, most=_HIGHEST_PORT)
+        found = await self._hosts.ports(host, after=after, limit=wanted.limit)
+        link(request, wanted, str(max(found)) if len(found) == wanted.limit else None)
+        return answer_known(request, [{"Port": port, "Instance": one} for port, one in found.items()])
 
     @app.route("/admin/hosts/<path:host>/cordon", methods=["PUT"])
     async def cordon(self, request: Request, host: str) -> bytes:

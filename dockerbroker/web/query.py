@@ -1,12 +1,19 @@
 """The query of a request: each parameter at most once, as text."""
 
+import re
 import unicodedata
 from collections.abc import Mapping, Sequence
+from enum import Enum
+from typing import TypeVar
 from urllib.parse import parse_qs
 
 from attrs import frozen
 
 from dockerbroker.errors import InvalidRequest
+
+E = TypeVar("E", bound=Enum)
+
+_NUMBER = re.compile(r"[0-9]{1,9}\Z")
 
 #: More parameters than any request has a use for.
 MOST_PARAMETERS = 100
@@ -58,3 +65,23 @@ class Query:
         if text not in {None, "true", "false"}:
             raise InvalidRequest(f"The query parameter {name} must be true or false.")
         return text == "true"
+
+    def number(self, name: str, usual: int, *, least: int, most: int) -> int:
+        """Return a parameter that is a whole number between two others; raises `InvalidRequest`."""
+        text = self.text(name)
+        if text is None:
+            return usual
+        if not _NUMBER.match(text) or not least <= int(text) <= most:
+            raise InvalidRequest(f"The query parameter {name} must be a number from {least} to {most}.")
+        return int(text)
+
+    def choice(self, name: str, kind: type[E]) -> E | None:
+        """Return the member of an enumeration whose value a parameter has; raises `InvalidRequest`."""
+        text = self.text(name)
+        if text is None:
+            return None
+        for member in kind:
+            if member.value == text:
+                return member
+        values = ", ".join(str(member.value) for member in kind)
+        raise InvalidRequest(f"The query parameter {name} must be one of: {values}.")

@@ -13,8 +13,8 @@ from twisted.web.server import NOT_DONE_YET, Request
 from dockerbroker.broker.administration import Administration
 from dockerbroker.broker.authentication import Authenticator
 from dockerbroker.broker.certificates import Certificates
-from dockerbroker.broker.host_administration import HostAdministration
 from dockerbroker.broker.service import ServiceBroker
+from dockerbroker.broker.sweeping import Sweeps
 from dockerbroker.errors import BrokerError, InvalidRequest, Unavailable
 from dockerbroker.model.connections import ConnectionLimits
 from dockerbroker.model.roles import Role
@@ -26,8 +26,8 @@ from dockerbroker.web.certificates import CERTIFICATE, CERTIFICATES, Certificate
 from dockerbroker.web.entrance import Entrance
 from dockerbroker.web.guard import GuardedSite
 from dockerbroker.web.health import READY, UP, Ask, Health
-from dockerbroker.web.hosts import HostRoutes
 from dockerbroker.web.identity import ORIGINATING_IDENTITY, REQUEST_IDENTITY, originating_identity
+from dockerbroker.web.operators import make_sections
 from dockerbroker.web.osb_requests import check_identifier
 from dockerbroker.web.page import CatalogPage
 from dockerbroker.web.platform import Platform
@@ -212,15 +212,15 @@ def make_apis(
     administration: Administration,
     certificates: Certificates,
     agents: Agents,
+    sweeps: Sweeps,
 ) -> Apis:
     """Return the APIs of a broker."""
     page = CatalogPage(broker, reactor)
-    hosts = HostRoutes(HostAdministration(administration.persister)).resource()
     return Apis(
         platform=Platform(broker, page),
         agents=agents,
         certificates=CertificateRoutes(certificates),
-        sections=Sections({b"hosts": hosts, b"conditions": hosts}),
+        sections=make_sections(administration, sweeps),
         administrators=Administrators(administration, page),
         ask=administration.persister.cluster_id,
     )

@@ -119,7 +119,7 @@ class OperationsTests(LineCase):
         )
         self.assertEqual((shown["operation"], shown["instance"]), (operation.id, "i-1"))
         self.assertEqual(shown["host"], "10.0.0.1")
-        self.assertRegex(shown["ended"], r"^2023-.*\+00:00$")
+        self.assertRegex(shown["ended"], r"^2023-.*Z$")
 
     def test_unknown(self) -> None:
         """An operation that does not exist is one sentence, whatever is wanted of it."""

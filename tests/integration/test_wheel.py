@@ -86,6 +86,7 @@ class WheelTests(SynchronousTestCase):
             "dockerbroker/persisters/migrations/script.py.mako",
             "twisted/plugins/dockerbroker_plugins.py",
             *(str(path.relative_to(ROOT)) for path in (ROOT / "dockerbroker").rglob("*.lua")),
+            *(str(path.relative_to(ROOT)) for path in (ROOT / "dockerbroker").rglob("*.yaml")),
         }
         self.assertEqual(shipped, modules | others)
 

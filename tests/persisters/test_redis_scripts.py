@@ -24,7 +24,6 @@ OUTSIDE = {"select", "info", "config|get", "acl|dryrun", "scan", "time", "eval",
 UNBOUNDED = {
     # Those of an hour, and only while records are moved.
     "tombstones": "ZRANGE",
-    "bindings": "ZRANGE",
     "certificates": "ZRANGE",
     "credentials": "ZRANGE",
     "delete_credential": "ZRANGE",

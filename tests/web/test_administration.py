@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from dockerbroker.model.concealing import MARK
 from tests.stack import Stack, add_service
 
 #: The body of a PUT as the README has it.
@@ -33,7 +34,7 @@ class ImageTests(SynchronousTestCase):
             self.assertEqual((answer.status, answer.json), (200, body))
 
     def test_all_members(self) -> None:
-        """Every member of the README comes back as it was put, credentials included."""
+        """Every member of the README comes back as it was put, but for what is secret, which is marked."""
         body = {
             **MYSQL,
             "Numinstances": 0,
@@ -41,9 +42,16 @@ class ImageTests(SynchronousTestCase):
             "Credentials": {"username": "admin", "password": "admin", "port": "$PORT"},
             "Containername": "MyExistingContainerID",
         }
+        told = {
+            **body,
+            "DashBoardUrl": {"dashboard_url": f"mysql://admin:{MARK}@127.0.0.1:3306/myDB"},
+            "Credentials": {"username": MARK, "password": MARK, "port": MARK},
+        }
         lower = {key.lower(): value for key, value in body.items()}
-        self.assertEqual(self.stack.request("PUT", "/docker/image/mysql", lower).json, body)
-        self.assertEqual(self.stack.request("GET", "/docker/image/mysql").json, body)
+        self.assertEqual(self.stack.request("PUT", "/docker/image/mysql", lower).json, told)
+        self.assertEqual(self.stack.request("GET", "/docker/image/mysql").json, told)
+        self.assertEqual(self.stack.request("GET", "/docker/images").json, [told, REDIS])
+        self.assertEqual(self.stack.request("GET", "/admin/catalog").json["Images"], [told, REDIS])
 
     def test_list(self) -> None:
         """All images are one array, in the order of their names."""
@@ -158,8 +166,9 @@ class ImageTests(SynchronousTestCase):
             "Tags": ["sql"],
             "Dashboardclient": {"id": "a", "secret": "b", "redirect_uri": "http://c"},
         }
-        self.assertEqual(self.stack.request("PUT", "/docker/image/mysql", body).json, body)
-        self.assertEqual(self.stack.request("GET", "/docker/image/mysql").json, body)
+        told = {**body, "Dashboardclient": {"id": "a", "secret": MARK, "redirect_uri": "http://c"}}
+        self.assertEqual(self.stack.request("PUT", "/docker/image/mysql", body).json, told)
+        self.assertEqual(self.stack.request("GET", "/docker/image/mysql").json, told)
         services = self.stack.request("GET", "/v2/catalog").json["services"]
         plans = [plan["id"] for offering in services for plan in offering["plans"]]
         self.assertEqual(plans, ["mysql_small", "mysql_large", "redis_100"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+from functools import cache
 from typing import Any, Final
 
 import yaml
@@ -11,12 +11,11 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from dockerbroker.model.definitions import decode_image, encode_image, read_image
 from dockerbroker.model.members import Members
-from dockerbroker.web.administration import Administrators
-from dockerbroker.web.certificates import CertificateRoutes
-from dockerbroker.web.hosts import HostRoutes
+from dockerbroker.model.roles import Role
+from tests.broker.test_comparing import orphan
 from tests.documented import DOCS
 from tests.model.test_pings import PING, VITALS
-from tests.stack import HOST
+from tests.stack import HOST, Stack
 from tests.web.test_certificates import CertificatesCase, body
 
 _NAME = HOST.key.docker_host
@@ -73,6 +72,7 @@ WHOLE: Final[tuple[dict[str, Any], ...]] = (
 )
 
 
+@cache
 def read() -> dict[str, Any]:
     """Return the document."""
     document: dict[str, Any] = yaml.safe_load((DOCS / "openapi-operators.yaml").read_text("utf-8"))
@@ -85,13 +85,10 @@ class RoutesTests(SynchronousTestCase):
     def test_routes(self) -> None:
         """Every route is in it, and no other."""
         served = {
-            (method, re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule))
-            for api in (CertificateRoutes, HostRoutes, Administrators)
-            for rule in api.app.url_map.iter_rules()
-            for method in (rule.methods or set()) - {"HEAD"}
+            (route.method, route.path)
+            for route in Stack().site.routes()
+            if route.role in {Role.AGENT, Role.ADMINISTRATOR}
         }
-        # What agents ping has no router.
-        served.add(("POST", "/ping"))
         told = {
             (method.upper(), path)
             for path, item in read()["paths"].items()
@@ -178,6 +175,51 @@ class AnswersTests(CertificatesCase):
         self.stack.request("PUT", "/docker/image/redis", {"Plan": "100"})
         self.stack.provision("i-1")
         self.assert_told("DELETE", "/docker/image/redis", of="/{catalog}/image/{name}")
+
+    def test_inventory(self) -> None:
+        """Answers about instances, bindings and operations, good ones and others, are as they are written."""
+        self.stack.provision("i-1")
+        self.stack.bind("i-1", "b-1", app_guid="a-1")
+        self.stack.persister.tables.conditions["i-1"] = "It is paused."
+        for query in ("", "?limit=0", "?limit=1"):
+            self.assert_told("GET", f"/admin/instances{query}", of="/admin/instances")
+            self.assert_told("GET", f"/admin/operations{query}", of="/admin/operations")
+        [one] = self.stack.request("GET", "/admin/operations?limit=1").json
+        of = {"instances": "/admin/instances/{instance_id}", "operations": "/admin/operations/{operation_id}"}
+        for name in ("i-1", "i-9", "x" * 256):
+            path = f"/admin/instances/{name}"
+            self.assert_told("GET", path, of=of["instances"])
+            self.assert_told("GET", f"{path}/bindings", of=f"{of['instances']}/bindings")
+            for binding in ("b-1", "b-9"):
+                told = f"{of['instances']}/bindings/{{binding_id}}"
+                self.assert_told("GET", f"{path}/bindings/{binding}", of=told)
+        for name in (one["ID"], "never"):
+            path = f"/admin/operations/{name}"
+            self.assert_told("GET", path, of=of["operations"])
+            self.assert_told("POST", f"{path}/retry", of=f"{of['operations']}/retry")
+            self.assert_told("POST", f"{path}/cancel", of=f"{of['operations']}/cancel")
+        self.assert_told("GET", "/admin/hosts/10.0.0.1/ports", of="/admin/hosts/{host}/ports")
+        self.assert_told("GET", "/admin/catalog")
+
+    def test_reaper(self) -> None:
+        """Answers about what nobody owns are as they are written down, whichever way it ends."""
+        orphan(self.stack, "i-1")
+        self.assert_told("GET", "/admin/orphans")
+        self.assert_told("GET", "/admin/reaper")
+        for query in ("?force=x", "", ""):
+            self.assert_told("POST", f"/admin/reaper{query}", of="/admin/reaper")
+        self.assert_told("GET", "/admin/reaper")
+        self.stack.advance(90)
+        self.assert_told("GET", "/admin/reaper")
+        self.stack.engine.reachable = False
+        self.assert_told("GET", "/admin/orphans")
+
+    def test_served(self) -> None:
+        """A broker serves both documents as they are."""
+        for name in ("openapi.yaml", "openapi-operators.yaml"):
+            answer = self.stack.request("GET", f"/admin/{name}")
+            self.assertEqual((answer.status, answer.header("content-type")), (200, "application/yaml"))
+            self.assertEqual(answer.body, (DOCS / name).read_bytes())
 
     def test_hosts(self) -> None:
         """Answers about hosts, of which all or little is known, are as they are written down."""

@@ -1,0 +1,35 @@
+"""The sections under `/admin`: whoever adds one adds a resource here."""
+
+from dockerbroker.broker.administration import Administration
+from dockerbroker.broker.host_administration import HostAdministration
+from dockerbroker.broker.inventory import Inventory
+from dockerbroker.broker.operations import Operations
+from dockerbroker.broker.sweeping import Sweeps
+from dockerbroker.web.administration import CatalogRoutes
+from dockerbroker.web.documents import DocumentRoutes
+from dockerbroker.web.hosts import HostRoutes
+from dockerbroker.web.inventory import InventoryRoutes
+from dockerbroker.web.reaper import ReaperRoutes
+from dockerbroker.web.sections import Sections
+
+
+def make_sections(administration: Administration, sweeps: Sweeps) -> Sections:
+    """Return the sections of a broker."""
+    persister = administration.persister
+    hosts = HostRoutes(HostAdministration(persister)).resource()
+    inventory = InventoryRoutes(Inventory(persister), Operations(persister)).resource()
+    reaper = ReaperRoutes(sweeps).resource()
+    documents = DocumentRoutes().resource()
+    return Sections(
+        {
+            b"catalog": CatalogRoutes(administration).resource(),
+            b"conditions": hosts,
+            b"hosts": hosts,
+            b"instances": inventory,
+            b"openapi-operators.yaml": documents,
+            b"openapi.yaml": documents,
+            b"operations": inventory,
+            b"orphans": reaper,
+            b"reaper": reaper,
+        }
+    )
