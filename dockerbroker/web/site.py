@@ -21,11 +21,12 @@ from dockerbroker.model.roles import Role
 from dockerbroker.web.administration import Administrators
 from dockerbroker.web.agents import Agents
 from dockerbroker.web.answers import answer_error, answer_failure, without_body
+from dockerbroker.web.apis import Api, api_of
 from dockerbroker.web.auth import check_version
-from dockerbroker.web.certificates import CERTIFICATE, CERTIFICATES, CertificateRoutes
+from dockerbroker.web.certificates import CertificateRoutes
 from dockerbroker.web.entrance import Entrance
 from dockerbroker.web.guard import GuardedSite
-from dockerbroker.web.health import READY, UP, Ask, Health
+from dockerbroker.web.health import Ask, Health
 from dockerbroker.web.identity import ORIGINATING_IDENTITY, REQUEST_IDENTITY, originating_identity
 from dockerbroker.web.operators import make_sections
 from dockerbroker.web.osb_requests import check_identifier
@@ -34,8 +35,6 @@ from dockerbroker.web.platform import Platform
 from dockerbroker.web.principals import let_in
 from dockerbroker.web.routes import Route, routes_of
 from dockerbroker.web.sections import Sections, is_section
-
-_PROBES = ([UP], [READY])
 
 
 def _no_shortcut(request: Request) -> None:
@@ -161,15 +160,17 @@ class Root(Resource):
         return rendered
 
     def _gate(self, segments: list[bytes]) -> Gate:
-        if segments[0] == b"v2":
-            return self.gates.platform
-        if segments in _PROBES:
+        # The same that has decided how large its body may be.
+        api, gates = api_of(segments), self.gates
+        if api is Api.PLATFORM:
+            return gates.platform
+        if api is Api.AGENTS:
+            return gates.agents
+        if api is Api.HEALTH:
             return self.health
-        if segments[0] in {CERTIFICATE, CERTIFICATES}:
-            return self.gates.certificates
-        if is_section(segments):
-            return self.gates.sections
-        return self.gates.agents if segments == [b"ping"] else self.gates.administrators
+        if api is Api.CERTIFICATES:
+            return gates.certificates
+        return gates.sections if is_section(segments) else gates.administrators
 
 
 def _segments(request: Request) -> list[bytes]:

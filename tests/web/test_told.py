@@ -42,6 +42,10 @@ class HeaderTests(SynchronousTestCase):
             self.assert_plain(stack.request("PUT", path, b"x" * 1_100_000))
         self.assertLessEqual({200, 400, 401, 404}, statuses)
 
+    def test_protocols(self) -> None:
+        """Over TLS nothing newer than HTTP/1.1 is offered."""
+        self.assertEqual(Stack().site.acceptableProtocols(), [b"http/1.1"])
+
     def test_defect(self) -> None:
         """So does an answer about a defect, which tells nothing of it."""
         stack = Stack()
