@@ -10,6 +10,7 @@ from attrs import define
 from zope.interface import implementer
 
 from dockerbroker.errors import Conflict
+from dockerbroker.model.audit import AuditRecord
 from dockerbroker.model.hosts import HostKey
 from dockerbroker.persisters import records
 from dockerbroker.persisters.archive import (
@@ -26,6 +27,7 @@ from dockerbroker.persisters.archive import (
     Row,
     Standing,
 )
+from dockerbroker.persisters.sql_audit import audit_row
 from tests.memory_persister import MemoryPersister
 from tests.memory_tables import Tables
 
@@ -119,6 +121,7 @@ class MemoryArchive:
         one.credential_changes = 0
         one.leases.clear()
         one.tombstones.clear()
+        one.audit.clear()
         one.written.clear()
 
     async def write(self, kind: Kind, rows: Sequence[Row], *, mover: str = "") -> None:
@@ -186,6 +189,7 @@ class MemoryArchive:
                 {**row, "kept_for": row["instance_id"] if tables.is_kept(row) else None}
                 for row in tables.operations.values()
             ),
+            Kind.AUDIT: (audit_row(record.members["id"], record) for record in tables.audit),
             Kind.TOMBSTONE: (
                 {"instance_id": one, "id": tombstone, "at": at}
                 for one, (tombstone, at) in tables.tombstones.items()
@@ -224,9 +228,18 @@ class MemoryArchive:
                 tables.conditions[row["instance_id"]] = row["condition"]
             case Kind.TOMBSTONE:
                 tables.tombstones[row["instance_id"]] = (row["id"], row["at"])
+            case Kind.AUDIT:
+                if all(record.number != row["number"] for record in tables.audit):
+                    tables.audit.append(_record(row))
             case Kind.OPERATION:
                 # Which operation is kept follows from the others.
                 tables.operations[row["id"]] = {name: row[name] for name in row if name != "kept_for"}
+
+
+def _record(row: Row) -> AuditRecord:
+    return AuditRecord(
+        number=row["number"], content=row["document"], previous=row["previous"], hash=row["hash"]
+    )
 
 
 def _key(kind: Kind, row: Row) -> tuple[Any, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -12,6 +13,16 @@ from attrs import define, evolve, field, frozen
 from zope.interface import implementer
 
 from dockerbroker.errors import Conflict, NotFound, PreconditionFailed, Unavailable
+from dockerbroker.model import auditing
+from dockerbroker.model.audit import (
+    ITSELF,
+    AuditEntry,
+    AuditHead,
+    AuditRecord,
+    Origin,
+    end_of,
+    forgettable,
+)
 from dockerbroker.model.catalog import ImageDefinition
 from dockerbroker.model.certificates import HostCertificate
 from dockerbroker.model.credentials import Credential
@@ -65,6 +76,7 @@ class MemoryPersister:
     seconds: Callable[[], float]
     tables: Tables = field(factory=Tables)
     vault: Vault = field(factory=Vault)
+    wall: Callable[[], float] = time.time
     calls: list[str] = field(factory=list, init=False)
     _known_facts: host_records.KnownFacts = field(factory=host_records.KnownFacts, init=False)
     _faults: defaultdict[str, deque[Fault]] = field(factory=lambda: defaultdict(deque), init=False)
@@ -116,17 +128,22 @@ class MemoryPersister:
         with self._call("seed_images"):
             if self.tables.seeded:
                 return False
-            images = dict(self.tables.images)
-            for definition in definitions:
+            images, seeds = dict(self.tables.images), list(definitions)
+            for definition in seeds:
                 for row in images.values():
                     self.sealed.read_image(row).require_room_for(definition)
                 images[definition.name] = self.sealed.image_row(definition)
             self.tables.images = images
             self.tables.seeded = True
+            self._tell(auditing.catalog_seeded(seeds))
             return True
 
     async def put_image(
-        self, definition: ImageDefinition, *, only: Only[ImageDefinition] | None = None
+        self,
+        definition: ImageDefinition,
+        *,
+        only: Only[ImageDefinition] | None = None,
+        origin: Origin = ITSELF,
     ) -> bool:
         """Add or replace a definition."""
         with self._call("put_image"):
@@ -137,9 +154,12 @@ class MemoryPersister:
                 self.sealed.read_image(row).require_room_for(definition)
             is_new = definition.name not in self.tables.images
             self.tables.images[definition.name] = self.sealed.image_row(definition)
+            self._tell(auditing.image_put(definition, origin))
             return is_new
 
-    async def delete_image(self, name: str, *, only: Only[ImageDefinition] | None = None) -> None:
+    async def delete_image(
+        self, name: str, *, only: Only[ImageDefinition] | None = None, origin: Origin = ITSELF
+    ) -> None:
         """Remove a definition."""
         with self._call("delete_image"):
             self._require_open()
@@ -150,6 +170,7 @@ class MemoryPersister:
             if any(row["image_name"] == name for row in self.tables.instances.values()):
                 raise Conflict(f"The image {name!r} has service instances.")
             del self.tables.images[name]
+            self._tell(auditing.image_deleted(name, origin))
 
     async def certificates(self) -> list[HostCertificate]:
         """Return every certificate, in the order of the hosts."""
@@ -163,7 +184,11 @@ class MemoryPersister:
             return None if row is None else self.sealed.read_certificate(row)
 
     async def put_certificate(
-        self, certificate: HostCertificate, *, only: Only[HostCertificate] | None = None
+        self,
+        certificate: HostCertificate,
+        *,
+        only: Only[HostCertificate] | None = None,
+        origin: Origin = ITSELF,
     ) -> bool:
         """Add or replace a certificate."""
         with self._call("put_certificate"):
@@ -172,9 +197,12 @@ class MemoryPersister:
                 _require(only, self.sealed.read_certificate, self.tables.certificates.get(certificate.host))
             is_new = certificate.host not in self.tables.certificates
             self.tables.certificates[certificate.host] = self.sealed.certificate_row(certificate)
+            self._tell(auditing.certificate_put(certificate, origin))
             return is_new
 
-    async def delete_certificate(self, host: str, *, only: Only[HostCertificate] | None = None) -> None:
+    async def delete_certificate(
+        self, host: str, *, only: Only[HostCertificate] | None = None, origin: Origin = ITSELF
+    ) -> None:
         """Remove a certificate."""
         with self._call("delete_certificate"):
             self._require_open()
@@ -183,6 +211,7 @@ class MemoryPersister:
             if only is not None:
                 _require(only, self.sealed.read_certificate, self.tables.certificates[host])
             del self.tables.certificates[host]
+            self._tell(auditing.certificate_deleted(host, origin))
 
     async def credentials(self) -> list[Credential]:
         """Return every credential, in the order of the ids."""
@@ -230,6 +259,8 @@ class MemoryPersister:
                 self.tables.hosts[key], refusal = host_records.pinged_row(before, ping, self.seconds())
                 if refusal is not None:
                     refused[key] = refusal
+                if before is None:
+                    self._tell(auditing.host_registered(ping))
             return refused
 
     async def observe(self) -> None:
@@ -277,19 +308,21 @@ class MemoryPersister:
                     changed.append(verdict.life.key)
             return frozenset(changed)
 
-    async def cordon(self, key: HostKey, *, is_cordoned: bool) -> None:
+    async def cordon(self, key: HostKey, *, is_cordoned: bool, origin: Origin = ITSELF) -> None:
         """Let nothing be placed on the host, or let it again."""
         with self._call("cordon"):
             row = self._known_host(key)
             row["is_cordoned"] = is_cordoned
             row["is_draining"] = row["is_draining"] and is_cordoned
+            self._tell(auditing.host_cordoned(key, origin, is_cordoned=is_cordoned))
 
-    async def drain(self, key: HostKey, *, is_draining: bool) -> None:
+    async def drain(self, key: HostKey, *, is_draining: bool, origin: Origin = ITSELF) -> None:
         """Let the instances of the host move, or let them stay."""
         with self._call("drain"):
             row = self._known_host(key)
             row["is_draining"] = is_draining
             row["is_cordoned"] = row["is_cordoned"] or is_draining
+            self._tell(auditing.host_drained(key, origin, is_draining=is_draining))
 
     async def complain(self, key: HostKey, complaint: str) -> None:
         """Record why the Docker of the host cannot be used."""
@@ -297,11 +330,12 @@ class MemoryPersister:
             if key in self.tables.hosts:
                 self.tables.hosts[key]["complaint"] = complaint or None
 
-    async def forget_host(self, key: HostKey) -> None:
+    async def forget_host(self, key: HostKey, *, origin: Origin = ITSELF) -> None:
         """Delete what is known of the host."""
         with self._call("forget_host"):
             self._known_host(key)
             del self.tables.hosts[key]
+            self._tell(auditing.host_forgotten(key, origin))
 
     def _known_host(self, key: HostKey) -> Row:
         if key not in self.tables.hosts:
@@ -425,8 +459,9 @@ class MemoryPersister:
             now = self.seconds()
             holder = None if change.operation.is_over else owner
             operation = evolve(change.operation, epoch=1, owner=holder, deadline=now + within)
+            superseded = None
             if change.supersedes is not None:
-                self.tables.supersede(change.supersedes, operation.created_at)
+                superseded = self.tables.supersede(change.supersedes, operation.created_at)
             self.tables.operations[operation.id] = records.operation_row(operation) | {
                 "epoch": 1,
                 "owner": holder,
@@ -438,6 +473,7 @@ class MemoryPersister:
                 held = {"operation_id": operation.id, "last_operation_id": operation.id}
                 self.tables.instances[operation.instance_id].update(held)
             self.tables.write(change, self.sealed)
+            self._tell(*auditing.of_beginning(change, superseded))
             return operation
 
     async def commit(self, change: Change) -> None:
@@ -450,6 +486,7 @@ class MemoryPersister:
             if change.operation.is_over:
                 row.update(owner=None, lease_until=None)
             self.tables.write(change, self.sealed)
+            self._tell(*auditing.of_commit(change))
 
     async def claim(self, owner: str, *, ttl: float) -> list[Operation]:
         """Take over what nobody holds."""
@@ -474,7 +511,7 @@ class MemoryPersister:
         with self._call("release"):
             self.tables.held(operation).update(owner=None, lease_until=self.seconds() + delay)
 
-    async def cancel(self, operation_id: str) -> None:
+    async def cancel(self, operation_id: str, *, origin: Origin = ITSELF) -> None:
         """Ask whoever carries the operation to undo it."""
         with self._call("cancel"):
             self._require_open()
@@ -482,8 +519,9 @@ class MemoryPersister:
             if operation.is_over or operation.kind in {OperationKind.UNBIND, OperationKind.DEPROVISION}:
                 raise Conflict(f"The operation {operation_id} is over or a deletion.")
             self.tables.operations[operation_id]["is_cancelled"] = True
+            self._tell(auditing.operation_cancelled(operation_id, origin))
 
-    async def hasten(self, operation_id: str) -> None:
+    async def hasten(self, operation_id: str, *, origin: Origin = ITSELF) -> None:
         """Let an operation that waits be claimed at once."""
         with self._call("hasten"):
             self._require_open()
@@ -495,6 +533,34 @@ class MemoryPersister:
             if operation.is_over or (operation.owner is not None and row["lease_until"] > now):
                 raise Conflict(f"The operation {operation_id} is over or is being carried out.")
             row["lease_until"] = now
+            self._tell(auditing.operation_hastened(operation_id, origin))
+
+    async def write_audit(self, entry: AuditEntry) -> None:
+        """Write a record by itself."""
+        with self._call("write_audit"):
+            self._require_open()
+            self._tell(entry)
+
+    async def audit(self, after: int, limit: int) -> list[AuditRecord]:
+        """Return records of the audit log."""
+        with self._call("audit"):
+            return [record for record in self.tables.audit if record.number > after][:limit]
+
+    async def audit_head(self) -> AuditHead:
+        """Return the end of the audit log."""
+        with self._call("audit_head"):
+            return end_of(self.tables.audit[-1]) if self.tables.audit else AuditHead()
+
+    async def forget_audit(self, before: float, limit: int) -> int:
+        """Delete the oldest records."""
+        with self._call("forget_audit"):
+            last = forgettable(self.tables.audit[: limit + 1], before)
+            left = [record for record in self.tables.audit if last is None or record.number > last]
+            deleted, self.tables.audit = len(self.tables.audit) - len(left), left
+            return deleted
+
+    def _tell(self, *entries: AuditEntry) -> None:
+        self.tables.append(entries, self.wall())
 
     async def entomb(self, instance_id: str, tombstone: str) -> None:
         """Record that what does not exist was to be deleted."""

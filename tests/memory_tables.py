@@ -8,6 +8,7 @@ from typing import Any
 from attrs import define, evolve, field
 
 from dockerbroker.errors import AlreadyExists, Busy, HostFull, LostLease, NotFound, PortLeased
+from dockerbroker.model.audit import AuditEntry, AuditHead, AuditRecord, end_of
 from dockerbroker.model.credentials import Credential
 from dockerbroker.model.holdings import holdings
 from dockerbroker.model.hosts import LONGEST_GAP, HostKey, HostState, Observation
@@ -57,6 +58,7 @@ class Tables:
     conditions: dict[str, str] = field(factory=dict)
     tombstones: dict[str, tuple[str, float]] = field(factory=dict)
     observation: Observation | None = None
+    audit: list[AuditRecord] = field(factory=list)
     written: dict[HostKey, Row] = field(factory=dict)
 
     def known_credentials(self, seeds: Iterable[Credential]) -> list[Credential]:
@@ -65,6 +67,12 @@ class Tables:
             self.credentials = {one.id: records.credential_row(one) for one in seeds}
             self.credential_changes = 1
         return [records.read_credential(row) for row in self.credentials.values()]
+
+    def append(self, entries: Iterable[AuditEntry], at: float) -> None:
+        """Write records of what is changed."""
+        for entry in entries:
+            head = end_of(self.audit[-1]) if self.audit else AuditHead()
+            self.audit.append(head.append(entry.content(at)))
 
     def reserved(self) -> dict[HostKey, Reserved]:
         """Return what all instances of each host reserve."""
@@ -141,13 +149,14 @@ class Tables:
         exists = row["instance_id"] in self.instances
         return exists and row is self.last_operation(row["instance_id"], None)
 
-    def supersede(self, operation_id: str, now: float) -> None:
-        """End an operation that another one replaces; `now` is in seconds since 1970."""
+    def supersede(self, operation_id: str, now: float) -> Operation:
+        """End an operation that another one replaces, and return it; `now` is in seconds since 1970."""
         row = self.operations[operation_id]
         failed = records.read_operation(row).over(Phase.FAILED, now)
         failed = evolve(failed, description="The creation was ended by a deletion.")
         row.update(records.operation_row(failed))
         row.update(epoch=failed.epoch + 1, owner=None, lease_until=None)
+        return failed
 
     def check_begin(self, change: Change) -> None:
         """Raise what stands in the way of beginning the change's operation."""

@@ -8,6 +8,7 @@ from attrs import define, frozen
 from twisted.logger import Logger
 
 from dockerbroker.errors import InvalidRequest, NotFound, PreconditionFailed, Unavailable
+from dockerbroker.model.audit import ITSELF, Origin
 from dockerbroker.model.catalog import ImageDefinition
 from dockerbroker.model.catalog_rules import complaints
 from dockerbroker.model.concealing import has_marks, revealed
@@ -61,7 +62,11 @@ class Administration:
         raise NotFound(f"The catalog {catalog_name!r} has no image {name!r}.")
 
     async def put_image(
-        self, catalog_name: str, definition: ImageDefinition, check: Check | None = None
+        self,
+        catalog_name: str,
+        definition: ImageDefinition,
+        check: Check | None = None,
+        origin: Origin = ITSELF,
     ) -> StoredImage:
         """Add or replace a definition; what is marked as concealed in it stays as it is stored.
 
@@ -73,28 +78,31 @@ class Administration:
         if found := complaints([definition]):
             raise InvalidRequest(" ".join(found))
         if check is None and not has_marks(definition):
-            return StoredImage(definition, is_new=await self.persister.put_image(definition))
+            is_new = await self.persister.put_image(definition, origin=origin)
+            return StoredImage(definition, is_new=is_new)
         for _ in range(_MOST_TRIES):
             stored = await self._stored(definition.name)
             if check is not None:
                 check(stored)
             whole = revealed(definition, stored)
             with suppress(PreconditionFailed):
-                is_new = await self.persister.put_image(whole, only=Only(stored))
+                is_new = await self.persister.put_image(whole, only=Only(stored), origin=origin)
                 return StoredImage(whole, is_new=is_new)
         raise Unavailable("Others change the image all the time; try again later.")
 
-    async def delete_image(self, catalog_name: str, name: str, check: Check | None = None) -> None:
+    async def delete_image(
+        self, catalog_name: str, name: str, check: Check | None = None, origin: Origin = ITSELF
+    ) -> None:
         """Remove a definition; raises `NotFound`, `Conflict` while instances of it exist, and as `check`."""
         self._check(catalog_name)
         if check is None:
-            await self.persister.delete_image(name)
+            await self.persister.delete_image(name, origin=origin)
             return
         for _ in range(_MOST_TRIES):
             stored = await self._stored(name)
             check(stored)
             with suppress(PreconditionFailed):
-                await self.persister.delete_image(name, only=Only(stored))
+                await self.persister.delete_image(name, only=Only(stored), origin=origin)
                 return
         raise Unavailable("Others change the image all the time; try again later.")
 

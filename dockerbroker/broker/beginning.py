@@ -19,6 +19,7 @@ from dockerbroker.errors import (
     OperationFailed,
     PortLeased,
 )
+from dockerbroker.model.audit import ITSELF, Origin
 from dockerbroker.model.instances import (
     Change,
     Operation,
@@ -108,12 +109,14 @@ class Beginning:
         halts: Operation | None = None,
         after_id: str | None = None,
         most: Most | None = None,
+        origin: Origin = ITSELF,
     ) -> Work:
         """Write the intent in one transaction, and return what is to be launched.
 
         An intent whose writing has an unknown outcome is nobody's: it is taken over when its lease has
         lapsed. What it halts may still be under way at Docker. `most` is what may be reserved on the
-        instance's host in all; `after_id` is the platform's last operation before one of the broker's own.
+        instance's host in all; `after_id` is the platform's last operation before one of the broker's own,
+        and `origin` whoever asks.
         """
         now = self.wall()
         steps = forward_steps(kind, instance)
@@ -130,6 +133,7 @@ class Beginning:
             within=within,
             created_at=now,
             step_at=now,
+            origin=origin,
         )
         instance = evolve(instance, operation_id=operation.id)
         change = Change(
@@ -142,7 +146,7 @@ class Beginning:
         begun = await self.persister.begin(change, owner=self.worker.holder(), ttl=LEASE, within=within)
         return Work(operation=begun, instance=instance, binding=binding)
 
-    async def record(self, instance: ServiceInstance) -> None:
+    async def record(self, instance: ServiceInstance, origin: Origin) -> None:
         """Write an update of which nothing has to be done, with its record, as one that has succeeded."""
         now = self.wall()
         operation = Operation(
@@ -151,6 +155,7 @@ class Beginning:
             instance_id=instance.id,
             step=forward_steps(OperationKind.PROVISION, instance)[0],
             created_at=now,
+            origin=origin,
         )
         change = ending(Work(operation=operation, instance=instance), now)
         await self.persister.begin(change, owner=self.worker.holder(), ttl=LEASE, within=0)
@@ -165,14 +170,16 @@ class Beginning:
         self.worker.launch(work, self.clock.seconds() + within)
         return Begun(operation_id=work.operation.id, is_own=True, instance=work.instance)
 
-    async def join(self, running: Operation | None, instance: ServiceInstance | None = None) -> Begun:
+    async def join(
+        self, running: Operation | None, origin: Origin, instance: ServiceInstance | None = None
+    ) -> Begun:
         """Wait for the operation of an equal request; one that is parked is tried again at once."""
         assert running is not None, "a request joins an operation that runs"
         attempt = 0
         if is_parked(running):
             attempt = running.attempt
             with suppress(Conflict, NotFound):
-                await self.persister.hasten(running.id)
+                await self.persister.hasten(running.id, origin=origin)
         return Begun(operation_id=running.id, is_own=False, attempt=attempt, instance=instance)
 
     async def require_asynchronous(self, request: DeleteRequest, stored: ServiceInstance | None) -> None:

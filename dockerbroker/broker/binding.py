@@ -64,12 +64,14 @@ class Bindings:
                 assert instance is not None
                 return Bound(binding=as_told(stored, instance), created=False)
             case Join():
-                return await self.beginning.join(running)
+                return await self.beginning.join(running, request.origin)
         assert instance is not None
         binding = await self._wanted(request, instance)
         require_asynchronous(instance.plan, accepts_incomplete=asynchronous)
         within = self.beginning.within(deadline, instance.plan, asynchronous=asynchronous)
-        work = await self.beginning.begin(OperationKind.BIND, instance, binding, within=within)
+        work = await self.beginning.begin(
+            OperationKind.BIND, instance, binding, within=within, origin=request.origin
+        )
         return self.beginning.launch(work, within)
 
     async def _wanted(self, request: BindRequest, instance: ServiceInstance) -> ServiceBinding:
@@ -117,7 +119,7 @@ class Bindings:
         running = await self.beginning.running(instance)
         decision = unbind_decision(request, instance, stored, running)
         if isinstance(decision, Join):
-            return await self.beginning.join(running)
+            return await self.beginning.join(running, request.origin)
         assert instance is not None
         assert stored is not None
         within = self.beginning.within(deadline, instance.plan, asynchronous=request.accepts_incomplete)
@@ -127,6 +129,7 @@ class Bindings:
             evolve(stored, state=BindingState.UNBINDING),
             within=within,
             halts=running if isinstance(decision, Halt) else None,
+            origin=request.origin,
         )
         return self.beginning.launch(work, within)
 

@@ -11,6 +11,7 @@ from twisted.logger import Logger
 from dockerbroker.broker.complaints import Complaints
 from dockerbroker.engines.interfaces import ITrials
 from dockerbroker.errors import BrokerError, Forbidden, NotFound
+from dockerbroker.model.audit import ITSELF, Origin
 from dockerbroker.model.certificates import HostCertificate, check_dates, encode_certificate
 from dockerbroker.model.docker_addresses import UNIX, folded_host
 from dockerbroker.model.hosts import DockerHost, HostReport
@@ -78,7 +79,9 @@ class Certificates:
                 f"known at the address {name!r}."
             )
 
-    async def put(self, certificate: HostCertificate, check: Check | None = None) -> Stored:
+    async def put(
+        self, certificate: HostCertificate, check: Check | None = None, origin: Origin = ITSELF
+    ) -> Stored:
         """Store a certificate, and try it on the engines that are known at its address.
 
         It is stored also when no engine can be used with it: an engine may be down, or get its own new
@@ -88,7 +91,7 @@ class Certificates:
         check_dates(certificate, datetime.fromtimestamp(self.wall(), UTC))
         self.trials.check(certificate)
         only = await self._only(certificate.host, check)
-        is_new = await self.persister.put_certificate(certificate, only=only)
+        is_new = await self.persister.put_certificate(certificate, only=only, origin=origin)
         fingerprint = encode_certificate(certificate)["Fingerprint"]
         self._log.info(
             "The Docker host {host} has a new certificate, {fingerprint}",
@@ -106,10 +109,11 @@ class Certificates:
         check(stored)
         return Only(stored)
 
-    async def delete(self, name: str, check: Check | None = None) -> None:
+    async def delete(self, name: str, check: Check | None = None, origin: Origin = ITSELF) -> None:
         """Remove the certificate of a Docker host; raises `NotFound`, and as `check`."""
         host = folded_host(name)
-        await self.persister.delete_certificate(host, only=await self._only(host, check))
+        only = await self._only(host, check)
+        await self.persister.delete_certificate(host, only=only, origin=origin)
         self._log.info("The Docker host {host} has no certificate any more", host=folded_host(name))
 
     async def _reports(self, certificate: HostCertificate) -> list[list[HostReport]]:

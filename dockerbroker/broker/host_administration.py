@@ -10,6 +10,7 @@ from twisted.logger import Logger
 
 from dockerbroker.broker.comparing import pages
 from dockerbroker.errors import Conflict, NotFound
+from dockerbroker.model.audit import ITSELF, Origin
 from dockerbroker.model.draining import Drain, moved, refusal, standing_of
 from dockerbroker.model.hosts import HostKey, HostReport
 from dockerbroker.model.instances import Operation, OperationKind, Phase
@@ -62,10 +63,10 @@ class HostAdministration:
         """Return one host; raises `NotFound`, or `Conflict` when several have that service host."""
         return named(name, await self.hosts())
 
-    async def cordon(self, name: str, *, is_cordoned: bool) -> KnownHost:
+    async def cordon(self, name: str, *, is_cordoned: bool, origin: Origin = ITSELF) -> KnownHost:
         """Let nothing be placed on a host, or let it again; raises as `host`."""
         key = (await self.host(name)).report.host.key
-        await self.persister.cordon(key, is_cordoned=is_cordoned)
+        await self.persister.cordon(key, is_cordoned=is_cordoned, origin=origin)
         self._log.info(
             "an administrator has {done} the Docker host {host}",
             done="cordoned" if is_cordoned else "uncordoned",
@@ -73,7 +74,7 @@ class HostAdministration:
         )
         return await self.host(host_id(key))
 
-    async def drain(self, name: str, *, is_draining: bool) -> Drain:
+    async def drain(self, name: str, *, is_draining: bool, origin: Origin = ITSELF) -> Drain:
         """Let all instances of a host move to others, or let those stay that have not begun to.
 
         Raises as `host`, and `Conflict` for a host that is dead.
@@ -81,7 +82,7 @@ class HostAdministration:
         report = (await self.host(name)).report
         if is_draining and (why := refusal(report)) is not None:
             raise Conflict(why)
-        await self.persister.drain(report.host.key, is_draining=is_draining)
+        await self.persister.drain(report.host.key, is_draining=is_draining, origin=origin)
         self._log.info(
             "an administrator {wants} the Docker host {host} drained",
             wants="wants" if is_draining else "does not want",
@@ -112,7 +113,7 @@ class HostAdministration:
         key = (await self.host(name)).report.host.key
         return await self.persister.port_leases(key, after=after, limit=limit)
 
-    async def forget(self, name: str, *, forced: bool) -> None:
+    async def forget(self, name: str, *, forced: bool, origin: Origin = ITSELF) -> None:
         """Forget a host until it pings again; raises `Conflict` while it has instances, unless `forced`.
 
         Deletions that wait for it end.
@@ -121,13 +122,13 @@ class HostAdministration:
         waiting = await self._instances(key)
         if waiting and not forced:
             raise Conflict(_refusal(name, waiting))
-        await self.persister.forget_host(key)
+        await self.persister.forget_host(key, origin=origin)
         self._log.warn("an administrator has forgotten the Docker host {host}", host=key.service_host)
         for operation in await self.persister.operations(unfinished=True, limit=_MOST_OPERATIONS):
             if operation.instance_id in waiting and operation.kind is OperationKind.DEPROVISION:
                 # One that is being carried finds it out by itself.
                 with suppress(Conflict, NotFound):
-                    await self.persister.hasten(operation.id)
+                    await self.persister.hasten(operation.id, origin=origin)
 
     async def _instances(self, key: HostKey) -> dict[str, None]:
         return {

@@ -6,6 +6,7 @@ from attrs import define, frozen
 from twisted.logger import Logger
 
 from dockerbroker.errors import InvalidRequest, NotFound
+from dockerbroker.model.audit import ITSELF, Origin
 from dockerbroker.model.instances import Operation, ServiceInstance
 from dockerbroker.model.listings import MOST, OperationFilter, Part
 from dockerbroker.model.progress import sentence
@@ -79,12 +80,12 @@ class Operations:
             condition=conditions.get(operation.instance_id),
         )
 
-    async def retry(self, operation_id: str) -> None:
+    async def retry(self, operation_id: str, origin: Origin = ITSELF) -> None:
         """Let an operation that waits be tried at once; raises `NotFound` or `Conflict`."""
-        await self.persister.hasten(operation_id)
+        await self.persister.hasten(operation_id, origin=origin)
         self._log.info("an administrator wants {operation} tried at once", operation=operation_id)
 
-    async def cancel(self, operation_id: str) -> None:
+    async def cancel(self, operation_id: str, origin: Origin = ITSELF) -> None:
         """Let an operation be undone; raises `NotFound` or `Conflict`."""
-        await self.persister.cancel(operation_id)
+        await self.persister.cancel(operation_id, origin=origin)
         self._log.info("an administrator has cancelled {operation}", operation=operation_id)

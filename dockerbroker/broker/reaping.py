@@ -11,6 +11,7 @@ from twisted.logger import Logger
 from dockerbroker.broker.steps import STOP_GRACE
 from dockerbroker.engines.interfaces import Engines
 from dockerbroker.errors import BrokerError
+from dockerbroker.model.audit import ITSELF, AuditEntry, Origin, Result
 from dockerbroker.model.orphans import (
     DOUBTS,
     GRACE,
@@ -59,6 +60,7 @@ class Reaper:
     clock: IReactorTime
     grace: float = GRACE
     forced: bool = False
+    origin: Origin = ITSELF
     _sightings: Sightings = field(factory=dict, init=False)
 
     def begin_again(self) -> None:
@@ -130,10 +132,13 @@ class Reaper:
         # Volumes last, since the containers that use them go first.
         for orphan in sorted(old, key=lambda one: one.kind is Kind.VOLUME):
             try:
+                await self._tell(orphan, Result.BEGUN)
                 await self._remove_one(orphan)
             except BrokerError as error:
                 self._log.warn("removing {what}: {why}", what=orphan.id, why=error.description)
+                await self._tell_end(orphan, Result.FAILED, error.description)
                 continue
+            await self._tell_end(orphan, Result.SUCCEEDED)
             removal = self._removal(orphan, old, world)
             removals.append(removal)
             self._log.info(
@@ -145,6 +150,25 @@ class Reaper:
                 removal=removal,
             )
         return removals
+
+    async def _tell(self, orphan: Orphan, result: Result, detail: str = "") -> None:
+        """Write into the audit log what is removed."""
+        name = f"{orphan.kind.value} {orphan.id} on {_name(orphan)}"
+        entry = AuditEntry(
+            action="reap",
+            subject=orphan.instance_id,
+            origin=self.origin,
+            result=result,
+            detail=f"{name}: {detail}" if detail else name,
+        )
+        await self.persister.write_audit(entry)
+
+    async def _tell_end(self, orphan: Orphan, result: Result, detail: str = "") -> None:
+        """Write into the audit log what has come of it, which must not keep the others from being removed."""
+        try:
+            await self._tell(orphan, result, detail)
+        except BrokerError as error:
+            self._log.warn("the audit log misses {what}: {why}", what=orphan.id, why=error.description)
 
     async def _remove_one(self, orphan: Orphan) -> None:
         engine = self.engines(orphan.host)

@@ -96,7 +96,7 @@ class ServiceBroker:
                 assert stored is not None
                 return Provisioned(instance=stored, created=False)
             case Join():
-                return await self.beginning.join(running, stored)
+                return await self.beginning.join(running, request.origin, stored)
         assert definition is not None
         work, within = await self._begin_provision(definition, request, deadline)
         await self._check_wanted(work, tombstone)
@@ -115,7 +115,12 @@ class ServiceBroker:
         within = beginning.within(deadline, plan, asynchronous=request.accepts_incomplete)
         try:
             work = await beginning.begin(
-                OperationKind.PROVISION, placed.instance, None, within=within, most=placed.most
+                OperationKind.PROVISION,
+                placed.instance,
+                None,
+                within=within,
+                most=placed.most,
+                origin=request.origin,
             )
         except HostFull:
             self.placing.view.distrust()
@@ -163,7 +168,7 @@ class ServiceBroker:
         running = await self.beginning.running(stored)
         decision = deprovision_decision(request, stored, running)
         if isinstance(decision, Join):
-            return await self.beginning.join(running)
+            return await self.beginning.join(running, request.origin)
         assert stored is not None
         within = self.beginning.within(deadline, stored.plan, asynchronous=request.accepts_incomplete)
         work = await self.beginning.begin(
@@ -172,6 +177,7 @@ class ServiceBroker:
             None,
             within=within,
             halts=running if isinstance(decision, Halt) else None,
+            origin=request.origin,
         )
         return self.beginning.launch(work, within)
 

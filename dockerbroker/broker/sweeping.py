@@ -15,6 +15,7 @@ from dockerbroker.broker.observing import Observer
 from dockerbroker.broker.reaping import Reaped, Reaper
 from dockerbroker.engines.interfaces import Engines
 from dockerbroker.errors import BrokerError, Conflict
+from dockerbroker.model.audit import ITSELF, Origin
 from dockerbroker.model.orphans import Orphan, Verdict, excess
 from dockerbroker.model.world import World
 from dockerbroker.persisters.interfaces import IPersister
@@ -47,6 +48,7 @@ class Sweeper:
     engines: Engines
     clock: IReactorTime
     tell: Callable[[str], object] = _nothing
+    origin: Origin = ITSELF
 
     async def survey(self) -> Survey:
         """Return all that nobody owns, be it ever so young; nothing is removed."""
@@ -64,7 +66,7 @@ class Sweeper:
 
     async def sweep(self, *, forced: bool) -> Reaped:
         """Remove what nobody owns, after two looks with the grace between them; `forced` as of `Reaper`."""
-        reaper = Reaper(self.persister, self.engines, self.clock, forced=forced)
+        reaper = Reaper(self.persister, self.engines, self.clock, forced=forced, origin=self.origin)
         cluster_id = await self.persister.cluster_id()
         first = await self._pass(reaper, cluster_id)
         if not first.waiting:
@@ -104,6 +106,7 @@ class Sweep:
     ended_at: float | None = None
     outcome: Reaped | None = None
     trouble: str = ""
+    origin: Origin = ITSELF
 
 
 @define(eq=False)
@@ -139,11 +142,11 @@ class Sweeps:
             if not one.called:
                 one.callback(outcome)
 
-    def start(self, *, forced: bool) -> Sweep:
+    def start(self, *, forced: bool, origin: Origin = ITSELF) -> Sweep:
         """Begin a sweep; raises `Conflict` while another one is under way."""
         if self._is_under_way:
             raise Conflict("This broker is removing what nobody owns already; look how that goes.")
-        self.last = begun = Sweep(forced=forced, begun_at=self.wall())
+        self.last = begun = Sweep(forced=forced, begun_at=self.wall(), origin=origin)
         self._log.info("an administrator wants removed what nobody owns, by force: {forced}", forced=forced)
         self._sweeping = Deferred.fromCoroutine(self._sweep(begun))
         return self.last
@@ -159,7 +162,7 @@ class Sweeps:
 
     async def _sweep(self, sweep: Sweep) -> None:
         try:
-            sweep = evolve(sweep, outcome=await self._sweeper().sweep(forced=sweep.forced))
+            sweep = evolve(sweep, outcome=await self._sweeper(sweep.origin).sweep(forced=sweep.forced))
         except CancelledError:
             sweep = evolve(sweep, trouble="The broker has ended.")
         except BrokerError as error:
@@ -169,5 +172,5 @@ class Sweeps:
             sweep = evolve(sweep, trouble="The broker failed unexpectedly; its log tells more.")
         self.last = evolve(sweep, ended_at=self.wall())
 
-    def _sweeper(self) -> Sweeper:
-        return Sweeper(self.persister, self.engines, self.clock)
+    def _sweeper(self, origin: Origin = ITSELF) -> Sweeper:
+        return Sweeper(self.persister, self.engines, self.clock, origin=origin)

@@ -54,10 +54,10 @@ class Updating:
             case Done():
                 return Updated(instance=instance)
             case Record():
-                await self.beginning.record(evolve(instance, successor=wanted))
+                await self.beginning.record(evolve(instance, successor=wanted), request.origin)
                 return await self._updated(request)
             case Join():
-                return await self.beginning.join(running, instance.successor)
+                return await self.beginning.join(running, request.origin, instance.successor)
         require_asynchronous(wanted.plan, accepts_incomplete=request.accepts_incomplete)
         return await self._begin(request, instance, wanted, deadline)
 
@@ -91,10 +91,12 @@ class Updating:
             volumes={**instance.volumes, **wanted.volumes},
         )
         if not forward_steps(OperationKind.UPDATE, changing):
-            await self.beginning.record(changing)
+            await self.beginning.record(changing, request.origin)
             return Updated(instance=wanted)
         within = self.beginning.within(deadline, wanted.plan, asynchronous=request.accepts_incomplete)
-        work = await self.beginning.begin(OperationKind.UPDATE, changing, None, within=within, most=most)
+        work = await self.beginning.begin(
+            OperationKind.UPDATE, changing, None, within=within, most=most, origin=request.origin
+        )
         begun = self.beginning.launch(work, within)
         return evolve(begun, instance=wanted)
 

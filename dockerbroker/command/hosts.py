@@ -9,6 +9,7 @@ from dockerbroker.broker.draining import TRIED_WITHIN
 from dockerbroker.broker.host_administration import HostAdministration, KnownHost
 from dockerbroker.command.deployment import Deployment
 from dockerbroker.command.showing import show_table, tell
+from dockerbroker.model.audit import command
 from dockerbroker.model.draining import (
     FAILED,
     MOVED,
@@ -54,7 +55,9 @@ def _row(known: KnownHost) -> tuple[str, ...]:
 
 async def cordon_host(deployment: Deployment, name: str, *, is_cordoned: bool) -> int:
     """Let nothing be placed on a host, or let it again; raises `NotFound` or `Conflict`."""
-    await HostAdministration(deployment.persister).cordon(name, is_cordoned=is_cordoned)
+    await HostAdministration(deployment.persister).cordon(
+        name, is_cordoned=is_cordoned, origin=command("hosts cordon" if is_cordoned else "hosts uncordon")
+    )
     if is_cordoned:
         tell("Nothing is placed on it from now on; what it has stays.")
     else:
@@ -68,7 +71,9 @@ async def drain_host(deployment: Deployment, name: str, *, is_draining: bool, wa
     With `waits` it ends when nothing moves any more, and tells of all that stays by its status.
     """
     hosts = HostAdministration(deployment.persister, deployment.wall)
-    drain = await hosts.drain(name, is_draining=is_draining)
+    drain = await hosts.drain(
+        name, is_draining=is_draining, origin=command("hosts drain" if is_draining else "hosts undrain")
+    )
     if not is_draining:
         tell("What has not begun to move stays; nothing is placed on it until it is uncordoned.")
         return 0
@@ -107,6 +112,6 @@ def _drain_row(one: InstanceDrain) -> tuple[str, ...]:
 
 async def forget_host(deployment: Deployment, name: str, *, forced: bool) -> int:
     """Forget a host; raises `NotFound` or `Conflict`."""
-    await HostAdministration(deployment.persister).forget(name, forced=forced)
+    await HostAdministration(deployment.persister).forget(name, forced=forced, origin=command("hosts forget"))
     tell("It is forgotten. If its agent pings it is a new host; deletions that waited for it end.")
     return 0

@@ -3,6 +3,7 @@
 from dockerbroker.broker.operations import KnownOperation, Operations
 from dockerbroker.command.deployment import Deployment
 from dockerbroker.command.showing import show_members, show_table, tell
+from dockerbroker.model.audit import command
 from dockerbroker.model.listings import MOST, OperationFilter, moment
 
 _COLUMNS = ("operation", "kind", "instance", "binding", "phase", "step", "attempt", "what")
@@ -53,13 +54,13 @@ async def show_operation(deployment: Deployment, operation_id: str) -> int:
 
 async def retry_operation(deployment: Deployment, operation_id: str) -> int:
     """Let an operation that waits be tried at once; raises `NotFound` or `Conflict`."""
-    await Operations(deployment.persister).retry(operation_id)
+    await Operations(deployment.persister).retry(operation_id, command("operations retry"))
     tell("The next broker that looks takes it up; that is within seconds.")
     return 0
 
 
 async def cancel_operation(deployment: Deployment, operation_id: str) -> int:
     """Let an operation be undone; raises `NotFound` or `Conflict`."""
-    await Operations(deployment.persister).cancel(operation_id)
+    await Operations(deployment.persister).cancel(operation_id, command("operations cancel"))
     tell("Whoever carries it undoes it.")
     return 0

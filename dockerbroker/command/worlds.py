@@ -11,6 +11,7 @@ from dockerbroker.command.deployment import Deployment
 from dockerbroker.command.showing import show_table, tell
 from dockerbroker.errors import Conflict
 from dockerbroker.invariants import Event, Snapshot, breaches, gather
+from dockerbroker.model.audit import command
 
 
 async def check_world(
@@ -84,4 +85,4 @@ async def reap(deployment: Deployment, *, forced: bool) -> int:
 
 
 def _sweeper(deployment: Deployment) -> Sweeper:
-    return Sweeper(deployment.persister, deployment.engines, deployment.clock, tell)
+    return Sweeper(deployment.persister, deployment.engines, deployment.clock, tell, command("reap"))

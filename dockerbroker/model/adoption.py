@@ -11,6 +11,7 @@ from enum import Enum
 from attrs import evolve, frozen
 
 from dockerbroker.errors import InvalidRequest
+from dockerbroker.model.audit import command
 from dockerbroker.model.catalog import LONGEST_NAME, ImageDefinition, chosen
 from dockerbroker.model.containers import (
     LABEL_PLAN,
@@ -269,5 +270,6 @@ def recorded(instance: ServiceInstance, operation_id: str, now: float, *, is_ren
         created_at=now,
         step_at=now,
         finished_at=now,
+        origin=command("adopt"),
     )
     return Change(operation=operation, instance=instance)

@@ -7,9 +7,10 @@ anew.
 
 import json
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from enum import Enum
 from hashlib import sha256
+from itertools import takewhile
 from typing import Any, Final
 
 from attrs import field, frozen
@@ -25,6 +26,8 @@ LONGEST_TEXT: Final = 256
 
 def bounded(text: str) -> str:
     """Return the text bounded, and with a question mark for what could disguise it."""
+    if len(text) <= LONGEST_TEXT and text.isprintable():
+        return text
     return "".join(character if character.isprintable() else "?" for character in text[:LONGEST_TEXT])
 
 
@@ -191,3 +194,12 @@ def _is_whole(record: AuditRecord) -> bool:
         return chained(record.previous, content_digest(record.content)) == record.hash
     except ValueError:
         return False
+
+
+def forgettable(oldest: Sequence[AuditRecord], before: float) -> int | None:
+    """Return the number up to which records are to go, of those found first; the last one of all stays.
+
+    `before` is in seconds since 1970.
+    """
+    old = list(takewhile(lambda record: record.members["at"] < before, oldest[:-1]))
+    return old[-1].number if old else None

@@ -8,6 +8,7 @@ from typing import Any
 
 from attrs import evolve, field, frozen
 
+from dockerbroker.model.audit import ITSELF, Origin
 from dockerbroker.model.catalog import ImageDefinition
 from dockerbroker.model.hosts import HostKey
 from dockerbroker.model.plans import PlacementRules, Plan
@@ -238,7 +239,8 @@ class Operation:
     operation failed; `instance_usable` and `update_repeatable` what that means for the instance (OSB section
     Polling Last Operation). `halted_id` is the creation that this deletion has ended. A move tells how many
     bytes it has `copied` from which host, and which operation on the instance was the platform's last one,
-    `after_id`. Other times are seconds since 1970, for people only.
+    `after_id`. `origin` tells who has asked for the operation. Other times are seconds since 1970, for
+    people only.
     """
 
     id: str
@@ -265,6 +267,7 @@ class Operation:
     created_at: float = 0.0
     step_at: float = 0.0
     finished_at: float | None = None
+    origin: Origin = ITSELF
 
     @property
     def began_at(self) -> float:

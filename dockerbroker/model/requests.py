@@ -7,6 +7,7 @@ from attrs import field, frozen
 
 from dockerbroker import wire
 from dockerbroker.errors import InvalidRequest
+from dockerbroker.model.audit import ITSELF, Origin
 from dockerbroker.model.instances import ServiceBinding, ServiceInstance, no_members
 from dockerbroker.model.secrets import Secret
 
@@ -24,6 +25,7 @@ class ProvisionRequest:
     context: Mapping[str, Any] = field(factory=dict)
     maintenance_version: str | None = None
     accepts_incomplete: bool = False
+    origin: Origin = field(default=ITSELF, eq=False)
 
     def describes(self, instance: ServiceInstance) -> bool:
         """Whether the instance has the attributes asked for; the context may change and does not count.
@@ -59,6 +61,7 @@ class UpdateRequest:
     context: Mapping[str, Any] = field(factory=dict)
     maintenance_version: str | None = None
     accepts_incomplete: bool = False
+    origin: Origin = field(default=ITSELF, eq=False)
 
 
 @frozen(kw_only=True)
@@ -78,6 +81,7 @@ class BindRequest:
     bind_resource: Mapping[str, Any] = field(factory=dict)
     parameters: Secret[dict[str, Any]] = field(factory=no_members)
     context: Mapping[str, Any] = field(factory=dict)
+    origin: Origin = field(default=ITSELF, eq=False)
 
     def describes(self, binding: ServiceBinding, instance: ServiceInstance) -> bool:
         """Whether the binding has the attributes asked for; the context does not count."""
@@ -110,6 +114,7 @@ class DeleteRequest:
     plan_id: str
     binding_id: str | None = None
     accepts_incomplete: bool = False
+    origin: Origin = field(default=ITSELF, eq=False)
 
     def require_plan(self) -> None:
         """Raise `InvalidRequest` when one of the two ids is missing."""

@@ -2,6 +2,7 @@
 
 from attrs import field, frozen
 
+from dockerbroker.model.audit import ITSELF, Origin
 from dockerbroker.model.hosts import DockerHost
 
 
@@ -35,9 +36,10 @@ class Ping:
     """What a ping says: the host as its agent is configured, and how it is.
 
     The next ping comes within `host.keep_alive` seconds. When a broker has asked for that interval,
-    `own_keep_alive` is the one that the agent would keep otherwise.
+    `own_keep_alive` is the one that the agent would keep otherwise. `origin` tells who has sent it.
     """
 
     host: DockerHost
     vitals: Vitals = field(factory=Vitals)
     own_keep_alive: float | None = None
+    origin: Origin = ITSELF

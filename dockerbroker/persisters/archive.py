@@ -30,6 +30,7 @@ class Kind(Enum):
     CONDITION = "conditions"
     OPERATION = "operations"
     TOMBSTONE = "tombstones"
+    AUDIT = "audit records"
 
 
 _HOST: Final = ("service_host", "docker_host", "docker_port")
@@ -47,6 +48,7 @@ KEYS: Final[Mapping[Kind, tuple[str, ...]]] = {
     Kind.CONDITION: ("instance_id",),
     Kind.OPERATION: ("id",),
     Kind.TOMBSTONE: ("instance_id",),
+    Kind.AUDIT: ("number",),
 }
 
 #: What shows that a database is in use.

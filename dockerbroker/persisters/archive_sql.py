@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, Connection, Table, and_, delete, func, ins
 from zope.interface import implementer
 
 from dockerbroker.errors import Conflict
+from dockerbroker.model.audit import AuditHead
 from dockerbroker.persisters.archive import (
     COUNTED,
     HELD,
@@ -25,7 +26,10 @@ from dockerbroker.persisters.archive import (
 from dockerbroker.persisters.databases import CommitUnknown, Database, Query
 from dockerbroker.persisters.grouping import RunInThread
 from dockerbroker.persisters.reservations import lonely_places_of
+from dockerbroker.persisters.sql_audit import head_row
 from dockerbroker.persisters.tables import (
+    audit,
+    audit_head,
     bindings,
     certificates,
     conditions,
@@ -61,6 +65,7 @@ _TABLES: Final[Mapping[Kind, Table]] = {
     Kind.CONDITION: conditions,
     Kind.OPERATION: operations,
     Kind.TOMBSTONE: tombstones,
+    Kind.AUDIT: audit,
 }
 _FIND_MOVER: Final = select(deployment.c.closed, deployment.c.mover).with_for_update()
 #: What a database knows for itself alone.
@@ -231,6 +236,10 @@ def _add(connection: Connection, kind: Kind, rows: Sequence[Row], mover: str) ->
     if kind is Kind.CREDENTIAL:
         # They are not those of a configuration any more.
         connection.execute(update(deployment).values(credentials=deployment.c.credentials + 1))
+    if kind is Kind.AUDIT:
+        connection.execute(delete(audit_head))
+        end = AuditHead(number=rows[-1]["number"], hash=rows[-1]["hash"])
+        connection.execute(insert(audit_head).values(head_row(end)))
     if kind is Kind.INSTANCE:
         places = [
             {"place": place, "instance_id": row["id"]} for row in rows for place in lonely_places_of(row)

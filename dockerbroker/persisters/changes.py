@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Insert, bindparam, delete, exists, insert, nu
 from sqlalchemy.exc import IntegrityError
 
 from dockerbroker.errors import BrokerError, Unavailable
+from dockerbroker.model import auditing
 from dockerbroker.model.hosts import HostState
 from dockerbroker.model.instances import (
     Change,
@@ -29,6 +30,7 @@ from dockerbroker.persisters.host_queries import of_host, the_host
 from dockerbroker.persisters.leases import update_held
 from dockerbroker.persisters.reservations import Columns, find_holdings, lonely_places_of, move
 from dockerbroker.persisters.sealed_records import SealedRecords
+from dockerbroker.persisters.sql_audit import append
 from dockerbroker.persisters.statements import run
 from dockerbroker.persisters.tables import (
     bindings,
@@ -107,12 +109,14 @@ def begin(
     now: float,
     ttl: float,
     within: float,
+    at: float,
 ) -> Operation:
-    """Write a new operation with its records; see `IPersister.begin`."""
+    """Write a new operation with its records; see `IPersister.begin`. `at` is in seconds since 1970."""
     holder = None if change.operation.is_over else owner
     operation = evolve(change.operation, epoch=1, owner=holder, deadline=now + within)
+    superseded = None
     if change.supersedes is not None:
-        _supersede(connection, change.supersedes, operation.created_at)
+        superseded = _supersede(connection, change.supersedes, operation.created_at)
     rest = _take(connection, sealed, change)
     row = records.operation_row(operation) | {
         "epoch": operation.epoch,
@@ -129,6 +133,7 @@ def begin(
         _insert_operation(connection, row, change)
     _write(connection, sealed, rest, before)
     _reserve(connection, change, before)
+    append(connection, auditing.of_beginning(change, superseded), at)
     return operation
 
 
@@ -160,8 +165,8 @@ def committed(connection: Connection, change: Change) -> bool | None:
     return records.operation_row(stored) == records.operation_row(change.operation) or None
 
 
-def _supersede(connection: Connection, operation_id: str, now: float) -> None:
-    """End an operation that another one replaces; `now` is in seconds since 1970."""
+def _supersede(connection: Connection, operation_id: str, now: float) -> Operation:
+    """End an operation that another one replaces, and return it; `now` is in seconds since 1970."""
     ended_meanwhile = refusals.superseded_ended(operation_id)
     wanted = {"operation": operation_id}
     row = connection.execute(_FIND_UNFINISHED, wanted).mappings().first()
@@ -175,10 +180,11 @@ def _supersede(connection: Connection, operation_id: str, now: float) -> None:
     }
     if run(connection, _UPDATE_UNFINISHED, wanted | columns).rowcount == 0:
         raise ended_meanwhile
+    return ended
 
 
-def commit(connection: Connection, sealed: SealedRecords, change: Change) -> None:
-    """Write an operation's progress or outcome; see `IPersister.commit`."""
+def commit(connection: Connection, sealed: SealedRecords, change: Change, at: float) -> None:
+    """Write an operation's progress or outcome; see `IPersister.commit`. `at` is in seconds since 1970."""
     row = records.operation_row(change.operation)
     if change.operation.is_over:
         row |= {"owner": None, "lease_until": None}
@@ -186,6 +192,7 @@ def commit(connection: Connection, sealed: SealedRecords, change: Change) -> Non
     before = _held_before(connection, change)
     _write(connection, sealed, change, before)
     _reserve(connection, change, before)
+    append(connection, auditing.of_commit(change), at)
 
 
 def _held_before(connection: Connection, change: Change) -> Columns | None:

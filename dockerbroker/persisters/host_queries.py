@@ -7,12 +7,14 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Insert, Select, and_, bindparam, delete, func, or_, select, true, update
 
+from dockerbroker.model import auditing
 from dockerbroker.model.fleet import Fleet
 from dockerbroker.model.hosts import LONGEST_GAP, DockerHost, HostKey, Observation, observed
 from dockerbroker.model.liveness import Verdict
 from dockerbroker.model.reservations import Reserved
 from dockerbroker.model.vitals import Ping
 from dockerbroker.persisters import host_records, records, refusals
+from dockerbroker.persisters.sql_audit import append
 from dockerbroker.persisters.statements import fetch, reader, run
 from dockerbroker.persisters.tables import hosts, observation, reservations
 
@@ -64,9 +66,16 @@ def _hold_pinged(count: int) -> Select[Any]:
 
 
 def record_pings(
-    connection: Connection, pinged: Iterable[Ping], now: Callable[[Connection], float], put: Insert
+    connection: Connection,
+    pinged: Iterable[Ping],
+    now: Callable[[Connection], float],
+    put: Insert,
+    wall: float,
 ) -> dict[HostKey, str]:
-    """Store what the pings tell, and return why some are refused; `put` inserts rows or replaces them."""
+    """Store what the pings tell, and return why some are refused; `put` inserts rows or replaces them.
+
+    `wall` is the time in seconds since 1970.
+    """
     pings = sorted(pinged, key=lambda ping: host_records.host_id(ping.host.key))
     if not pings:
         return {}
@@ -74,13 +83,17 @@ def record_pings(
     # It is only now that no other broker writes: the time must not be one from before.
     at = now(connection)
     refused: dict[HostKey, str] = {}
-    rows = []
+    rows, registered = [], []
     for ping in pings:
-        row, refusal = host_records.pinged_row(before.get(host_records.host_id(ping.host.key)), ping, at)
+        known = before.get(host_records.host_id(ping.host.key))
+        row, refusal = host_records.pinged_row(known, ping, at)
         rows.append(row)
+        if known is None:
+            registered.append(auditing.host_registered(ping))
         if refusal is not None:
             refused[ping.host.key] = refusal
     run(connection, put, rows)
+    append(connection, registered, wall)
     return refused
 
 

@@ -6,6 +6,7 @@ from typing import Generic, TypeVar
 from attrs import frozen
 from zope.interface import Interface
 
+from dockerbroker.model.audit import ITSELF, AuditEntry, AuditHead, AuditRecord, Origin
 from dockerbroker.model.catalog import ImageDefinition
 from dockerbroker.model.certificates import HostCertificate
 from dockerbroker.model.credentials import Credential
@@ -47,8 +48,10 @@ class IPersister(Interface):
     Any of them raises `Unavailable` when the database does not answer; `begin`, `cancel`, `hasten`, `entomb`
     and what changes the catalog, certificates or credentials do so also when its records were moved to
     another one (`archive.IArchive`).
-    Identifiers are compared as exact bytes. The clock is the persister's own: it never goes back, and all
-    brokers of the deployment see it.
+    What somebody has asked for has a record in the audit log (`model.auditing`), which is written in the
+    same transaction; operations know their origin, and other changes are told it. Identifiers are compared as
+    exact bytes. The clock is the persister's own: it never goes back, and all brokers of the deployment see
+    it.
     """
 
     async def cluster_id() -> str:
@@ -67,14 +70,18 @@ class IPersister(Interface):
         it, when two definitions would have one plan id.
         """
 
-    async def put_image(definition: ImageDefinition, *, only: Only[ImageDefinition] | None = None) -> bool:
+    async def put_image(
+        definition: ImageDefinition, *, only: Only[ImageDefinition] | None = None, origin: Origin = ITSELF
+    ) -> bool:
         """Add or replace the definition of that name; returns whether it is new.
 
         Raises `Conflict` when another definition has its plan id, and `PreconditionFailed` when another one
         than the `only` one is to be replaced.
         """
 
-    async def delete_image(name: str, *, only: Only[ImageDefinition] | None = None) -> None:
+    async def delete_image(
+        name: str, *, only: Only[ImageDefinition] | None = None, origin: Origin = ITSELF
+    ) -> None:
         """Remove a definition.
 
         Raises `NotFound` when there is none, `PreconditionFailed` when it is not the `only` one, and
@@ -88,14 +95,16 @@ class IPersister(Interface):
         """Return the certificate of the Docker host, as `folded_host` writes its name, if there is one."""
 
     async def put_certificate(
-        certificate: HostCertificate, *, only: Only[HostCertificate] | None = None
+        certificate: HostCertificate, *, only: Only[HostCertificate] | None = None, origin: Origin = ITSELF
     ) -> bool:
         """Add or replace, as a whole, the certificate of a Docker host; returns whether it is new.
 
         Raises `PreconditionFailed` when another one than the `only` one is to be replaced.
         """
 
-    async def delete_certificate(host: str, *, only: Only[HostCertificate] | None = None) -> None:
+    async def delete_certificate(
+        host: str, *, only: Only[HostCertificate] | None = None, origin: Origin = ITSELF
+    ) -> None:
         """Remove the certificate of a Docker host.
 
         Raises `NotFound` when there is none, and `PreconditionFailed` when it is not the `only` one.
@@ -141,13 +150,13 @@ class IPersister(Interface):
         Returns whose states have changed. So of many brokers that judge at once one does.
         """
 
-    async def cordon(key: HostKey, *, is_cordoned: bool) -> None:
+    async def cordon(key: HostKey, *, is_cordoned: bool, origin: Origin = ITSELF) -> None:
         """Record whether an administrator wants nothing placed on the host; raises `NotFound`.
 
         One on which something may be placed is not drained any more.
         """
 
-    async def drain(key: HostKey, *, is_draining: bool) -> None:
+    async def drain(key: HostKey, *, is_draining: bool, origin: Origin = ITSELF) -> None:
         """Record whether the instances of the host shall move to others; raises `NotFound`.
 
         On one that is drained nothing may be placed either, and that stays so when it is not drained any
@@ -160,7 +169,7 @@ class IPersister(Interface):
         Nothing is recorded of a host that is not known.
         """
 
-    async def forget_host(key: HostKey) -> None:
+    async def forget_host(key: HostKey, *, origin: Origin = ITSELF) -> None:
         """Delete what is known of the host, until it pings again; raises `NotFound`."""
 
     async def host(key: HostKey) -> DockerHost | None:
@@ -278,14 +287,14 @@ class IPersister(Interface):
         Raises `LostLease`.
         """
 
-    async def cancel(operation_id: str) -> None:
+    async def cancel(operation_id: str, *, origin: Origin = ITSELF) -> None:
         """Ask whoever carries the operation to undo it.
 
         It is told of it by `renew`. Raises `NotFound`, or `Conflict` when the operation is over or is a
         deletion, which cannot be undone.
         """
 
-    async def hasten(operation_id: str) -> None:
+    async def hasten(operation_id: str, *, origin: Origin = ITSELF) -> None:
         """Let an operation that waits to be tried again be claimed at once.
 
         Raises `NotFound`, or `Conflict` when it is over or somebody carries it.
@@ -305,4 +314,19 @@ class IPersister(Interface):
 
         Those that were over first go first. Returns how many. The last operation on an instance itself that
         exists is kept.
+        """
+
+    async def write_audit(entry: AuditEntry) -> None:
+        """Write a record of something that changes nothing in the database."""
+
+    async def audit(after: int, limit: int) -> list[AuditRecord]:
+        """Return at most `limit` records of the audit log whose numbers are greater, in their order."""
+
+    async def audit_head() -> AuditHead:
+        """Return the end of the audit log: the number and the hash of its last record."""
+
+    async def forget_audit(before: float, limit: int) -> int:
+        """Delete at most `limit` records before that time, in seconds since 1970, and return how many.
+
+        Those that go are the oldest, up to the first that stays, and the last one of all stays.
         """

@@ -1,5 +1,6 @@
 """A persister on a SQL database: each method is one transaction in a thread."""
 
+import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import ClassVar, TypeVar, cast
@@ -13,7 +14,8 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from dockerbroker.errors import BrokerError, Unavailable
-from dockerbroker.model.catalog import ImageDefinition
+from dockerbroker.model import auditing
+from dockerbroker.model.audit import ITSELF, Origin
 from dockerbroker.model.hosts import HostKey
 from dockerbroker.model.instances import Change, Operation, ServiceBinding, ServiceInstance
 from dockerbroker.model.reservations import Reserved
@@ -21,8 +23,10 @@ from dockerbroker.persisters import changes, history, leases, queries, reservati
 from dockerbroker.persisters.databases import PATIENCE, CommitUnknown, Database, Query, Write
 from dockerbroker.persisters.grouping import Groups, RunInThread
 from dockerbroker.persisters.host_records import KnownFacts
-from dockerbroker.persisters.interfaces import DatabaseState, IPersister, Only
+from dockerbroker.persisters.interfaces import DatabaseState, IPersister
 from dockerbroker.persisters.sealed_records import SealedRecords
+from dockerbroker.persisters.sql_audit import SqlAudit
+from dockerbroker.persisters.sql_catalog import SqlCatalog
 from dockerbroker.persisters.sql_certificates import SqlCertificates
 from dockerbroker.persisters.sql_credentials import SqlCredentials
 from dockerbroker.persisters.sql_hosts import SqlHosts
@@ -34,7 +38,7 @@ T = TypeVar("T")
 
 @implementer(IPersister)
 @define(eq=False)
-class SqlPersister(SqlCertificates, SqlCredentials, SqlHosts, SqlListings):
+class SqlPersister(SqlAudit, SqlCatalog, SqlCertificates, SqlCredentials, SqlHosts, SqlListings):
     """Keeps records in a SQL database.
 
     Writes that must wait for their turn wait here, in order, and occupy no thread; a database may do them
@@ -49,6 +53,7 @@ class SqlPersister(SqlCertificates, SqlCredentials, SqlHosts, SqlListings):
     _clock: IReactorTime | None = None
     vault: Vault = field(factory=Vault)
     sealed: SealedRecords = field(init=False, repr=False)
+    wall: Callable[[], float] = time.time
     known_facts: KnownFacts = field(factory=KnownFacts, init=False, repr=False)
     _writing: DeferredSemaphore | None = field(init=False)
     _groups: Groups | None = field(init=False)
@@ -76,39 +81,6 @@ class SqlPersister(SqlCertificates, SqlCredentials, SqlHosts, SqlListings):
     async def state(self) -> DatabaseState:
         """Return whose records the database holds."""
         return await self._read(lambda connection: queries.find_state(connection, self.sealed), is_told=False)
-
-    async def images(self) -> list[ImageDefinition]:
-        """Return the catalog, in the order of the names."""
-        return await self._read(lambda connection: queries.find_images(connection, self.sealed))
-
-    async def seed_images(self, definitions: Iterable[ImageDefinition]) -> bool:
-        """Fill the catalog the first time."""
-        return await self._write(lambda connection: queries.seed_images(connection, self.sealed, definitions))
-
-    async def put_image(
-        self, definition: ImageDefinition, *, only: Only[ImageDefinition] | None = None
-    ) -> bool:
-        """Add or replace a definition."""
-
-        def done(connection: Connection) -> bool | None:
-            is_there = (
-                only is not None
-                and queries.find_image(connection, self.sealed, definition.name) == definition
-            )
-            return (only is not None and only.stored is None) if is_there else None
-
-        return await self._write(
-            lambda connection: queries.put_image(connection, self.sealed, definition, only), done=done
-        )
-
-    async def delete_image(self, name: str, *, only: Only[ImageDefinition] | None = None) -> None:
-        """Remove a definition."""
-
-        def delete(connection: Connection) -> bool:
-            queries.delete_image(connection, self.sealed, name, only)
-            return True
-
-        await self._write(delete, done=lambda connection: not queries.has_image(connection, name) or None)
 
     async def instance(self, instance_id: str) -> ServiceInstance | None:
         """Return the instance."""
@@ -178,6 +150,7 @@ class SqlPersister(SqlCertificates, SqlCredentials, SqlHosts, SqlListings):
                 now=self.database.now(connection),
                 ttl=ttl,
                 within=within,
+                at=self.wall(),
             ),
             done=lambda connection: changes.begun(connection, change, owner=owner),
         )
@@ -186,7 +159,7 @@ class SqlPersister(SqlCertificates, SqlCredentials, SqlHosts, SqlListings):
         """Write progress or the outcome."""
 
         def write(connection: Connection) -> bool:
-            changes.commit(connection, self.sealed, change)
+            changes.commit(connection, self.sealed, change, self.wall())
             return True
 
         await self._write(write, done=lambda connection: changes.committed(connection, change))
@@ -221,14 +194,16 @@ class SqlPersister(SqlCertificates, SqlCredentials, SqlHosts, SqlListings):
             )
         )
 
-    async def cancel(self, operation_id: str) -> None:
+    async def cancel(self, operation_id: str, *, origin: Origin = ITSELF) -> None:
         """Ask whoever carries the operation to undo it."""
-        await self._write(lambda connection: leases.cancel(connection, operation_id))
+        told = auditing.operation_cancelled(operation_id, origin)
+        await self._change(told, lambda connection: leases.cancel(connection, operation_id))
 
-    async def hasten(self, operation_id: str) -> None:
+    async def hasten(self, operation_id: str, *, origin: Origin = ITSELF) -> None:
         """Let an operation that waits be claimed at once."""
-        await self._write(
-            lambda connection: leases.hasten(connection, operation_id, now=self.database.now(connection))
+        await self._change(
+            auditing.operation_hastened(operation_id, origin),
+            lambda connection: leases.hasten(connection, operation_id, now=self.database.now(connection)),
         )
 
     async def entomb(self, instance_id: str, tombstone: str) -> None:

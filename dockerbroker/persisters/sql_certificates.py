@@ -4,6 +4,8 @@ from typing import Final, TypeVar
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
+from dockerbroker.model import auditing
+from dockerbroker.model.audit import ITSELF, AuditEntry, Origin
 from dockerbroker.model.certificates import HostCertificate
 from dockerbroker.persisters import queries, refusals
 from dockerbroker.persisters.databases import Query
@@ -33,7 +35,11 @@ class SqlCertificates:
         return await self._read(lambda connection: _find(connection, self.sealed, host))
 
     async def put_certificate(
-        self, certificate: HostCertificate, *, only: Only[HostCertificate] | None = None
+        self,
+        certificate: HostCertificate,
+        *,
+        only: Only[HostCertificate] | None = None,
+        origin: Origin = ITSELF,
     ) -> bool:
         """Add or replace a certificate."""
 
@@ -41,13 +47,17 @@ class SqlCertificates:
             is_there = only is not None and _find(connection, self.sealed, certificate.host) == certificate
             return (only is not None and only.stored is None) if is_there else None
 
-        return await self._write(
-            lambda connection: _put(connection, self.sealed, certificate, only), done=done
+        told = auditing.certificate_put(certificate, origin)
+        return await self._change(
+            told, lambda connection: _put(connection, self.sealed, certificate, only), done=done
         )
 
-    async def delete_certificate(self, host: str, *, only: Only[HostCertificate] | None = None) -> None:
+    async def delete_certificate(
+        self, host: str, *, only: Only[HostCertificate] | None = None, origin: Origin = ITSELF
+    ) -> None:
         """Remove a certificate."""
-        await self._write(
+        await self._change(
+            auditing.certificate_deleted(host, origin),
             lambda connection: _delete(connection, self.sealed, host, only),
             done=lambda connection: not _exists(connection, host) or None,
         )
@@ -55,9 +65,7 @@ class SqlCertificates:
     async def _read(self, query: Query[T]) -> T:
         raise NotImplementedError
 
-    async def _write(
-        self, query: Query[T], *, done: Query[T | None] | None = None, is_told: bool = True
-    ) -> T:
+    async def _change(self, entry: AuditEntry, query: Query[T], *, done: Query[T | None] | None = None) -> T:
         raise NotImplementedError
 
 

@@ -1,10 +1,12 @@
 """The part of the persister on a SQL database that keeps hosts."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
 from sqlalchemy import Connection
 
+from dockerbroker.model import auditing
+from dockerbroker.model.audit import ITSELF, AuditEntry, Origin
 from dockerbroker.model.fleet import Fleet
 from dockerbroker.model.hosts import DockerHost, HostKey, HostReport
 from dockerbroker.model.liveness import Verdict
@@ -23,13 +25,14 @@ class SqlHosts:
 
     database: Database
     known_facts: KnownFacts
+    wall: Callable[[], float]
 
     async def record_pings(self, pings: Iterable[Ping]) -> Mapping[HostKey, str]:
         """Store what the pings tell."""
         pinged = list(pings)
         return await self._write(
             lambda connection: host_queries.record_pings(
-                connection, pinged, self.database.now, self.database.upsert(tables.hosts)
+                connection, pinged, self.database.now, self.database.upsert(tables.hosts), self.wall()
             )
         )
 
@@ -64,28 +67,41 @@ class SqlHosts:
         judged = list(verdicts)
         return await self._write(lambda connection: host_queries.judge(connection, judged, self.database.now))
 
-    async def cordon(self, key: HostKey, *, is_cordoned: bool) -> None:
+    async def cordon(self, key: HostKey, *, is_cordoned: bool, origin: Origin = ITSELF) -> None:
         """Let nothing be placed on the host, or let it again."""
-        await self._write(lambda connection: host_queries.cordon(connection, key, is_cordoned=is_cordoned))
+        await self._change(
+            auditing.host_cordoned(key, origin, is_cordoned=is_cordoned),
+            lambda connection: host_queries.cordon(connection, key, is_cordoned=is_cordoned),
+        )
 
     async def complain(self, key: HostKey, complaint: str) -> None:
         """Record why the Docker of the host cannot be used."""
         await self._write(lambda connection: host_queries.complain(connection, key, complaint))
 
-    async def drain(self, key: HostKey, *, is_draining: bool) -> None:
+    async def drain(self, key: HostKey, *, is_draining: bool, origin: Origin = ITSELF) -> None:
         """Let the instances of the host move, or let them stay."""
-        await self._write(lambda connection: host_queries.drain(connection, key, is_draining=is_draining))
+        await self._change(
+            auditing.host_drained(key, origin, is_draining=is_draining),
+            lambda connection: host_queries.drain(connection, key, is_draining=is_draining),
+        )
 
-    async def forget_host(self, key: HostKey) -> None:
+    async def forget_host(self, key: HostKey, *, origin: Origin = ITSELF) -> None:
         """Delete what is known of the host."""
 
         def forget(connection: Connection) -> bool:
             host_queries.forget_host(connection, key)
             return True
 
-        await self._write(forget, done=lambda connection: not host_queries.has_host(connection, key) or None)
+        await self._change(
+            auditing.host_forgotten(key, origin),
+            forget,
+            done=lambda connection: not host_queries.has_host(connection, key) or None,
+        )
 
     async def _read(self, query: Query[T]) -> T:
+        raise NotImplementedError
+
+    async def _change(self, entry: AuditEntry, query: Query[T], *, done: Query[T | None] | None = None) -> T:
         raise NotImplementedError
 
     async def _write(

@@ -17,6 +17,7 @@ from sqlalchemy import (
     Integer,
     MetaData,
     PrimaryKeyConstraint,
+    String,
     Table,
     UniqueConstraint,
     false,
@@ -200,6 +201,29 @@ tombstones: Final = Table(
     Column("id", Identifier, nullable=False),
     Column("at", Double, nullable=False),
     Index("tombstones_at", "at"),
+)
+
+#: The audit log: `document` is the content of a record, `previous` the hash of the one before it. Whoever
+#: writes one holds the one row of `audit_head`, where the number and the hash of the last one stand; it is
+#: inserted with the first.
+audit: Final = Table(
+    "audit",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("id", Identifier, nullable=False),
+    Column("document", document(), nullable=False),
+    Column("previous", String(64), nullable=False),
+    Column("hash", String(64), nullable=False),
+    UniqueConstraint("id", name="audit_id"),
+)
+
+audit_head: Final = Table(
+    "audit_head",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("number", BigInteger, nullable=False),
+    Column("hash", String(64), nullable=False),
+    CheckConstraint("id = 1", name="single"),
 )
 
 #: `number` is in the order in which operations were begun. `lease_until` and `deadline` are by the clock of

@@ -12,6 +12,7 @@ from dockerbroker.model.concealing import concealed
 from dockerbroker.model.definitions import decode_image, encode_image
 from dockerbroker.web.answers import answer, body_of, detached, new_app
 from dockerbroker.web.conditions import Conditions, answer_known, tag_of
+from dockerbroker.web.origins import origin_of
 from dockerbroker.web.page import CatalogPage
 
 _IMAGE = "/<catalog>/image/<path:name>"
@@ -48,7 +49,8 @@ class Administrators:
         definition = decode_image(wire.decode_object(body_of(request)), name)
         key = await self._key()
         check = _check(Conditions.of(request), key)
-        stored = await detached(self._administration.put_image(catalog, definition, check))
+        putting = self._administration.put_image(catalog, definition, check, origin_of(request))
+        stored = await detached(putting)
         self._page.changed()
         request.setHeader(b"etag", _tag(stored.definition, key))
         return answer(request, 201 if stored.is_new else 200, _told(stored.definition))
@@ -57,7 +59,7 @@ class Administrators:
     async def delete_image(self, request: Request, catalog: str, name: str) -> bytes:
         """Remove an image definition."""
         check = _check(Conditions.of(request), await self._key())
-        await detached(self._administration.delete_image(catalog, name, check))
+        await detached(self._administration.delete_image(catalog, name, check, origin_of(request)))
         self._page.changed()
         return answer(request, 200, {})
 

@@ -2,6 +2,7 @@
 
 from typing import ClassVar
 
+from attrs import evolve
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -18,6 +19,7 @@ from dockerbroker.model.pings import decode_ping
 from dockerbroker.model.roles import check_speaker
 from dockerbroker.web.answers import answer, answer_error, answer_failure, body_of, send
 from dockerbroker.web.entrance import peer_of
+from dockerbroker.web.origins import origin_of
 from dockerbroker.web.principals import principal_of
 
 
@@ -74,7 +76,7 @@ class Agents(Resource):
         """
         ping = decode_ping(wire.decode_object(body_of(request)))
         self._check(request, ping.host)
-        await self._pings.record(ping)
+        await self._pings.record(evolve(ping, origin=origin_of(request)))
         own = ping.own_keep_alive or ping.host.keep_alive
         return answer(request, 200, {"KeepAlive": self._keep_alive or own})
 

@@ -7,6 +7,7 @@ from dockerbroker.broker.certificates import Certificates, Check
 from dockerbroker.model.certificates import decode_certificate, encode_certificate
 from dockerbroker.web.answers import answer, body_of, detached, new_app
 from dockerbroker.web.conditions import Conditions, answer_known, tag_of
+from dockerbroker.web.origins import origin_of
 from dockerbroker.web.principals import principal_of
 
 #: The first segments of these paths.
@@ -41,7 +42,7 @@ class CertificateRoutes:
         """Add or replace a certificate, and tell whether it works."""
         certificate = decode_certificate(host, body_of(request))
         await self._certificates.check_speaker(principal_of(request), certificate.host)
-        stored = await detached(self._certificates.put(certificate, _check(request)))
+        stored = await detached(self._certificates.put(certificate, _check(request), origin_of(request)))
         trials = [
             {"Docker": trial.address, "Succeeded": not trial.trouble, "Description": trial.trouble}
             for trial in stored.trials
@@ -54,7 +55,7 @@ class CertificateRoutes:
     @app.route("/certificate/<path:host>", methods=["DELETE"])
     async def delete_certificate(self, request: Request, host: str) -> bytes:
         """Remove a certificate."""
-        await detached(self._certificates.delete(host, _check(request)))
+        await detached(self._certificates.delete(host, _check(request), origin_of(request)))
         return answer(request, 200, {})
 
 

@@ -11,6 +11,7 @@ from dockerbroker.model.draining import encode_drain
 from dockerbroker.model.standing import encode_host
 from dockerbroker.web.answers import answer, detached, new_app
 from dockerbroker.web.conditions import answer_known
+from dockerbroker.web.origins import origin_of
 from dockerbroker.web.parts import Wanted, link
 from dockerbroker.web.query import Query
 
@@ -65,17 +66,19 @@ class HostRoutes:
     @app.route("/admin/hosts/<path:host>/cordon", methods=["PUT"])
     async def cordon(self, request: Request, host: str) -> bytes:
         """Let nothing be placed on a Docker host."""
-        return answer(request, 200, _encoded(await detached(self._hosts.cordon(host, is_cordoned=True))))
+        known = await detached(self._hosts.cordon(host, is_cordoned=True, origin=origin_of(request)))
+        return answer(request, 200, _encoded(known))
 
     @app.route("/admin/hosts/<path:host>/cordon", methods=["DELETE"])
     async def uncordon(self, request: Request, host: str) -> bytes:
         """Let instances be placed on a Docker host again."""
-        return answer(request, 200, _encoded(await detached(self._hosts.cordon(host, is_cordoned=False))))
+        known = await detached(self._hosts.cordon(host, is_cordoned=False, origin=origin_of(request)))
+        return answer(request, 200, _encoded(known))
 
     @app.route("/admin/hosts/<path:host>/drain", methods=["PUT"])
     async def drain(self, request: Request, host: str) -> bytes:
         """Let the instances of a Docker host move to others."""
-        drain = await detached(self._hosts.drain(host, is_draining=True))
+        drain = await detached(self._hosts.drain(host, is_draining=True, origin=origin_of(request)))
         return answer(request, 202, encode_drain(drain))
 
     @app.route("/admin/hosts/<path:host>/drain", methods=["GET"])
@@ -86,13 +89,14 @@ class HostRoutes:
     @app.route("/admin/hosts/<path:host>/drain", methods=["DELETE"])
     async def undrain(self, request: Request, host: str) -> bytes:
         """Let the instances stay that have not begun to move."""
-        drain = await detached(self._hosts.drain(host, is_draining=False))
+        drain = await detached(self._hosts.drain(host, is_draining=False, origin=origin_of(request)))
         return answer(request, 200, encode_drain(drain))
 
     @app.route("/admin/hosts/<path:host>/forget", methods=["POST"])
     async def forget(self, request: Request, host: str) -> bytes:
         """Forget a Docker host."""
-        await detached(self._hosts.forget(host, forced=Query.of(request.uri).flag("force")))
+        forced = Query.of(request.uri).flag("force")
+        await detached(self._hosts.forget(host, forced=forced, origin=origin_of(request)))
         return answer(request, 200, {})
 
 

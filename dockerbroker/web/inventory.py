@@ -17,6 +17,7 @@ from dockerbroker.model.listings import (
 from dockerbroker.model.standing import host_id
 from dockerbroker.web.answers import answer, detached, new_app
 from dockerbroker.web.conditions import answer_known
+from dockerbroker.web.origins import origin_of
 from dockerbroker.web.osb_requests import check_identifier
 from dockerbroker.web.parts import Wanted, link
 from dockerbroker.web.query import Query
@@ -87,14 +88,14 @@ class InventoryRoutes:
     async def retry(self, request: Request, operation_id: str) -> bytes:
         """Let an operation that waits be tried at once."""
         checked = _checked("operation", operation_id)
-        await detached(self._operations.retry(checked))
+        await detached(self._operations.retry(checked, origin_of(request)))
         return answer(request, 202, _encoded(await self._operations.one(checked)))
 
     @app.route("/admin/operations/<operation_id>/cancel", methods=["POST"])
     async def cancel(self, request: Request, operation_id: str) -> bytes:
         """Let an operation be undone."""
         checked = _checked("operation", operation_id)
-        await detached(self._operations.cancel(checked))
+        await detached(self._operations.cancel(checked, origin_of(request)))
         return answer(request, 202, _encoded(await self._operations.one(checked)))
 
 

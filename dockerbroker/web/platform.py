@@ -1,18 +1,16 @@
 """The routes of the Open Service Broker API."""
 
+from attrs import evolve
 from klein.resource import KleinResource
 from twisted.logger import Logger
 from twisted.web.server import Request
 
 from dockerbroker.broker.service import ServiceBroker
+from dockerbroker.model.audit import Origin
 from dockerbroker.web import osb_answers, osb_requests
 from dockerbroker.web.answers import answer, body_of, detached, new_app
-from dockerbroker.web.identity import (
-    ORIGINATING_IDENTITY,
-    REQUEST_IDENTITY,
-    originating_identity,
-    printable,
-)
+from dockerbroker.web.identity import printable
+from dockerbroker.web.origins import origin_of
 from dockerbroker.web.page import CatalogPage
 from dockerbroker.web.query import Query
 
@@ -61,21 +59,21 @@ class Platform:
     async def provision(self, request: Request, instance_id: str) -> bytes:
         """Provision a service instance."""
         asked = osb_requests.provision_request(instance_id, Query.of(request.uri), body_of(request))
-        self._tell(request, "provision", instance_id)
+        asked = evolve(asked, origin=self._told(request, "provision", instance_id))
         return answer(request, *osb_answers.provisioned(await detached(self._broker.provision(asked))))
 
     @app.route(_INSTANCE, methods=["PATCH"])
     async def update(self, request: Request, instance_id: str) -> bytes:
         """Update a service instance."""
         asked = osb_requests.update_request(instance_id, Query.of(request.uri), body_of(request))
-        self._tell(request, "update", instance_id)
+        asked = evolve(asked, origin=self._told(request, "update", instance_id))
         return answer(request, *osb_answers.updated(await detached(self._broker.update(asked))))
 
     @app.route(_INSTANCE, methods=["DELETE"])
     async def deprovision(self, request: Request, instance_id: str) -> bytes:
         """Deprovision a service instance."""
         asked = osb_requests.delete_request(instance_id, Query.of(request.uri))
-        self._tell(request, "deprovision", instance_id)
+        asked = evolve(asked, origin=self._told(request, "deprovision", instance_id))
         return answer(request, *osb_answers.deleted(await detached(self._broker.deprovision(asked))))
 
     @app.route(_INSTANCE, methods=["GET"])
@@ -95,14 +93,14 @@ class Platform:
         """Bind a service instance, or rotate a binding."""
         query, body = Query.of(request.uri), body_of(request)
         asked = osb_requests.bind_request(instance_id, binding_id, query, body)
-        self._tell(request, "bind", instance_id, binding_id)
+        asked = evolve(asked, origin=self._told(request, "bind", instance_id, binding_id))
         return answer(request, *osb_answers.bound(await detached(self._broker.bind(asked))))
 
     @app.route(_BINDING, methods=["DELETE"])
     async def unbind(self, request: Request, instance_id: str, binding_id: str) -> bytes:
         """Remove a binding."""
         asked = osb_requests.delete_request(instance_id, Query.of(request.uri), binding_id)
-        self._tell(request, "unbind", instance_id, binding_id)
+        asked = evolve(asked, origin=self._told(request, "unbind", instance_id, binding_id))
         return answer(request, *osb_answers.deleted(await detached(self._broker.unbind(asked))))
 
     @app.route(_BINDING, methods=["GET"])
@@ -124,15 +122,14 @@ class Platform:
             request.setHeader(b"retry-after", b"%d" % operation.retry_after)
         return answer(request, *osb_answers.last_operation(operation))
 
-    def _tell(self, request: Request, change: str, instance_id: str, binding_id: str | None = None) -> None:
-        """Write down who asks for a change; who it is was checked for its form before."""
-        headers = request.requestHeaders
-        identity = originating_identity(headers.getRawHeaders(ORIGINATING_IDENTITY, []))
-        requests = headers.getRawHeaders(REQUEST_IDENTITY, [b"unknown"])
+    def _told(self, request: Request, change: str, instance_id: str, binding_id: str | None = None) -> Origin:
+        """Return who asks for a change, and write it down."""
+        origin = origin_of(request)
         self._log.info(
             "{change} of {what!r} asked by {who!r}, request {request!r}",
             change=change,
             what="/".join(printable(identifier) for identifier in (instance_id, binding_id) if identifier),
-            who=identity.shown if identity is not None else "unknown",
-            request=printable(requests[0].decode("ascii", "replace")),
+            who=" ".join(filter(None, (origin.platform, origin.user))) or "unknown",
+            request=origin.request_id,
         )
+        return origin

@@ -10,6 +10,7 @@ from dockerbroker.model.listings import moment
 from dockerbroker.model.orphans import Orphan
 from dockerbroker.model.standing import host_id
 from dockerbroker.web.answers import answer, new_app
+from dockerbroker.web.origins import origin_of
 from dockerbroker.web.query import Query
 
 
@@ -38,7 +39,8 @@ class ReaperRoutes:
     @app.route("/admin/reaper", methods=["POST"])
     async def start(self, request: Request) -> bytes:
         """Let what nobody owns be removed."""
-        sweep = self._sweeps.start(forced=Query.of(request.uri).flag("force"))
+        forced = Query.of(request.uri).flag("force")
+        sweep = self._sweeps.start(forced=forced, origin=origin_of(request))
         return answer(request, 202, _sweep(sweep))
 
 

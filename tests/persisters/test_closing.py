@@ -43,7 +43,9 @@ class ClosingCases:
                 self.successResultOf(Deferred.fromCoroutine(begun))
             with fixture.engine.begin() as connection:
                 change = values.provision("last", values.instance("last"))
-                changes.begin(connection, persister.sealed, change, owner="one", now=0, ttl=15, within=60)
+                changes.begin(
+                    connection, persister.sealed, change, owner="one", now=0, ttl=15, within=60, at=0
+                )
                 closing.start()
                 closing.join(_SOON)
             closing.join(_PATIENCE)

@@ -2,6 +2,8 @@
 
 from typing import Any, Final
 
+from dockerbroker.model import auditing
+from dockerbroker.model.audit import ITSELF, AuditEntry, Origin
 from dockerbroker.model.certificates import HostCertificate
 from dockerbroker.persisters import refusals
 from dockerbroker.persisters.interfaces import Only
@@ -30,16 +32,25 @@ class RedisCertificates:
         return None if row is None else self.sealed.read_certificate(row)
 
     async def put_certificate(
-        self, certificate: HostCertificate, *, only: Only[HostCertificate] | None = None
+        self,
+        certificate: HostCertificate,
+        *,
+        only: Only[HostCertificate] | None = None,
+        origin: Origin = ITSELF,
     ) -> bool:
         """Add or replace a certificate."""
-        row = self.sealed.certificate_row(certificate)
-        _, added = await self._change("put_certificate", certificate.host, only, row=row)
+        row, told = self.sealed.certificate_row(certificate), auditing.certificate_put(certificate, origin)
+        _, added = await self._change(
+            "put_certificate", certificate.host, only, row=row, audit=self._told(told)
+        )
         return bool(added == "1")
 
-    async def delete_certificate(self, host: str, *, only: Only[HostCertificate] | None = None) -> None:
+    async def delete_certificate(
+        self, host: str, *, only: Only[HostCertificate] | None = None, origin: Origin = ITSELF
+    ) -> None:
         """Remove a certificate."""
-        if await self._change("delete_certificate", host, only, host=host) == ["unknown"]:
+        told = self._told(auditing.certificate_deleted(host, origin))
+        if await self._change("delete_certificate", host, only, host=host, audit=told) == ["unknown"]:
             raise refusals.certificate_unknown(host)
 
     async def _change(
@@ -57,6 +68,9 @@ class RedisCertificates:
             answer = await self._call(name, before=before, **request)
             if answer != ["moved"]:
                 return answer
+
+    def _told(self, *entries: AuditEntry) -> list[dict[str, str]]:
+        raise NotImplementedError
 
     async def _record(self, kind: str, first: str, second: str | None = None) -> dict[str, Any] | None:
         raise NotImplementedError

@@ -1,8 +1,10 @@
 """The part of the persister on Redis that keeps hosts."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
+from dockerbroker.model import auditing
+from dockerbroker.model.audit import ITSELF, AuditEntry, Origin
 from dockerbroker.model.fleet import Fleet
 from dockerbroker.model.hosts import LONGEST_GAP, ROUNDING, DockerHost, HostKey, HostReport, Observation
 from dockerbroker.model.liveness import MOST_FORMER, Verdict
@@ -22,9 +24,19 @@ class RedisHosts:
 
     async def record_pings(self, pings: Iterable[Ping]) -> Mapping[HostKey, str]:
         """Store what the pings tell."""
-        told = [rows.ping(ping) for ping in pings]
-        [refused] = await self._ask("ping", pings=told, most=MOST_FORMER, rounding=ROUNDING)
+        pinged = list(pings)
+        told = [rows.ping(ping) for ping in pinged]
+        refused, unknown = await self._ask("ping", pings=told, most=MOST_FORMER, rounding=ROUNDING)
+        if unknown:
+            refused = [*refused, *await self._register(pinged, texts(unknown))]
         return {rows.host_key(identifier): why for identifier, why in refused}
+
+    async def _register(self, pings: Sequence[Ping], unknown: Collection[str]) -> list[Any]:
+        """Store pings for hosts that were not known, each with the record that tells of it."""
+        new = [ping for ping in pings if rows.host_id(ping.host.key) in unknown]
+        told = [rows.ping(ping) | {"audit": self._told(auditing.host_registered(ping))} for ping in new]
+        refused, _ = await self._ask("ping", pings=told, most=MOST_FORMER, rounding=ROUNDING)
+        return list(refused)
 
     async def observe(self) -> None:
         """Record that a broker is there now."""
@@ -55,24 +67,32 @@ class RedisHosts:
         _, changed = await self._call("judge", verdicts=[rows.verdict(one) for one in verdicts])
         return frozenset(map(rows.host_key, texts(changed)))
 
-    async def cordon(self, key: HostKey, *, is_cordoned: bool) -> None:
+    async def cordon(self, key: HostKey, *, is_cordoned: bool, origin: Origin = ITSELF) -> None:
         """Let nothing be placed on the host, or let it again."""
-        if await self._call("cordon", id=rows.host_id(key), is_cordoned=is_cordoned) == ["unknown"]:
+        told = self._told(auditing.host_cordoned(key, origin, is_cordoned=is_cordoned))
+        answer = await self._call("cordon", id=rows.host_id(key), is_cordoned=is_cordoned, audit=told)
+        if answer == ["unknown"]:
             raise refusals.host_unknown(key)
 
     async def complain(self, key: HostKey, complaint: str) -> None:
         """Record why the Docker of the host cannot be used."""
         await self._call("complain", id=rows.host_id(key), complaint=complaint)
 
-    async def drain(self, key: HostKey, *, is_draining: bool) -> None:
+    async def drain(self, key: HostKey, *, is_draining: bool, origin: Origin = ITSELF) -> None:
         """Let the instances of the host move, or let them stay."""
-        if await self._call("drain", id=rows.host_id(key), is_draining=is_draining) == ["unknown"]:
+        told = self._told(auditing.host_drained(key, origin, is_draining=is_draining))
+        answer = await self._call("drain", id=rows.host_id(key), is_draining=is_draining, audit=told)
+        if answer == ["unknown"]:
             raise refusals.host_unknown(key)
 
-    async def forget_host(self, key: HostKey) -> None:
+    async def forget_host(self, key: HostKey, *, origin: Origin = ITSELF) -> None:
         """Delete what is known of the host."""
-        if await self._call("forget_host", id=rows.host_id(key)) == ["unknown"]:
+        told = self._told(auditing.host_forgotten(key, origin))
+        if await self._call("forget_host", id=rows.host_id(key), audit=told) == ["unknown"]:
             raise refusals.host_unknown(key)
+
+    def _told(self, *entries: AuditEntry) -> list[dict[str, str]]:
+        raise NotImplementedError
 
     async def _record(self, kind: str, first: str, second: str | None = None) -> dict[str, Any] | None:
         raise NotImplementedError

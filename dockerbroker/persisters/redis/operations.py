@@ -6,8 +6,10 @@ from typing import Any, Final
 from attrs import evolve
 
 from dockerbroker.errors import BrokerError
+from dockerbroker.model import auditing
 from dockerbroker.model.instances import Change, Operation, Phase, ServiceInstance
 from dockerbroker.persisters import records, refusals
+from dockerbroker.persisters.redis.audit import told
 from dockerbroker.persisters.redis.rows import held_columns, host_id, unpacked
 from dockerbroker.persisters.sealed_records import SealedRecords
 
@@ -37,8 +39,12 @@ def beginning(
     owner: str,
     ttl: float,
     within: float,
+    at: float,
 ) -> dict[str, Any]:
-    """Return what `begin` is asked; `superseded` is the row of the operation that is to be ended."""
+    """Return what `begin` is asked; `superseded` is the row of the operation that is to be ended.
+
+    `at` is in seconds since 1970.
+    """
     operation = change.operation
     asked = _records(change, sealed) | {
         "kind": operation.kind.value,
@@ -54,12 +60,14 @@ def beginning(
     }
     if change.instance is not None:
         asked["last_operation_id"] = change.instance.last_operation_id
-    if superseded is not None:
+    ended = None if superseded is None else _ended(records.read_operation(superseded), operation.created_at)
+    asked["audit"] = told(auditing.of_beginning(change, ended), at)
+    if superseded is not None and ended is not None:
         asked["supersedes"] = {
             "id": superseded["id"],
             "epoch": superseded["epoch"],
             "document": superseded["document"],
-            "row": _ended(records.read_operation(superseded), operation.created_at),
+            "row": records.operation_row(ended) | {"epoch": ended.epoch + 1},
         }
     return asked
 
@@ -70,12 +78,13 @@ def begun(change: Change, *, owner: str, deadline: str) -> Operation:
     return evolve(change.operation, epoch=1, owner=holder, deadline=float(deadline))
 
 
-def committing(change: Change, sealed: SealedRecords) -> dict[str, Any]:
-    """Return what `commit` is asked."""
+def committing(change: Change, sealed: SealedRecords, at: float) -> dict[str, Any]:
+    """Return what `commit` is asked; `at` is in seconds since 1970."""
     operation = change.operation
     return _records(change, sealed) | {
         "operation": records.operation_row(operation),
         "epoch": operation.epoch,
+        "audit": told(auditing.of_commit(change), at),
     }
 
 
@@ -105,10 +114,9 @@ def _instance(row: dict[str, Any]) -> dict[str, Any]:
     return row | held_columns(row)
 
 
-def _ended(operation: Operation, now: float) -> dict[str, Any]:
-    """Return the row of an operation that another one replaces; `now` is in seconds since 1970."""
-    ended = evolve(operation.over(Phase.FAILED, now), description=refusals.SUPERSEDED)
-    return records.operation_row(ended) | {"epoch": ended.epoch + 1}
+def _ended(operation: Operation, now: float) -> Operation:
+    """Return an operation that another one replaces as it is then; `now` is in seconds since 1970."""
+    return evolve(operation.over(Phase.FAILED, now), description=refusals.SUPERSEDED)
 
 
 def _host_full(instance: ServiceInstance | None) -> BrokerError:

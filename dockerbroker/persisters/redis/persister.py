@@ -1,7 +1,8 @@
 """A persister on Redis: each method is one script; a few look first, and theirs sees what has changed."""
 
+import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Protocol
 
 from attrs import define, field
@@ -9,6 +10,8 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from dockerbroker.errors import Unavailable
+from dockerbroker.model import auditing
+from dockerbroker.model.audit import ITSELF, AuditEntry, Origin
 from dockerbroker.model.catalog import ImageDefinition
 from dockerbroker.model.hosts import HostKey
 from dockerbroker.model.instances import Change, Operation, ServiceBinding, ServiceInstance
@@ -18,6 +21,7 @@ from dockerbroker.persisters.archive import CLOSED, obstacle
 from dockerbroker.persisters.host_records import KnownFacts
 from dockerbroker.persisters.interfaces import DatabaseState, IPersister, Only
 from dockerbroker.persisters.redis import operations, rows
+from dockerbroker.persisters.redis.audit import RedisAudit
 from dockerbroker.persisters.redis.certificates import RedisCertificates
 from dockerbroker.persisters.redis.credentials import RedisCredentials
 from dockerbroker.persisters.redis.hosts import RedisHosts
@@ -46,7 +50,7 @@ class Commands(Protocol):
 
 @implementer(IPersister)
 @define(eq=False)
-class RedisPersister(RedisCertificates, RedisCredentials, RedisHosts, RedisListings):
+class RedisPersister(RedisAudit, RedisCertificates, RedisCredentials, RedisHosts, RedisListings):
     """Keeps records in a Redis database."""
 
     _log: ClassVar[Logger] = Logger()
@@ -55,6 +59,7 @@ class RedisPersister(RedisCertificates, RedisCredentials, RedisHosts, RedisListi
     scripts: Scripts = field(repr=False)
     vault: Vault = field(factory=Vault)
     sealed: SealedRecords = field(init=False, repr=False)
+    wall: Callable[[], float] = time.time
     known_facts: KnownFacts = field(factory=KnownFacts, init=False, repr=False)
 
     @sealed.default
@@ -85,22 +90,30 @@ class RedisPersister(RedisCertificates, RedisCredentials, RedisHosts, RedisListi
 
     async def seed_images(self, definitions: Iterable[ImageDefinition]) -> bool:
         """Fill the catalog the first time."""
-        word, *_ = await self._put_images(list(definitions), seeding=True)
+        seeds = list(definitions)
+        word, *_ = await self._put_images(seeds, auditing.catalog_seeded(seeds), seeding=True)
         return str(word) == "done"
 
     async def put_image(
-        self, definition: ImageDefinition, *, only: Only[ImageDefinition] | None = None
+        self,
+        definition: ImageDefinition,
+        *,
+        only: Only[ImageDefinition] | None = None,
+        origin: Origin = ITSELF,
     ) -> bool:
         """Add or replace a definition."""
-        _, added = await self._put_images([definition], seeding=None, only=only)
+        told = auditing.image_put(definition, origin)
+        _, added = await self._put_images([definition], told, seeding=None, only=only)
         return bool(added == "1")
 
-    async def delete_image(self, name: str, *, only: Only[ImageDefinition] | None = None) -> None:
+    async def delete_image(
+        self, name: str, *, only: Only[ImageDefinition] | None = None, origin: Origin = ITSELF
+    ) -> None:
         """Remove a definition."""
-        answer = [operations.MOVED]
+        answer, told = [operations.MOVED], self._told(auditing.image_deleted(name, origin))
         while answer == [operations.MOVED]:
             catalog = None if only is None else await self._catalog_with(only, name)
-            answer = await self._call("delete_image", name=name, catalog=catalog)
+            answer = await self._call("delete_image", name=name, catalog=catalog, audit=told)
         match answer:
             case ["unknown"]:
                 raise refusals.image_unknown(name)
@@ -172,7 +185,9 @@ class RedisPersister(RedisCertificates, RedisCredentials, RedisHosts, RedisListi
                 superseded = await self._record("operation", change.supersedes)
                 if superseded is None or superseded["lease_until"] is None:
                     raise refusals.superseded_ended(change.supersedes)
-            asked = operations.beginning(change, self.sealed, superseded, owner=owner, ttl=ttl, within=within)
+            asked = operations.beginning(
+                change, self.sealed, superseded, owner=owner, ttl=ttl, within=within, at=self.wall()
+            )
             word, *stored = await self._call("begin", **asked)
             if word != operations.MOVED:
                 break
@@ -183,7 +198,7 @@ class RedisPersister(RedisCertificates, RedisCredentials, RedisHosts, RedisListi
 
     async def commit(self, change: Change) -> None:
         """Write progress or the outcome."""
-        [word] = await self._call("commit", **operations.committing(change, self.sealed))
+        [word] = await self._call("commit", **operations.committing(change, self.sealed, self.wall()))
         if (refusal := operations.refusal(word, change)) is not None:
             raise refusal
 
@@ -208,19 +223,21 @@ class RedisPersister(RedisCertificates, RedisCredentials, RedisHosts, RedisListi
         if answer == ["lost"]:
             raise refusals.lease_lost(operation.id)
 
-    async def cancel(self, operation_id: str) -> None:
+    async def cancel(self, operation_id: str, *, origin: Origin = ITSELF) -> None:
         """Ask whoever carries the operation to undo it."""
         operation = await self.operation(operation_id)
         if operation is None:
             raise refusals.operation_unknown(operation_id)
         if operation.kind in refusals.DELETIONS:
             raise refusals.deletion_stays(operation_id)
-        if await self._call("cancel", id=operation_id) == ["over"]:
+        told = self._told(auditing.operation_cancelled(operation_id, origin))
+        if await self._call("cancel", id=operation_id, audit=told) == ["over"]:
             raise refusals.operation_over(operation_id)
 
-    async def hasten(self, operation_id: str) -> None:
+    async def hasten(self, operation_id: str, *, origin: Origin = ITSELF) -> None:
         """Let an operation that waits be claimed at once."""
-        match await self._call("hasten", id=operation_id):
+        told = self._told(auditing.operation_hastened(operation_id, origin))
+        match await self._call("hasten", id=operation_id, audit=told):
             case ["unknown"]:
                 raise refusals.operation_unknown(operation_id)
             case ["over"]:
@@ -257,6 +274,7 @@ class RedisPersister(RedisCertificates, RedisCredentials, RedisHosts, RedisListi
     async def _put_images(
         self,
         definitions: Sequence[ImageDefinition],
+        told: AuditEntry,
         *,
         seeding: bool | None,
         only: Only[ImageDefinition] | None = None,
@@ -275,7 +293,9 @@ class RedisPersister(RedisCertificates, RedisCredentials, RedisHosts, RedisListi
                     other.require_room_for(definition)
                 catalog_now[definition.name] = definition
             images = [self.sealed.image_row(definition) for definition in definitions]
-            answer = await self._call("put_images", rows=images, catalog=catalog, seeding=seeding)
+            answer = await self._call(
+                "put_images", rows=images, catalog=catalog, seeding=seeding, audit=self._told(told)
+            )
             if answer != [operations.MOVED]:
                 return answer
 

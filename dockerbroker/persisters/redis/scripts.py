@@ -20,7 +20,7 @@ class Effect(Enum):
     """What a script may do, by the files before and after its own."""
 
     READS = ((), "reading")
-    CHANGES = (("writing",), "changing")
+    CHANGES = (("writing", "audit"), "changing")
     #: It runs also on a database that does not exist.
     BEGINS = ((), None)
 
@@ -36,6 +36,7 @@ class Script:
 
 
 _READING: Final = (
+    "audit_records",
     "bindings",
     "certificates",
     "conditions",
@@ -74,6 +75,7 @@ _CHANGING: Final = (
     "entomb",
     "erase",
     "forget",
+    "forget_audit",
     "forget_host",
     "hasten",
     "identify",
@@ -88,6 +90,7 @@ _CHANGING: Final = (
     "reseal",
     "set_condition",
     "store",
+    "write_audit",
 )
 _EFFECTS: Final[Mapping[str, Effect]] = {
     **dict.fromkeys(_READING, Effect.READS),

@@ -33,6 +33,7 @@ def upgrade() -> None:
     _create_conditions()
     _create_tombstones()
     _create_operations()
+    _create_audit()
     _name_deployment()
 
 
@@ -241,6 +242,27 @@ def _create_operations() -> None:
     op.create_index("operations_is_over", "operations", ["is_over", "number"])
     op.create_index("operations_instance_id", "operations", ["instance_id", "binding_id", "number"])
     op.create_index("operations_kept_for", "operations", ["kept_for", "finished_at", "number"])
+
+
+def _create_audit() -> None:
+    _create_table(
+        "audit",
+        sa.Column("number", sa.BigInteger, autoincrement=False, nullable=False),
+        sa.Column("id", Identifier, nullable=False),
+        sa.Column("document", document(), nullable=False),
+        sa.Column("previous", sa.String(64), nullable=False),
+        sa.Column("hash", sa.String(64), nullable=False),
+        sa.PrimaryKeyConstraint("number", name="audit_pk"),
+        sa.UniqueConstraint("id", name="audit_id"),
+    )
+    _create_table(
+        "audit_head",
+        sa.Column("id", sa.Integer, autoincrement=False, nullable=False),
+        sa.Column("number", sa.BigInteger, nullable=False),
+        sa.Column("hash", sa.String(64), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="audit_head_pk"),
+        sa.CheckConstraint("id = 1", name=op.f("audit_head_single")),
+    )
 
 
 def _operation_constraints() -> list[sa.Constraint]:

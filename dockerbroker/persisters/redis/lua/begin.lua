@@ -76,4 +76,5 @@ if lease_until then
 else
   finish(operation.id)
 end
+audit(given.audit)
 return { 'done', operation.deadline }

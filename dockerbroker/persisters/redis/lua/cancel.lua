@@ -7,4 +7,5 @@ if not field(operation_key(given.id), 'lease_until') then
   return { 'over' }
 end
 put(operation_key(given.id), { is_cancelled = '1' })
+audit(given.audit)
 return { 'done' }

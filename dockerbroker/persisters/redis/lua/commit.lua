@@ -27,4 +27,5 @@ write(given, operation)
 if operation.is_over == '1' then
   finish(operation.id)
 end
+audit(given.audit)
 return { 'done' }

@@ -8,4 +8,5 @@ redis.call('HSET', name, 'is_cordoned', given.is_cordoned)
 if given.is_cordoned == '0' then
   redis.call('HSET', name, 'is_draining', '0')
 end
+audit(given.audit)
 return { 'done' }

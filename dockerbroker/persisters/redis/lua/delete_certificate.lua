@@ -10,4 +10,5 @@ if redis.call('ZREM', base .. 'certificates', given.host) == 0 then
   return { 'unknown' }
 end
 redis.call('DEL', key('certificate', given.host))
+audit(given.audit)
 return { 'done' }

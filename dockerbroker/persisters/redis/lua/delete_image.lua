@@ -15,4 +15,5 @@ end
 redis.call('DEL', key('image', given.name))
 redis.call('ZREM', base .. 'images', given.name)
 redis.call('HINCRBY', deployment, 'catalog', 1)
+audit(given.audit)
 return { 'done' }

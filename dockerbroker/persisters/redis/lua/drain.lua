@@ -8,4 +8,5 @@ redis.call('HSET', name, 'is_draining', given.is_draining)
 if given.is_draining == '1' then
   redis.call('HSET', name, 'is_cordoned', '1')
 end
+audit(given.audit)
 return { 'done' }

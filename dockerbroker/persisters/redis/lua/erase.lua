@@ -50,6 +50,7 @@ local is_more = each('operations', erase_operation)
   or each('tombstones', erase_tombstone)
 if not is_more then
   redis.call('HDEL', deployment, 'credentials')
+  redis.call('DEL', base .. 'audit', base .. 'audit_head')
   for _, id in ipairs(redis.call('SMEMBERS', base .. 'hosts')) do
     redis.call('DEL', key('host', id))
     redis.call('SREM', base .. 'hosts', id)

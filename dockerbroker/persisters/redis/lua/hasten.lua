@@ -13,4 +13,5 @@ elseif stored[3] and tonumber(stored[2]) > now then
   return { 'carried' }
 end
 lease(given.id, stored[3], time(now))
+audit(given.audit)
 return { 'done' }

@@ -1,6 +1,7 @@
--- Stores what pings tell; `model.liveness.heard` says the same in Python.
+-- Stores what pings tell; `model.liveness.heard` says the same in Python. Of hosts that are not known nothing
+-- is stored without a record for the audit log.
 
-local now, refused = now(), {}
+local now, refused, unknown = now(), {}, {}
 local most, rounding = tonumber(given.most), tonumber(given.rounding)
 
 local function is_recent(at, within)
@@ -49,6 +50,10 @@ end
 local function hear(ping)
   local name, row = key('host', ping.id), ping.row
   local stored = redis.call('HMGET', name, 'pinged_at', 'engine_id', 'sessions', 'state')
+  if not stored[4] and not ping.audit then
+    unknown[#unknown + 1] = ping.id
+    return nil
+  end
   local is_other = ping.engine_id ~= '' and stored[2] and stored[2] ~= '' and stored[2] ~= ping.engine_id
   if is_other then
     return 'engine'
@@ -71,7 +76,10 @@ local function hear(ping)
   end
   row.pinged_at = time(now)
   put(name, row)
-  redis.call('SADD', base .. 'hosts', ping.id)
+  if not stored[4] then
+    redis.call('SADD', base .. 'hosts', ping.id)
+    audit(ping.audit)
+  end
 end
 
 for _, ping in ipairs(given.pings) do
@@ -80,4 +88,4 @@ for _, ping in ipairs(given.pings) do
     refused[#refused + 1] = { ping.id, refusal }
   end
 end
-return { 'stored', refused }
+return { 'stored', refused, unknown }

@@ -7,4 +7,6 @@ if given.before and not is_as_before(key('certificate', given.row.host), given.b
   return { 'moved' }
 end
 put(key('certificate', given.row.host), given.row)
-return { 'done', tostring(redis.call('ZADD', base .. 'certificates', 0, given.row.host)) }
+local added = redis.call('ZADD', base .. 'certificates', 0, given.row.host)
+audit(given.audit)
+return { 'done', tostring(added) }

@@ -18,4 +18,5 @@ redis.call('HINCRBY', deployment, 'catalog', 1)
 if given.seeding then
   redis.call('HSET', deployment, 'seeded', '1')
 end
+audit(given.audit)
 return { 'done', added }

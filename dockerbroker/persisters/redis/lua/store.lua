@@ -62,6 +62,15 @@ function store.tombstone(row)
   redis.call('ZADD', base .. 'tombstones', row.at, row.instance_id)
 end
 
+function store.audit(row)
+  local head = base .. 'audit_head'
+  redis.call('HSET', base .. 'audit', row.number, row.previous .. row.hash .. row.document)
+  if not field(head, 'number') then
+    redis.call('HSET', head, 'first', row.number)
+  end
+  redis.call('HSET', head, 'number', row.number, 'hash', row.hash)
+end
+
 function store.operation(row)
   local name = operation_key(row.id)
   if redis.call('EXISTS', name) == 1 then

@@ -1,0 +1,117 @@
+"""What the audit log tells of each change; an operation has a record when it begins, and one at its end."""
+
+from collections.abc import Iterable
+
+from dockerbroker.model.audit import AuditEntry, Origin, Result, content_digest
+from dockerbroker.model.catalog import ImageDefinition
+from dockerbroker.model.certificates import HostCertificate
+from dockerbroker.model.hosts import HostKey
+from dockerbroker.model.instances import Change, Operation, Phase, ServiceInstance
+from dockerbroker.model.standing import host_id
+from dockerbroker.model.vitals import Ping
+
+
+def of_beginning(change: Change, superseded: Operation | None = None) -> list[AuditEntry]:
+    """Return what is written when an operation begins; `superseded` is the one that it ends, as it is then.
+
+    One of which nothing has to be done is over at once.
+    """
+    ended = [] if superseded is None else [_ended(superseded)]
+    operation = change.operation
+    begun = AuditEntry(
+        action=operation.kind.value,
+        subject=operation.instance_id,
+        origin=operation.origin,
+        result=Result.BEGUN,
+        binding_id=operation.binding_id or "",
+        operation_id=operation.id,
+        detail=_wanted(change.instance),
+    )
+    return [*ended, begun, *of_commit(change)]
+
+
+def of_commit(change: Change) -> list[AuditEntry]:
+    """Return what is written when an operation is over; its progress is no change that anybody asked for."""
+    return [_ended(change.operation)] if change.operation.is_over else []
+
+
+def _ended(operation: Operation) -> AuditEntry:
+    is_done = operation.phase is Phase.SUCCEEDED
+    return AuditEntry(
+        action=operation.kind.value,
+        subject=operation.instance_id,
+        origin=operation.origin,
+        result=Result.SUCCEEDED if is_done else Result.FAILED,
+        binding_id=operation.binding_id or "",
+        operation_id=operation.id,
+        detail=operation.description,
+    )
+
+
+def _wanted(instance: ServiceInstance | None) -> str:
+    """Return the service, the plan and the host that an instance has, or is to have."""
+    if instance is None:
+        return ""
+    wanted = instance.successor or instance
+    return f"{wanted.definition.name} {wanted.plan.name} on {wanted.host.service_host}"
+
+
+def image_put(definition: ImageDefinition, origin: Origin) -> AuditEntry:
+    """Tell that a definition was added to the catalog, or replaced."""
+    plans = " ".join(plan.id for plan in definition.plans)
+    return AuditEntry(action="put image", subject=definition.name, origin=origin, detail=f"plans {plans}")
+
+
+def image_deleted(name: str, origin: Origin) -> AuditEntry:
+    """Tell that a definition was removed from the catalog."""
+    return AuditEntry(action="delete image", subject=name, origin=origin)
+
+
+def catalog_seeded(definitions: Iterable[ImageDefinition]) -> AuditEntry:
+    """Tell that the catalog was filled from the configuration."""
+    names = " ".join(definition.name for definition in definitions)
+    return AuditEntry(action="seed catalog", subject="catalog", detail=names)
+
+
+def certificate_put(certificate: HostCertificate, origin: Origin) -> AuditEntry:
+    """Tell that a host has another certificate."""
+    # Of the text as it came: a record must not depend on whether it can be read as a certificate.
+    detail = f"SHA-256 of its text {content_digest(certificate.certificate)}"
+    return AuditEntry(action="put certificate", subject=certificate.host, origin=origin, detail=detail)
+
+
+def certificate_deleted(host: str, origin: Origin) -> AuditEntry:
+    """Tell that a host has no certificate any more."""
+    return AuditEntry(action="delete certificate", subject=host, origin=origin)
+
+
+def host_registered(ping: Ping) -> AuditEntry:
+    """Tell that an agent has pinged for a host that was not known."""
+    return AuditEntry(action="register host", subject=host_id(ping.host.key), origin=ping.origin)
+
+
+def host_cordoned(key: HostKey, origin: Origin, *, is_cordoned: bool) -> AuditEntry:
+    """Tell that nothing may be placed on a host, or may be again."""
+    action = "cordon host" if is_cordoned else "uncordon host"
+    return AuditEntry(action=action, subject=host_id(key), origin=origin)
+
+
+def host_drained(key: HostKey, origin: Origin, *, is_draining: bool) -> AuditEntry:
+    """Tell that the instances of a host are to move to others, or may stay."""
+    action = "drain host" if is_draining else "undrain host"
+    return AuditEntry(action=action, subject=host_id(key), origin=origin)
+
+
+def host_forgotten(key: HostKey, origin: Origin) -> AuditEntry:
+    """Tell that a host was forgotten."""
+    return AuditEntry(action="forget host", subject=host_id(key), origin=origin)
+
+
+def operation_cancelled(operation_id: str, origin: Origin) -> AuditEntry:
+    """Tell that an operation is to be undone."""
+    return AuditEntry(action="cancel", subject=operation_id, origin=origin, operation_id=operation_id)
+
+
+def operation_hastened(operation_id: str, origin: Origin) -> AuditEntry:
+    """Tell that an operation is to be tried again at once."""
+    return AuditEntry(action="retry", subject=operation_id, origin=origin, operation_id=operation_id)

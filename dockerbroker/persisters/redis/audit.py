@@ -1,0 +1,64 @@
+"""The part of the persister on Redis that keeps the audit log."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from dockerbroker.model.audit import GENESIS, AuditEntry, AuditHead, AuditRecord, content_digest, forgettable
+
+#: How many hexadecimal digits a hash has.
+_DIGITS: Final = len(GENESIS)
+
+
+class RedisAudit:
+    """Keeps the audit log; `wall` returns seconds since 1970."""
+
+    __slots__ = ()
+
+    wall: Callable[[], float]
+
+    async def write_audit(self, entry: AuditEntry) -> None:
+        """Write a record by itself."""
+        await self._call("write_audit", audit=self._told(entry))
+
+    async def audit(self, after: int, limit: int) -> list[AuditRecord]:
+        """Return records, in the order of their numbers."""
+        found, _, _ = await self._ask("audit_records", after=after, limit=limit)
+        return [read_record(number, text) for number, text in found]
+
+    async def audit_head(self) -> AuditHead:
+        """Return the end of the log."""
+        _, number, own = await self._ask("audit_records", after=0, limit=0)
+        return AuditHead(number=int(number), hash=own or GENESIS)
+
+    async def forget_audit(self, before: float, limit: int) -> int:
+        """Delete the oldest records."""
+        last = forgettable(await self.audit(0, limit + 1), before)
+        if last is None:
+            return 0
+        _, deleted = await self._call("forget_audit", last=last)
+        return int(deleted)
+
+    def _told(self, *entries: AuditEntry) -> list[dict[str, str]]:
+        return told(entries, self.wall())
+
+    async def _ask(self, name: str, /, **request: Any) -> list[Any]:
+        raise NotImplementedError
+
+    async def _call(self, name: str, /, **request: Any) -> list[Any]:
+        raise NotImplementedError
+
+
+def told(entries: Sequence[AuditEntry], at: float) -> list[dict[str, str]]:
+    """Return what a script is given of records that it is to write."""
+    contents = [entry.content(at) for entry in entries]
+    return [{"content": content, "digest": content_digest(content)} for content in contents]
+
+
+def read_record(number: str, text: str) -> AuditRecord:
+    """Return the record that is stored as such a text."""
+    return AuditRecord(
+        number=int(number),
+        previous=text[:_DIGITS],
+        hash=text[_DIGITS : 2 * _DIGITS],
+        content=text[2 * _DIGITS :],
+    )
