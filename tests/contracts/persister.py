@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.contracts.persister_audit import AuditContract
 from tests.contracts.persister_case import Fixture, PersisterTestCase
 from tests.contracts.persister_catalog import CatalogContract, HostsContract
 from tests.contracts.persister_certificates import CertificatesContract
@@ -61,6 +62,7 @@ CONTRACTS: tuple[type[PersisterTestCase], ...] = (
     OnlyContract,
     TombstonesContract,
     ClocksContract,
+    AuditContract,
 )
 
 

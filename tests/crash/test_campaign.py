@@ -51,6 +51,10 @@ ELSEWHERE: Final = {
     "persister.set_condition": "one transaction of the reconciling of the whole world",
     "persister.cancel": "one transaction of an operator",
     "persister.hasten": "one transaction of an operator, or of whoever asks again for what waits",
+    "persister.write_audit": "one transaction of the reconciling of the whole world, or of a refusal",
+    "persister.audit": "only looked at by operators",
+    "persister.audit_head": "only looked at by operators",
+    "persister.forget_audit": "one transaction of every hour",
     "persister.forget": "one transaction of the reconciling of the whole world",
     "engine.containers": "only looked at by the reconciling of the whole world",
 }

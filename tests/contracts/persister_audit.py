@@ -1,0 +1,207 @@
+"""What every persister promises of the audit log."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from attrs import evolve
+
+from dockerbroker.errors import Busy, Conflict, LostLease, NotFound
+from dockerbroker.model.audit import AuditEntry, AuditHead, AuditRecord, Origin, Result, breaks, end_of
+from dockerbroker.model.instances import Change, Phase
+from tests.contracts.persister_case import PersisterTestCase
+from tests.persisters import values
+from tests.pinging import pings
+
+_WHO = Origin(
+    role="platform", name="cf", platform="cloudfoundry", user="u-1 ä", request_id="r\n1", peer="10.0.0.1"
+)
+_ADMINISTRATOR = Origin(role="administrator", name="root")
+
+
+class AuditContract(PersisterTestCase):
+    """Each change has its record, in one chain."""
+
+    def log(self) -> list[AuditRecord]:
+        """Return the whole log, which must be whole."""
+        records = self.done(self.fixture.persister().audit(0, 1000))
+        self.assertEqual(list(breaks(records, AuditHead())), [])
+        self.assertEqual(
+            self.done(self.persister.audit_head()), end_of(records[-1]) if records else AuditHead()
+        )
+        return records
+
+    def told(self) -> list[tuple[str, ...]]:
+        """Return what was done, to what, by whom, and what has come of it, of all records."""
+        names = ("action", "subject", "result", "role")
+        return [tuple(one.members[name] for name in names) for one in self.log()]
+
+    def last(self) -> Mapping[str, Any]:
+        """Return the content of the last record."""
+        return self.log()[-1].members
+
+    def provision(self, name: str) -> Change:
+        """Return the change that begins to make an instance for a platform."""
+        change = values.provision(f"o-{name}", values.instance(name))
+        return evolve(change, operation=evolve(change.operation, origin=_WHO))
+
+    def test_empty(self) -> None:
+        """A new database has no record."""
+        self.assertEqual(self.log(), [])
+
+    def test_operation(self) -> None:
+        """An operation has a record when it begins and one when it is over, and none of its progress."""
+        begun = self.begin(self.provision("i"))
+        self.assertEqual(self.told(), [("provision", "i", "begun", "platform")])
+        self.done(self.persister.commit(Change(operation=begun)))
+        failed = evolve(begun, description="No room.").over(Phase.FAILED, 1.0)
+        self.done(self.persister.commit(Change(operation=failed, remove_instance=True)))
+        self.assertEqual(self.told()[1:], [("provision", "i", "failed", "platform")])
+        last = self.last()
+        self.assertEqual((last["operation_id"], last["detail"], last["user"]), ("o-i", "No room.", "u-1 ä"))
+        self.assertEqual((last["request_id"], last["peer"], last["name"]), ("r?1", "10.0.0.1", "cf"))
+
+    def test_over_at_once(self) -> None:
+        """An operation that is over when it is written has both records."""
+        self.succeed(self.begin(self.provision("i")))
+        stored = self.done(self.persister.instance("i"))
+        assert stored is not None
+        change = values.update("o2", stored)
+        over = evolve(change, operation=change.operation.over(Phase.SUCCEEDED, 2.0))
+        self.begin(over)
+        self.assertEqual([one[2] for one in self.told()[2:]], ["begun", "succeeded"])
+
+    def test_superseded(self) -> None:
+        """What a deletion ends has its record in the transaction of the deletion, by its own origin."""
+        self.begin(self.provision("i"))
+        change = evolve(values.deprovision("o2", "i"), supersedes="o-i")
+        self.begin(change)
+        self.assertEqual(
+            self.told()[1:],
+            [("provision", "i", "failed", "platform"), ("deprovision", "i", "begun", "broker")],
+        )
+
+    def test_refused(self) -> None:
+        """What is refused has no record."""
+        begun = self.begin(self.provision("i"))
+        before = self.told()
+        stored = self.done(self.persister.instance("i"))
+        assert stored is not None
+        change = values.update("o2", stored)
+        self.refused(Busy, self.persister.begin(change, owner="two", ttl=15, within=60))
+        late = evolve(begun, epoch=7).over(Phase.SUCCEEDED, 1.0)
+        self.refused(LostLease, self.persister.commit(Change(operation=late)))
+        self.refused(NotFound, self.persister.delete_image("none", origin=_ADMINISTRATOR))
+        self.refused(NotFound, self.persister.delete_certificate("none", origin=_ADMINISTRATOR))
+        self.refused(NotFound, self.persister.cordon(values.HERE, is_cordoned=True))
+        self.refused(NotFound, self.persister.forget_host(values.HERE))
+        self.refused(NotFound, self.persister.cancel("none", origin=_ADMINISTRATOR))
+        self.refused(Conflict, self.persister.hasten("o-i", origin=_ADMINISTRATOR))
+        self.assertEqual(self.told(), before)
+
+    def test_administration(self) -> None:
+        """What administrators change has a record each, and what is seeded one in all."""
+        image, persister, who = values.instance("i").definition, self.persister, _ADMINISTRATOR
+        self.assertTrue(self.done(persister.seed_images([image])))
+        self.assertFalse(self.done(persister.seed_images([image])))
+        self.done(persister.put_image(image, origin=who))
+        self.done(persister.delete_image(image.name, origin=who))
+        self.done(persister.put_certificate(values.certificate("h"), origin=who))
+        self.done(persister.delete_certificate("h", origin=who))
+        self.assertEqual(
+            self.told(),
+            [
+                ("seed catalog", "catalog", "succeeded", "broker"),
+                ("put image", image.name, "succeeded", "administrator"),
+                ("delete image", image.name, "succeeded", "administrator"),
+                ("put certificate", "h", "succeeded", "administrator"),
+                ("delete certificate", "h", "succeeded", "administrator"),
+            ],
+        )
+
+    def test_hosts(self) -> None:
+        """A host has a record when it pings first, and whenever somebody wants something of it."""
+        key, persister = values.HERE, self.persister
+        agent = Origin(role="agent", name="agents")
+        first, second = (evolve(one, origin=agent) for one in [*pings([values.host()])] * 2)
+        self.done(persister.record_pings([first]))
+        self.done(persister.record_pings([second]))
+        for is_wanted in (True, False):
+            self.done(persister.cordon(key, is_cordoned=is_wanted, origin=_ADMINISTRATOR))
+            self.done(persister.drain(key, is_draining=is_wanted, origin=_ADMINISTRATOR))
+        self.done(persister.forget_host(key, origin=_ADMINISTRATOR))
+        self.assertEqual(
+            [(action, role) for action, _, _, role in self.told()],
+            [
+                ("register host", "agent"),
+                ("cordon host", "administrator"),
+                ("drain host", "administrator"),
+                ("uncordon host", "administrator"),
+                ("undrain host", "administrator"),
+                ("forget host", "administrator"),
+            ],
+        )
+        self.assertEqual(len({one[1] for one in self.told()}), 1)
+
+    def test_requests(self) -> None:
+        """Whoever cancels an operation, or lets it be tried at once, has a record."""
+        begun = self.begin(self.provision("i"))
+        self.done(self.persister.cancel("o-i", origin=_ADMINISTRATOR))
+        self.done(self.persister.release(begun, delay=60))
+        self.done(self.persister.hasten("o-i", origin=_ADMINISTRATOR))
+        self.assertEqual(
+            self.told()[1:],
+            [("cancel", "o-i", "succeeded", "administrator"), ("retry", "o-i", "succeeded", "administrator")],
+        )
+
+    def test_alone(self) -> None:
+        """Something that changes nothing in the database has a record, byte by byte as it was written."""
+        entry = AuditEntry(
+            action="reap", subject='i"\\', origin=_WHO, result=Result.REFUSED, detail="a\tb \u2028 ü"
+        )
+        self.done(self.persister.write_audit(entry))
+        [record] = self.log()
+        told = {name: record.members[name] for name in ("id", "subject", "result", "detail", "user")}
+        self.assertEqual(
+            told,
+            {"id": entry.id, "subject": 'i"\\', "result": "refused", "detail": "a?b ? ü", "user": "u-1 ä"},
+        )
+
+    def test_pages(self) -> None:
+        """Records are read in parts, in the order of their numbers."""
+        for number in range(5):
+            self.done(self.persister.write_audit(AuditEntry(action="reap", subject=str(number))))
+        whole = self.log()
+        self.assertEqual([one.number for one in whole], [1, 2, 3, 4, 5])
+        self.assertEqual(self.done(self.persister.audit(1, 2)), whole[1:3])
+        self.assertEqual(self.done(self.persister.audit(5, 2)), [])
+        self.assertEqual(self.done(self.persister.audit(0, 0)), [])
+
+    def test_forget(self) -> None:
+        """The oldest records are deleted, as many as are wanted; the rest is a chain, and the last stays."""
+        for number in range(6):
+            self.done(self.persister.write_audit(AuditEntry(action="reap", subject=str(number))))
+        whole = self.log()
+        self.assertEqual(self.done(self.persister.forget_audit(whole[2].members["at"] - 1, 100)), 0)
+        self.assertEqual(self.done(self.persister.forget_audit(4e9, 2)), 2)
+        self.assertEqual(self.done(self.persister.audit(0, 100)), whole[2:])
+        self.assertEqual(self.done(self.persister.forget_audit(4e9, 100)), 3)
+        self.assertEqual(self.done(self.persister.forget_audit(4e9, 100)), 0)
+        left = self.done(self.persister.audit(0, 100))
+        self.assertEqual(left, whole[5:])
+        self.done(self.persister.write_audit(AuditEntry(action="reap", subject="more")))
+        later = self.done(self.fixture.restart().audit(0, 100))
+        self.assertEqual(list(breaks(later, AuditHead(number=5, hash=whole[4].hash))), [])
+        self.assertEqual([one.number for one in later], [6, 7])
+
+    def test_race(self) -> None:
+        """Of changes that come at once each has its record, and they are one chain."""
+        brokers = [self.fixture.persister() for _ in range(3)]
+        calls = [
+            partial(broker.begin, self.provision(f"i{number}"), owner="x", ttl=15, within=60)
+            for number, broker in enumerate(brokers * 4)
+        ]
+        self.fixture.race(calls)
+        self.assertEqual(sorted(one[1] for one in self.told()), sorted(f"i{number}" for number in range(12)))
