@@ -5,6 +5,7 @@ from __future__ import annotations
 import hypothesis.strategies as st
 from attrs import evolve
 
+from dockerbroker.model.audit import Origin
 from dockerbroker.model.catalog import ImageDefinition
 from dockerbroker.model.hosts import DockerHost, HostKey
 from dockerbroker.model.instances import (
@@ -140,6 +141,7 @@ BINDINGS = st.builds(
     state=st.sampled_from(BindingState),
     created_at=NUMBERS,
 )
+ORIGINS = st.builds(Origin, role=TEXT, name=TEXT, platform=TEXT, user=TEXT, request_id=TEXT, peer=TEXT)
 OPERATIONS = st.builds(
     Operation,
     id=TEXT,
@@ -166,4 +168,5 @@ OPERATIONS = st.builds(
     created_at=NUMBERS,
     step_at=NUMBERS,
     finished_at=st.none() | NUMBERS,
+    origin=ORIGINS,
 )

@@ -28,7 +28,16 @@ MANY = 300
 FEW = 5
 
 #: These tables are small and read as a whole.
-SMALL = ("images", "hosts", "certificates", "credentials", "observation", "deployment", "conditions")
+SMALL = (
+    "audit_head",
+    "images",
+    "hosts",
+    "certificates",
+    "credentials",
+    "observation",
+    "deployment",
+    "conditions",
+)
 
 #: SQLite's machine may take this many more steps than in a database that is nearly empty.
 MARGIN = 40

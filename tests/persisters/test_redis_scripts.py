@@ -64,7 +64,7 @@ class SourcesTests(SynchronousTestCase):
 
     def test_all(self) -> None:
         """Every file is a script, or a part of all."""
-        shared = {"prelude", "writing", "reading", "changing"}
+        shared = {"prelude", "writing", "audit", "reading", "changing"}
         self.assertEqual(set(sources()), shared | set(load()))
 
     def test_time(self) -> None:
