@@ -127,7 +127,7 @@ class LogTests(SynchronousTestCase):
         self.assertEqual(self.lines(Stack(), headers, *asked), expected)
 
     def test_nobody(self) -> None:
-        """Of a request without identities the line says that nobody is known, and names the request itself."""
+        """Of a request without identities the line says so, and gives the request a name."""
         [line] = self.lines(Stack(), {}, ("PUT", instance_path("i-1"), provision_body()))
         self.assertRegex(line, "^provision of 'i-1' asked by 'unknown', request '[0-9a-f]{32}'$")
 
