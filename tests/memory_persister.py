@@ -20,7 +20,6 @@ from dockerbroker.model.audit import (
     AuditHead,
     AuditRecord,
     Origin,
-    end_of,
     forgettable,
 )
 from dockerbroker.model.catalog import ImageDefinition
@@ -40,6 +39,7 @@ from dockerbroker.model.reservations import NOTHING, Reserved
 from dockerbroker.model.vitals import Ping
 from dockerbroker.persisters import host_records, records
 from dockerbroker.persisters.archive import CLOSED, obstacle
+from dockerbroker.persisters.audit_rows import read_audit
 from dockerbroker.persisters.interfaces import DatabaseState, IPersister, Only
 from dockerbroker.persisters.sealed_records import SealedRecords
 from dockerbroker.persisters.vault import Vault
@@ -544,18 +544,18 @@ class MemoryPersister:
     async def audit(self, after: int, limit: int) -> list[AuditRecord]:
         """Return records of the audit log."""
         with self._call("audit"):
-            return [record for record in self.tables.audit if record.number > after][:limit]
+            return [read_audit(row) for row in self.tables.audit if row["number"] > after][:limit]
 
     async def audit_head(self) -> AuditHead:
         """Return the end of the audit log."""
         with self._call("audit_head"):
-            return end_of(self.tables.audit[-1]) if self.tables.audit else AuditHead()
+            return self.tables.audit_head()
 
     async def forget_audit(self, before: float, limit: int) -> int:
         """Delete the oldest records."""
         with self._call("forget_audit"):
-            last = forgettable(self.tables.audit[: limit + 1], before)
-            left = [record for record in self.tables.audit if last is None or record.number > last]
+            last = forgettable([read_audit(row) for row in self.tables.audit[: limit + 1]], before)
+            left = [row for row in self.tables.audit if last is None or row["number"] > last]
             deleted, self.tables.audit = len(self.tables.audit) - len(left), left
             return deleted
 

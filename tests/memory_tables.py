@@ -8,13 +8,14 @@ from typing import Any
 from attrs import define, evolve, field
 
 from dockerbroker.errors import AlreadyExists, Busy, HostFull, LostLease, NotFound, PortLeased
-from dockerbroker.model.audit import AuditEntry, AuditHead, AuditRecord, end_of
+from dockerbroker.model.audit import AuditEntry, AuditHead, end_of
 from dockerbroker.model.credentials import Credential
 from dockerbroker.model.holdings import holdings
 from dockerbroker.model.hosts import LONGEST_GAP, HostKey, HostState, Observation
 from dockerbroker.model.instances import Change, Operation, OperationKind, Phase
 from dockerbroker.model.reservations import NOTHING, Reserved
 from dockerbroker.persisters import records
+from dockerbroker.persisters.audit_rows import audit_row, read_audit
 from dockerbroker.persisters.sealed_records import SealedRecords
 
 Row = dict[str, Any]
@@ -58,7 +59,7 @@ class Tables:
     conditions: dict[str, str] = field(factory=dict)
     tombstones: dict[str, tuple[str, float]] = field(factory=dict)
     observation: Observation | None = None
-    audit: list[AuditRecord] = field(factory=list)
+    audit: list[Row] = field(factory=list)
     written: dict[HostKey, Row] = field(factory=dict)
 
     def known_credentials(self, seeds: Iterable[Credential]) -> list[Credential]:
@@ -71,8 +72,11 @@ class Tables:
     def append(self, entries: Iterable[AuditEntry], at: float) -> None:
         """Write records of what is changed."""
         for entry in entries:
-            head = end_of(self.audit[-1]) if self.audit else AuditHead()
-            self.audit.append(head.append(entry.content(at)))
+            self.audit.append(audit_row(entry.id, self.audit_head().append(entry.content(at))))
+
+    def audit_head(self) -> AuditHead:
+        """Return where the audit log ends."""
+        return end_of(read_audit(self.audit[-1])) if self.audit else AuditHead()
 
     def reserved(self) -> dict[HostKey, Reserved]:
         """Return what all instances of each host reserve."""

@@ -6,6 +6,7 @@ from typing import Any, Final, TypeVar
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from dockerbroker.model.audit import AuditEntry, AuditHead, AuditRecord, end_of, forgettable
+from dockerbroker.persisters.audit_rows import audit_row
 from dockerbroker.persisters.databases import Query
 from dockerbroker.persisters.statements import fetch, run
 from dockerbroker.persisters.tables import audit, audit_head
@@ -91,17 +92,6 @@ def note(connection: Connection, entry: AuditEntry, at: float) -> None:
     """Write a record as `append` does, unless it is there: the transaction may be done a second time."""
     if not fetch(connection, _IS_THERE, {"wanted": entry.id}):
         append(connection, [entry], at)
-
-
-def audit_row(identifier: str, record: AuditRecord) -> dict[str, Any]:
-    """Return the columns of a record."""
-    return {
-        "number": record.number,
-        "id": identifier,
-        "document": record.content,
-        "previous": record.previous,
-        "hash": record.hash,
-    }
 
 
 def head_row(head: AuditHead) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from twisted.internet.task import Clock
 
 from dockerbroker.broker.reaping import Reaped, Reaper
 from dockerbroker.errors import EngineUnreachable
+from dockerbroker.model.audit import AuditEntry
 from dockerbroker.model.containers import container_name, volume_name
 from dockerbroker.model.hosts import DockerHost, HostKey
 from dockerbroker.model.instances import (
@@ -84,7 +85,12 @@ class RandomWorld:
     doomed: set[Thing] = field(factory=set)
     sacred: set[Thing] = field(factory=set)
     removed: list[Thing] = field(factory=list)
+    told: list[AuditEntry] = field(factory=list)
     _numbers: int = 0
+
+    async def write_audit(self, entry: AuditEntry) -> None:
+        """Remember what is told of a removal."""
+        self.told.append(entry)
 
     def __attrs_post_init__(self) -> None:
         """Give the world its hosts, which have nothing yet."""

@@ -188,7 +188,7 @@ class DifferenceTests(MoveCase):
             self.setUp()
             columns = self.rows(self.source)[kind][0].keys() - {"id", "name", "instance_id", "binding_id"}
             for column in sorted(
-                columns - {"host", "service_host", "docker_host", "docker_port", "port", "kept_for"}
+                columns - {"number", "host", "service_host", "docker_host", "docker_port", "port", "kept_for"}
             ):
 
                 def change(rows: Any, column: str = column) -> Any:

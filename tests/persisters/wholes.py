@@ -8,6 +8,7 @@ from typing import Any
 import hypothesis.strategies as st
 from attrs import evolve
 
+from dockerbroker.model.audit import AuditEntry, AuditHead, end_of
 from dockerbroker.model.certificates import HostCertificate
 from dockerbroker.model.holdings import holdings
 from dockerbroker.model.hosts import DockerHost, HostKey, HostState
@@ -17,6 +18,7 @@ from dockerbroker.model.roles import Role
 from dockerbroker.model.secrets import Secret
 from dockerbroker.persisters import records
 from dockerbroker.persisters.archive import KEYS, Kind, Row
+from dockerbroker.persisters.audit_rows import audit_row
 from tests.persisters import strategies, values
 
 #: No identifier has a control character, and none has more than 255 characters; most are short here, so that
@@ -103,7 +105,11 @@ def wholes(draw: st.DrawFn) -> dict[Kind, list[Row]]:
     ordered: dict[Kind, list[Row]] = {
         kind: sorted(some, key=lambda row: _key(kind, row)) for kind, some in rows.items()
     }
-    return ordered | {Kind.OPERATION: _operation_rows(draw, operations, ids), Kind.TOMBSTONE: []}
+    return ordered | {
+        Kind.OPERATION: _operation_rows(draw, operations, ids),
+        Kind.TOMBSTONE: [],
+        Kind.AUDIT: _audit_rows(draw),
+    }
 
 
 def _reservations(instances: Iterable[ServiceInstance]) -> list[Row]:
@@ -146,6 +152,16 @@ def _apart(instances: Iterable[ServiceInstance]) -> list[ServiceInstance]:
             leased |= ports
             found.append(one)
     return found
+
+
+def _audit_rows(draw: st.DrawFn) -> list[Row]:
+    head, rows = AuditHead(number=draw(st.integers(0, 99))), list[Row]()
+    for subject in draw(st.lists(strategies.TEXT, max_size=3)):
+        entry = AuditEntry(action="reap", subject=subject)
+        record = head.append(entry.content(0.5))
+        rows.append(audit_row(entry.id, record))
+        head = end_of(record)
+    return rows
 
 
 def _told(operations: Sequence[Operation], ids: Sequence[str]) -> list[Operation]:

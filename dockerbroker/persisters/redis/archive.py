@@ -8,7 +8,6 @@ from attrs import define, field
 from zope.interface import implementer
 
 from dockerbroker.errors import Conflict
-from dockerbroker.model.audit import AuditRecord
 from dockerbroker.model.hosts import HostKey
 from dockerbroker.persisters import records
 from dockerbroker.persisters.archive import (
@@ -24,7 +23,7 @@ from dockerbroker.persisters.archive import (
     Row,
     Standing,
 )
-from dockerbroker.persisters.redis.audit import read_record
+from dockerbroker.persisters.redis.audit import read_row
 from dockerbroker.persisters.redis.persister import Commands
 from dockerbroker.persisters.redis.rows import held_columns, host_id, host_key, reserved, unpacked
 from dockerbroker.persisters.redis.scripts import Scripts
@@ -139,7 +138,7 @@ class RedisArchive:
         if kind is Kind.AUDIT:
             start = 0 if after is None else after["number"]
             _, found, _, _ = await self._call("audit_records", after=start, limit=limit)
-            return [_audit_row(read_record(number, text)) for number, text in found]
+            return [read_row(number, text) for number, text in found]
         key = None if after is None else {name: after[name] for name in KEYS[kind]}
         _, found = await self._call("page", kind=kind.name.lower(), after=key, limit=limit)
         return [_row(kind, one) for one in found]
@@ -235,16 +234,6 @@ def _sortable(kind: Kind, row: Row) -> tuple[Any, ...]:
     """Return what sorts texts as their bytes."""
     values = (row[name] for name in KEYS[kind])
     return tuple(value.encode() if isinstance(value, str) else value for value in values)
-
-
-def _audit_row(record: AuditRecord) -> Row:
-    return {
-        "number": record.number,
-        "id": record.members["id"],
-        "document": record.content,
-        "previous": record.previous,
-        "hash": record.hash,
-    }
 
 
 def _host_row(row: Row) -> dict[str, Any]:

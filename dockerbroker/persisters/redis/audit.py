@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from dockerbroker.model.audit import GENESIS, AuditEntry, AuditHead, AuditRecord, content_digest, forgettable
+from dockerbroker.persisters.audit_rows import read_audit
 
 #: How many hexadecimal digits a hash has.
 _DIGITS: Final = len(GENESIS)
@@ -23,7 +24,7 @@ class RedisAudit:
     async def audit(self, after: int, limit: int) -> list[AuditRecord]:
         """Return records, in the order of their numbers."""
         found, _, _ = await self._ask("audit_records", after=after, limit=limit)
-        return [read_record(number, text) for number, text in found]
+        return [read_audit(read_row(number, text)) for number, text in found]
 
     async def audit_head(self) -> AuditHead:
         """Return the end of the log."""
@@ -50,15 +51,20 @@ class RedisAudit:
 
 def told(entries: Sequence[AuditEntry], at: float) -> list[dict[str, str]]:
     """Return what a script is given of records that it is to write."""
-    contents = [entry.content(at) for entry in entries]
-    return [{"content": content, "digest": content_digest(content)} for content in contents]
+    contents = [(entry.id, entry.content(at)) for entry in entries]
+    return [
+        {"id": identifier, "content": content, "digest": content_digest(content)}
+        for identifier, content in contents
+    ]
 
 
-def read_record(number: str, text: str) -> AuditRecord:
-    """Return the record that is stored as such a text."""
-    return AuditRecord(
-        number=int(number),
-        previous=text[:_DIGITS],
-        hash=text[_DIGITS : 2 * _DIGITS],
-        content=text[2 * _DIGITS :],
-    )
+def read_row(number: str, text: str) -> dict[str, Any]:
+    """Return the columns of the record that is stored as such a text: its hashes, its id and its content."""
+    identifier, _, content = text[2 * _DIGITS :].partition(" ")
+    return {
+        "number": int(number),
+        "id": identifier,
+        "document": content,
+        "previous": text[:_DIGITS],
+        "hash": text[_DIGITS : 2 * _DIGITS],
+    }

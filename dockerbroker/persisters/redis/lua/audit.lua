@@ -67,14 +67,16 @@ local function chained(previous, digest)
   return table.concat(hash)
 end
 
--- Writes the records of a change; of each the hash of the one before it stands first, then its own.
+-- Writes the records of a change; of each the hash of the one before it stands first, then its own,
+-- its id, and what it tells.
 local function audit(entries)
   local head = redis.call('HMGET', base .. 'audit_head', 'number', 'hash')
   local number, last = tonumber(head[1] or '0'), head[2] or string.rep('0', 64)
   for _, entry in ipairs(entries or {}) do
     local own = chained(last, entry.digest)
     number = number + 1
-    redis.call('HSET', base .. 'audit', string.format('%.0f', number), last .. own .. entry.content)
+    local text = last .. own .. entry.id .. ' ' .. entry.content
+    redis.call('HSET', base .. 'audit', string.format('%.0f', number), text)
     last = own
   end
   if entries and entries[1] then

@@ -64,7 +64,7 @@ end
 
 function store.audit(row)
   local head = base .. 'audit_head'
-  redis.call('HSET', base .. 'audit', row.number, row.previous .. row.hash .. row.document)
+  redis.call('HSET', base .. 'audit', row.number, row.previous .. row.hash .. row.id .. ' ' .. row.document)
   if not field(head, 'number') then
     redis.call('HSET', head, 'first', row.number)
   end
