@@ -62,6 +62,23 @@ class ProgramTests(SynchronousTestCase):
         done = self.run_command("operations", "cancel", "o-1", "-c", str(self.config))
         self.assertEqual((done.returncode, done.stdout, done.stderr.count("\n")), (1, "", 1), done)
 
+    def test_keys(self) -> None:
+        """A key is made, seals what the database holds, and is needed from then on, also to move that."""
+        check_file(self.folder / "broker.db")
+        self.assertEqual(self.run_command("keys", "generate", str(self.folder / "keys")).returncode, 0)
+        keyed = written(self.folder, broker_document() | {"keys": "keys"}, name="keyed.config")
+        done = self.run_command("keys", "rotate", "--settle", "0", "-c", str(keyed))
+        self.assertEqual((done.returncode, done.stdout), (0, ""), done)
+        refused = self.run_command("keys", "list", "-c", str(self.config))
+        self.assertEqual((refused.returncode, refused.stderr.count("\n")), (1, 1), refused)
+        self.assertIn("needs the key key-", refused.stderr)
+        document = broker_document()
+        document["persister"]["database"] = "other.db"
+        other = written(self.folder, document, name="other.config")
+        moved = self.run_command("migrate-state", str(keyed), str(other))
+        self.assertEqual(moved.returncode, 1, moved)
+        self.assertIn("keys: what is moved needs the key key-", moved.stderr)
+
     def test_migrate(self) -> None:
         """The database of one file is moved to that of another, which is made; afterwards it is refused."""
         check_file(self.folder / "broker.db")

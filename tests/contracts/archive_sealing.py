@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Coroutine
+from contextlib import redirect_stderr
 from typing import Any
 
 from attrs import evolve
 from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
 
+from dockerbroker.command import keys
+from dockerbroker.command.deployment import Deployment
 from dockerbroker.errors import LostLease, Unavailable, Unreadable
 from dockerbroker.model.instances import Change, Operation, Phase
 from dockerbroker.model.secrets import Secret
@@ -15,6 +20,7 @@ from dockerbroker.persisters.archive import Kind, Resealed, Row
 from dockerbroker.persisters.sealing import PLAIN, Sealing
 from dockerbroker.persisters.vault import MARK, SECRET_KINDS, Vault, label_of, place_of
 from tests.contracts.archive_case import ArchiveTestCase
+from tests.memory_engine import MemoryEngines
 from tests.memory_persister import MemoryPersister
 from tests.persisters import values
 from tests.persisters.archives import Opened, memory
@@ -223,6 +229,28 @@ class SealingContract(ArchiveTestCase):
         self.assertIsInstance(self.read_all(persister)[2], Unreadable)
         self.another(vault())
         self.assertIn("the key one", str(self.state.locked))
+
+    def test_rotated(self) -> None:
+        """All secrets are sealed by a first key, and then by another, on whatever database."""
+        self.fill_with_secrets()
+        persister: Any = self.persister
+        for label in ("one", "two"):
+            persister.vault.source = key_source("one", "two")
+            deployment = Deployment(
+                persister=persister,
+                archive=self.archive,
+                engines=MemoryEngines(Clock()),
+                clock=Clock(),
+                vault=persister.vault,
+            )
+            with redirect_stderr(io.StringIO()):
+                rotation = Deferred.fromCoroutine(keys.rotate(deployment, label))
+                deployment.clock.advance(1)  # type: ignore[attr-defined]
+            self.assertEqual(self.successResultOf(rotation), 0)
+            self.assertEqual({label_of(row["secret"]) for row in self.rows().values()}, {label})
+            self.assert_whole(persister)
+        self.assert_whole(self.another(vault("two")))
+        self.assertNotIn(_SECRETS[3], raw(persister).partition("SQLite format 3")[0])
 
     def test_moved_as_it_is(self) -> None:
         """What is sealed opens after it was moved to a database of another kind, and is sealed as it was."""

@@ -19,10 +19,11 @@ from dockerbroker.model.roles import Role
 from dockerbroker.model.secrets import Secret
 from dockerbroker.persisters.interfaces import IPersister
 from tests.contracts.persister_case import Fixture
-from tests.memory_persister import MemoryPersister
+from tests.memory_persister import MemoryPersister, Tables
 from tests.model.values import definition
 from tests.persisters import values
 from tests.pinging import ping, pings
+from tests.vaults import sealing_vault
 
 IDS = st.sampled_from(["i", "I", "i "])
 BINDINGS = st.sampled_from(["b", "B"])
@@ -58,7 +59,9 @@ class TwoPersisters(RuleBasedStateMachine):
         super().__init__()
         self.fixture = self.new_fixture()
         self.clock = self.fixture.clock
-        self.memory = MemoryPersister(self.clock.seconds)
+        # Whether secrets are sealed makes no difference.
+        keys = sealing_vault("one")
+        self.memory = MemoryPersister(self.clock.seconds, Tables(sealing=keys.first_sealing()), keys)
         self.real = self.fixture.persister()
         self.begun: list[Operation] = []
         self.ids: set[str] = set()
