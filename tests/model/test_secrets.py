@@ -165,6 +165,7 @@ REVEALING = {
     "engines/hijack.py",
     "model/catalog.py",
     "model/catalog_rules.py",
+    "model/concealing.py",
     "model/credentials.py",
     "model/definitions.py",
     "model/executables.py",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from typing import Final
 
@@ -20,14 +19,11 @@ _PARAMETER: Final = "canary-parameter-7c"
 _CREDENTIAL: Final = "canary-credential-9d"
 _CLIENT: Final = "canary-client-51"
 
-#: The routes whose business it is to tell secrets to those to whom they belong, and which ones. An
-#: administrator's images are whole, since what a GET returns can be PUT again, as it always could.
+#: The routes whose business it is to tell secrets to those to whom they belong, and which ones.
 _BELONG: Final = {
     "/v2/catalog": {_CLIENT},
     "/v2/service_instances/{instance_id}": {_PARAMETER},
     "/v2/service_instances/{instance_id}/service_bindings/{binding_id}": {_PARAMETER},
-    "/{catalog}/image/{name}": {_CREDENTIAL, _CLIENT},
-    "/{catalog}/images": {_CREDENTIAL, _CLIENT},
 }
 
 
@@ -66,7 +62,7 @@ class ToldTests(SynchronousTestCase):
                 continue
             for given in (values, {**values, "host": "docker1", "name": "redis"}):
                 answer = self.stack.request("GET", route.at(given))
-                text = json.dumps(answer.json)
+                text = answer.body.decode()
                 told = {one for one in (_KEY, _PARAMETER, _CREDENTIAL, _CLIENT, PASSWORD) if one in text}
                 self.assertLessEqual(told, _BELONG.get(route.path, set()), route)
                 seen |= {(route.path, answer.status)}
