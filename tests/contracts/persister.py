@@ -29,6 +29,7 @@ from tests.contracts.persister_reservations import NeighboursContract, Reservati
 from tests.contracts.persister_seam import SeamContract
 from tests.contracts.persister_silence import SilenceContract
 from tests.contracts.persister_superseding import SupersedeContract
+from tests.contracts.persister_texts import TextsContract
 from tests.contracts.persister_tombstones import TombstonesContract
 from tests.contracts.persister_updates import UpdateContract
 
@@ -60,6 +61,7 @@ CONTRACTS: tuple[type[PersisterTestCase], ...] = (
     ForgetContract,
     ListingsContract,
     OnlyContract,
+    TextsContract,
     TombstonesContract,
     ClocksContract,
     AuditContract,

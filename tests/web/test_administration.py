@@ -173,6 +173,30 @@ class ImageTests(SynchronousTestCase):
         plans = [plan["id"] for offering in services for plan in offering["plans"]]
         self.assertEqual(plans, ["mysql_small", "mysql_large", "redis_100"])
 
+    def test_schemas(self) -> None:
+        """A schema that leads elsewhere, or whose patterns take long, is refused when it is put (S38)."""
+        for wrong, where in (
+            ({"$ref": "http://127.0.0.1:1/schema"}, "$ref"),
+            ({"properties": {"a": {"$ref": "file:///etc/passwd"}}}, "$ref"),
+            ({"pattern": r"(a)\1"}, "pattern"),
+            ({"pattern": r"(?=a+)+$"}, "pattern"),
+            ({"patternProperties": {"(?<=x)y": {}}}, "pattern"),
+        ):
+            schema = {"$schema": "http://json-schema.org/draft-04/schema#", **wrong}
+            plan = {"name": "a", "schemas": {"service_instance": {"create": {"parameters": schema}}}}
+            answer = self.stack.request("PUT", "/docker/image/redis", {"plans": [plan]})
+            self.assertEqual(answer.status, 400, wrong)
+            self.assertIn(where, answer.description)
+        endless = {
+            "$schema": "http://json-schema.org/draft-04/schema#",
+            "properties": {"a": {"pattern": "(a+)+$"}},
+        }
+        plan = {"name": "a", "schemas": {"service_instance": {"create": {"parameters": endless}}}}
+        self.assertEqual(self.stack.request("PUT", "/docker/image/redis", {"plans": [plan]}).status, 200)
+        text = {"a": "a" * 20_000 + "!"}
+        refused = self.stack.provision("i-1", plan_id="redis_a", parameters=text)
+        self.assertEqual(refused.status, 400)
+
     def test_rules_of_cloud_controller(self) -> None:
         """What Cloud Controller would refuse is answered with 400 and all complaints, and changes nothing."""
         schema = {"$schema": "http://json-schema.org/draft-04/schema#", "pattern": r"(a)\1"}

@@ -52,6 +52,32 @@ class SectionsTests(SynchronousTestCase):
                 answer = stack.request(method, path)
                 self.assertEqual((answer.status, list(answer.json)), (404, ["description"]), path)
 
+    def test_other_spellings(self) -> None:
+        """No other spelling of a path leads to a section, nor from one API to another (S18)."""
+        stack = Stack()
+        stack.provision("i-1")
+        for path in (
+            "//admin//hosts",
+            "/Admin/hosts",
+            "/ADMIN/instances",
+            "/admin/instances/",
+            "/admin/instances;x",
+            "/admin;x/instances",
+            "/admin/./instances",
+            "/admin/hosts/../instances",
+            "/v2/../admin/instances",
+            "/v2/%2e%2e/admin/instances",
+            "/admin%2Finstances",
+            "/admin/instances/..%2Finstances%2Fi-1",
+            "/admin/instances/i-1/../i-1",
+            "/admin/instances%00",
+            "/admin/../v2/catalog",
+            "/admin/%2e%2e/v2/catalog",
+        ):
+            answer = stack.request("GET", path)
+            self.assertIn(answer.status, (400, 404), path)
+            self.assertNotIn(b"redis", answer.body)
+
     def test_catalog_of_that_name(self) -> None:
         """A catalog may be called `admin`: its images are no section."""
         stack = Stack()

@@ -69,6 +69,8 @@ class ToldTests(SynchronousTestCase):
         self.assertIn(("/certificate/{host}", 200), seen)
         self.assertIn(("/{catalog}/image/{name}", 200), seen)
         self.assertIn(("/v2/service_instances/{instance_id}", 200), seen)
+        for path in ("/admin/catalog", "/admin/instances/{instance_id}", "/admin/operations"):
+            self.assertIn((path, 200), seen)
 
     def test_no_temporary_file(self) -> None:
         """A body of any size is in memory alone: where no file can be made, all is as usual (S60)."""
