@@ -4,13 +4,13 @@ from typing import Any
 
 from attrs import define, field
 from OpenSSL import SSL
-from service_identity import VerificationError
+from service_identity import CertificateError, VerificationError
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectError, ConnectionClosed, DNSLookupError
 from twisted.internet.error import ConnectionRefusedError as Refused
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
-from twisted.web.client import ResponseFailed
+from twisted.web.client import RequestTransmissionFailed, ResponseFailed
 from twisted.web.iweb import IResponse
 
 from dockerbroker.errors import InvalidRequest
@@ -73,6 +73,7 @@ _REASONS: tuple[tuple[type[Exception], str], ...] = (
     (ConnectError, "no connection: {}"),
     (OSError, "no connection: {}"),
     (VerificationError, "its certificate is not for the name or address by which it is reached"),
+    (CertificateError, "its certificate is not for the name or address by which it is reached"),
 )
 
 
@@ -100,7 +101,7 @@ def deadline_passed(_: object, limit: float) -> Failure:
 
 def reason_of(error: Exception) -> str | None:
     """Return in words why a ping failed; None for an error that nobody expects."""
-    if isinstance(error, ResponseFailed) and error.reasons:
+    if isinstance(error, ResponseFailed | RequestTransmissionFailed) and error.reasons:
         error = error.reasons[0].value
     if isinstance(error, SSL.Error):
         return _reason_of_tls(error)

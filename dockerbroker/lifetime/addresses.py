@@ -4,11 +4,9 @@ import errno
 import os
 import socket
 import stat
-from collections.abc import Mapping
 from contextlib import closing
 from typing import Final
 
-from twisted.python.lockfile import isLocked
 from twisted.python.systemd import ListenFDs
 
 from dockerbroker.config.endpoints import Endpoint, SystemdEndpoint, TcpEndpoint, UnixEndpoint
@@ -26,7 +24,7 @@ _FAMILIES: Final = {"INET": socket.AF_INET, "INET6": socket.AF_INET6, "UNIX": so
 def check_endpoint(endpoint: Endpoint) -> None:
     """Raise `InvalidConfiguration` when a program of this user cannot listen there."""
     if isinstance(endpoint, SystemdEndpoint):
-        descriptor_of(endpoint, os.environ)
+        descriptor_of(endpoint, handed_over())
     elif isinstance(endpoint, UnixEndpoint):
         _check_socket(endpoint)
     else:
@@ -47,28 +45,42 @@ def _check_address(endpoint: TcpEndpoint) -> None:
 
 
 def _check_socket(endpoint: UnixEndpoint) -> None:
-    path = endpoint.path
+    is_left_over(endpoint)
+    if not os.access(endpoint.path.parent, os.W_OK | os.X_OK):
+        raise InvalidConfiguration(f"listen: no socket can be made in {endpoint.path.parent}.")
+
+
+def is_left_over(endpoint: UnixEndpoint) -> bool:
+    """Whether the socket is there although nobody listens at it, as after a program was killed.
+
+    Raises `InvalidConfiguration` when somebody does, or when it is no socket.
+    """
     try:
-        is_socket = stat.S_ISSOCK(path.lstat().st_mode)
+        mode = endpoint.path.lstat().st_mode
     except FileNotFoundError:
-        is_socket = True
+        return False
     except OSError as error:
         raise InvalidConfiguration(unusable_socket(endpoint, error)) from None
-    if not is_socket:
-        raise InvalidConfiguration(f"listen: {path} is there, and is no socket.")
-    if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise InvalidConfiguration(f"listen: no socket can be made in {path.parent}.")
-    if isLocked(os.fspath(path) + ".lock"):
-        raise InvalidConfiguration(f"listen: {path} is in use by another program.")
+    if not stat.S_ISSOCK(mode):
+        raise InvalidConfiguration(f"listen: {endpoint.path} is there, and is no socket.")
+    with closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as client:
+        client.setblocking(False)
+        if client.connect_ex(os.fspath(endpoint.path)) == errno.ECONNREFUSED:
+            return True
+    raise InvalidConfiguration(f"listen: {endpoint.path} is in use by another program.")
 
 
-def descriptor_of(endpoint: SystemdEndpoint, environment: Mapping[str, str]) -> int:
-    """Return the descriptor of a socket that systemd has handed over.
+def handed_over() -> ListenFDs:
+    """Return the sockets that systemd has handed over to this process."""
+    # From a copy, since what is asked for is removed.
+    return ListenFDs.fromEnvironment(dict(os.environ))
+
+
+def descriptor_of(endpoint: SystemdEndpoint, given: ListenFDs) -> int:
+    """Return the descriptor of one of the sockets that systemd has handed over.
 
     Raises `InvalidConfiguration` when there is none, or when it is of another domain.
     """
-    # A copy, since what is asked for is removed.
-    given = ListenFDs.fromEnvironment(dict(environment))
     descriptors, named = given.inheritedDescriptors(), given.inheritedNamedDescriptors()
     found = named.get(endpoint.label) if endpoint.label else dict(enumerate(descriptors)).get(endpoint.index)
     if found is None:

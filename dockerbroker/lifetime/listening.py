@@ -14,10 +14,17 @@ from twisted.internet import tcp, unix
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 from twisted.python.failure import Failure
+from twisted.python.systemd import ListenFDs
 
 from dockerbroker.config.endpoints import Endpoint, SystemdEndpoint, TcpEndpoint, UnixEndpoint
 from dockerbroker.errors import InvalidConfiguration
-from dockerbroker.lifetime.addresses import descriptor_of, unusable_address, unusable_socket
+from dockerbroker.lifetime.addresses import (
+    descriptor_of,
+    handed_over,
+    is_left_over,
+    unusable_address,
+    unusable_socket,
+)
 
 #: How often the queue is emptied at most when listening ends.
 _MOST_LOOKS: Final = 100
@@ -47,8 +54,6 @@ class UnixListener(unix.Port):
         _path_of(self).unlink(missing_ok=True)
         take_queue(self)
         self.socket.close()
-        if self.lockFile is not None:
-            self.lockFile.unlock()
         tcp.Port.connectionLost(self, reason)
 
 
@@ -94,7 +99,7 @@ def let_nobody_in(listening: socket) -> None:
 def listen(reactor: Any, endpoint: Endpoint, factory: IProtocolFactory) -> IListeningPort:
     """Listen there; raises `InvalidConfiguration` when that is not possible."""
     if isinstance(endpoint, SystemdEndpoint):
-        return _adopt(reactor, endpoint, factory)
+        return adopt(reactor, endpoint, handed_over(), factory)
     if isinstance(endpoint, UnixEndpoint):
         return _listen_unix(reactor, endpoint, factory)
     return _listen_tcp(reactor, endpoint, factory)
@@ -110,10 +115,10 @@ def _listen_tcp(reactor: Any, endpoint: TcpEndpoint, factory: IProtocolFactory) 
 
 
 def _listen_unix(reactor: Any, endpoint: UnixEndpoint, factory: IProtocolFactory) -> IListeningPort:
-    path = os.fsencode(endpoint.path)
-    # With a lock, by which it is known that a socket which is there is one of a program that was killed.
-    listener = UnixListener(path, factory, endpoint.backlog, endpoint.mode, reactor, wantPID=1)
+    listener = UnixListener(os.fsencode(endpoint.path), factory, endpoint.backlog, endpoint.mode, reactor)
     try:
+        if is_left_over(endpoint):
+            endpoint.path.unlink()
         listener.startListening()
     except CannotListenError as error:
         raise InvalidConfiguration(unusable_socket(endpoint, error.socketError)) from None
@@ -122,8 +127,11 @@ def _listen_unix(reactor: Any, endpoint: UnixEndpoint, factory: IProtocolFactory
     return listener
 
 
-def _adopt(reactor: Any, endpoint: SystemdEndpoint, factory: IProtocolFactory) -> IListeningPort:
-    descriptor = descriptor_of(endpoint, os.environ)
+def adopt(
+    reactor: Any, endpoint: SystemdEndpoint, given: ListenFDs, factory: IProtocolFactory
+) -> IListeningPort:
+    """Listen at one of the sockets that systemd has given; raises `InvalidConfiguration`."""
+    descriptor = descriptor_of(endpoint, given)
     os.set_inheritable(descriptor, False)
     os.set_blocking(descriptor, False)
     if endpoint.domain != "UNIX":

@@ -1,10 +1,14 @@
 """What a broker must prove to an agent, and the agent to it."""
 
+from ipaddress import ip_address
 from typing import ClassVar
 
-from attrs import define, field
+from attrs import define, field, frozen
 from cryptography.x509 import Certificate
+from OpenSSL import SSL
 from OpenSSL.crypto import X509, PKey
+from service_identity.hazmat import DNS_ID, IPAddress_ID, ServiceID, verify_service_identity
+from service_identity.pyopenssl import extract_patterns
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
 from twisted.internet.ssl import (
     AcceptableCiphers,
@@ -14,6 +18,8 @@ from twisted.internet.ssl import (
 )
 from twisted.internet.ssl import Certificate as TwistedCertificate
 from twisted.logger import Logger
+from twisted.protocols.tls import TLSMemoryBIOProtocol
+from twisted.python.failure import Failure
 from twisted.web.iweb import IPolicyForHTTPS
 from zope.interface import implementer
 
@@ -24,6 +30,44 @@ from dockerbroker.tls.pairs import load_pair
 from dockerbroker.tls.serving import Stamps, stamps_of
 
 _WHERE = "brokerservers."
+
+
+@implementer(IOpenSSLClientConnectionCreator)
+@frozen(eq=False)
+class VerifiedConnections:
+    """Makes connections on which nothing is said before the other side has proven who it is.
+
+    Twisted's own would let a certificate through that has no alternative names at all.
+    """
+
+    options: IOpenSSLClientConnectionCreator
+    identity: ServiceID
+
+    def clientConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> SSL.Connection:
+        """Return the connection, whose handshake fails unless the certificate is the other side's."""
+        connection: SSL.Connection = self.options.clientConnectionForTLS(tlsProtocol)
+        required = SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT
+
+        def judge(_: SSL.Connection, shown: X509, __: int, depth: int, ok: int) -> bool:
+            if depth or not ok:
+                return bool(ok)
+            try:
+                verify_service_identity(extract_patterns(shown), [self.identity], [])
+            except Exception:  # noqa: BLE001 (whatever it is: it has proven nothing)
+                tlsProtocol.failVerification(Failure())
+                return False
+            return True
+
+        connection.set_verify(required, judge)
+        return connection
+
+
+def _identity(host: str) -> ServiceID:
+    try:
+        ip_address(host)
+    except ValueError:
+        return DNS_ID(host.encode("idna").decode("ascii"))
+    return IPAddress_ID(host)
 
 
 @implementer(IPolicyForHTTPS)
@@ -60,7 +104,7 @@ class BrokerPolicy:
                 [TwistedCertificate(_x509(one)) for one in authorities.certificates]
             )
         try:
-            return optionsForClientTLS(
+            options = optionsForClientTLS(
                 self.host,
                 trusted,
                 acceptableProtocols=[HTTP],
@@ -70,6 +114,7 @@ class BrokerPolicy:
                     **self._shown(),
                 },
             )
+            return VerifiedConnections(options, _identity(self.host))
         except (ValueError, UnicodeError):
             raise InvalidConfiguration(f"{_WHERE}host: {self.host} is no name for a certificate.") from None
 

@@ -1,13 +1,12 @@
 """TLS around the connections of a site."""
 
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from twisted.internet.interfaces import (
     IDelayedCall,
     IOpenSSLServerConnectionCreator,
     IProtocolFactory,
     IReactorTime,
-    ITCPTransport,
 )
 from twisted.protocols.tls import BufferingTLSTransport, TLSMemoryBIOFactory
 from twisted.python.failure import Failure
@@ -32,11 +31,6 @@ class GuardedTransport(BufferingTLSTransport):
         if self._deadline is not None and self._deadline.active():
             self._deadline.cancel()
         super().connectionLost(reason)
-
-    def loseWriteConnection(self) -> None:
-        """Send what was written, and then no more; what comes is still read."""
-        self._aggregator.flush()
-        cast("ITCPTransport", self.transport).loseWriteConnection()
 
     def _past_deadline(self) -> None:
         connection = self.getHandle()

@@ -2,12 +2,14 @@
 
 from typing import Any
 
+from OpenSSL import SSL
+from service_identity import VerificationError
 from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.internet.error import ConnectError, ConnectionLost, DNSLookupError
 from twisted.internet.error import ConnectionRefusedError as Refused
 from twisted.logger import LogLevel
 from twisted.python.failure import Failure
-from twisted.web.client import ResponseNeverReceived
+from twisted.web.client import RequestTransmissionFailed, ResponseNeverReceived
 from twisted.web.server import NOT_DONE_YET, Request
 from twisted.web.util import Redirect
 
@@ -15,6 +17,20 @@ from dockerbroker.agent.pinging import timeout_of
 from dockerbroker.agent.requests import Send
 from dockerbroker.errors import Unavailable
 from tests.agent.brokers import HOST, Answering, Leaf, PingingCase, answering, broker_resource, hanging
+
+#: What OpenSSL says, and the agent makes of it.
+_TOLD_BY_TLS = (
+    ("certificate verify failed", "its certificate is not trusted"),
+    ("tlsv13 alert certificate required", "it wants another certificate of this agent, or one at all"),
+    ("ssl/tls alert bad certificate", "it wants another certificate of this agent, or one at all"),
+    ("tlsv1 alert unknown ca", "it wants another certificate of this agent, or one at all"),
+    ("wrong version number", "no encrypted connection: wrong version number"),
+    ("odd\nwords", "no encrypted connection: odd words"),
+)
+
+
+def _tls(told: str) -> SSL.Error:
+    return SSL.Error([("SSL routines", "", told)])
 
 
 class FailureTests(PingingCase):
@@ -95,6 +111,11 @@ class FailureTests(PingingCase):
                 ResponseNeverReceived([Failure(ConnectionLost())]),
                 "the connection was closed before the answer",
             ),
+            (
+                RequestTransmissionFailed([Failure(VerificationError([]))]),
+                "its certificate is not for the name",
+            ),
+            *((ResponseNeverReceived([Failure(_tls(told))]), words) for told, words in _TOLD_BY_TLS),
         ):
             before = len(self.lines())
             attempts: list[float] = []

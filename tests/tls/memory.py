@@ -78,12 +78,15 @@ class Meeting:
 
 
 def asked(
-    context: ssl.SSLContext, server_context: SSL.Context, session: ssl.SSLSession | None = None
+    context: ssl.SSLContext,
+    server_context: SSL.Context,
+    session: ssl.SSLSession | None = None,
+    name: str | None = None,
 ) -> ssl.SSLObject:
-    """Return the connection of a client of the standard library, after a handshake, a question, an answer."""
+    """Return the connection of a client of the standard library, after a handshake and an answer."""
     server, inward, outward = SSL.Connection(server_context, None), ssl.MemoryBIO(), ssl.MemoryBIO()
     server.set_accept_state()
-    client = context.wrap_bio(inward, outward, session=session)
+    client = context.wrap_bio(inward, outward, server_hostname=name, session=session)
     for act in (client.do_handshake, server.do_handshake) * 3:
         with suppress(ssl.SSLWantReadError, SSL.WantReadError):
             act()
