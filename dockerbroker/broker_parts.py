@@ -180,6 +180,7 @@ def make_parts(
                 configuration.commands,
             ),
             sweeps,
+            admission,
         ),
     )
 

@@ -224,20 +224,23 @@ class MemoryPersister:
             if self.tables.credential_changes:
                 return False
             self._require_open()
-            self.tables.credentials.update((one.id, self.sealed.credential_row(one)) for one in credentials)
+            seeds = list(credentials)
+            self.tables.credentials.update((one.id, self.sealed.credential_row(one)) for one in seeds)
+            self._tell(auditing.credentials_seeded(seeds))
             self.tables.credential_changes += 1
             return True
 
-    async def put_credential(self, credential: Credential) -> bool:
+    async def put_credential(self, credential: Credential, *, origin: Origin = ITSELF) -> bool:
         """Add or replace a credential."""
         with self._call("put_credential"):
             self._require_open()
             is_new = credential.id not in self.tables.credentials
             self.tables.credentials[credential.id] = self.sealed.credential_row(credential)
+            self._tell(auditing.credential_put(credential, origin))
             self.tables.credential_changes += 1
             return is_new
 
-    async def delete_credential(self, credential_id: str) -> None:
+    async def delete_credential(self, credential_id: str, *, origin: Origin = ITSELF) -> None:
         """Remove a credential."""
         with self._call("delete_credential"):
             self._require_open()
@@ -248,6 +251,7 @@ class MemoryPersister:
             if rows[credential_id]["role"] == "administrator" and roles["administrator"] == 1:
                 raise Conflict("This is the last credential of administrators.")
             del rows[credential_id]
+            self._tell(auditing.credential_deleted(credential_id, origin))
             self.tables.credential_changes += 1
 
     async def record_pings(self, pings: Iterable[Ping]) -> Mapping[HostKey, str]:

@@ -259,7 +259,9 @@ class Stack:
         self.restarts = Restarts(self.comparer, clock)
         agents = Agents(Pings(seams.persister, clock, self.restarts.heard, pace=0), self.addresses)
         self.sweeps = Sweeps(seams.persister, seams.engines, clock, wall)
-        self.apis = make_apis(clock, self.broker, self.administration, certificates, agents, self.sweeps)
+        self.apis = make_apis(
+            clock, self.broker, self.administration, certificates, agents, self.sweeps, self.admission
+        )
         self.site = BrokerSite(clock, self.authenticator)
         if self.is_open:
             self.site.open(self.apis)

@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 
 from dockerbroker.errors import TooManyRequests, Unauthenticated, Unavailable
 from dockerbroker.model.attempts import WrongAttempts, origin_of
-from dockerbroker.model.credentials import Candidate, Candidates, Cost, Credential, Login
+from dockerbroker.model.credentials import Candidate, Candidates, Cost, Credential, Login, Salt
 from dockerbroker.model.roles import Principal, Role
 
 T = TypeVar("T")
@@ -199,7 +199,7 @@ class Authenticator:
         candidates = Candidates(self._of(claim.roles))
 
         def match() -> Credential | None:
-            return candidates.match(claim.user, claim.password, self.cost)
+            return candidates.match(claim.user, claim.password, lambda: Salt.new(self.cost))
 
         def done(found: Credential | Failure | None) -> None:
             self._busy -= 1

@@ -8,6 +8,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from dockerbroker.broker.authentication import Authenticator, InThread
+from dockerbroker.model.audit import ITSELF, Origin
 from dockerbroker.model.credentials import (
     Cost,
     Credential,
@@ -41,12 +42,12 @@ class Credentials:
         """Return every credential, in the order of the ids."""
         return await self.persister.credentials()
 
-    async def add(self, login: Login) -> Credential:
+    async def add(self, login: Login, origin: Origin = ITSELF) -> Credential:
         """Let somebody in by that password, too; raises `InvalidRequest`."""
         check_login(login)
         salt = salt_for(await self.persister.credentials(), login, self.cost)
         [credential] = await self._hashed([login], salt)
-        await self.persister.put_credential(credential)
+        await self.persister.put_credential(credential, origin=origin)
         self._log.info(
             "The credential {id} lets {user!r} in as {role}",
             id=credential.id,
@@ -55,9 +56,9 @@ class Credentials:
         )
         return credential
 
-    async def remove(self, credential_id: str) -> None:
+    async def remove(self, credential_id: str, origin: Origin = ITSELF) -> None:
         """Let nobody in by that credential any more; raises `NotFound` or `Conflict`."""
-        await self.persister.delete_credential(credential_id)
+        await self.persister.delete_credential(credential_id, origin=origin)
         self._log.info("The credential {id} lets nobody in any more", id=credential_id)
 
     async def seed(self, logins: Sequence[Login]) -> list[Credential]:
@@ -106,6 +107,17 @@ class Admission:
         """Let in by what is in the database now."""
         self._known = await self.credentials.all()
         self.authenticator.learn(self._known)
+
+    async def add(self, login: Login, origin: Origin) -> Credential:
+        """Let somebody in, at once by this broker; raises as `Credentials.add`."""
+        credential = await self.credentials.add(login, origin)
+        await self.refresh()
+        return credential
+
+    async def remove(self, credential_id: str, origin: Origin) -> None:
+        """Let nobody in by a credential any more, at once by this broker; raises as `Credentials.remove`."""
+        await self.credentials.remove(credential_id, origin)
+        await self.refresh()
 
     async def begin(self, logins: Sequence[Login]) -> None:
         """Store the logins of the configuration in a new database, and let in by what is in the database.

@@ -11,7 +11,8 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from dockerbroker.errors import Conflict, TooManyRequests
+from dockerbroker.errors import Conflict, TooManyRequests, Unavailable
+from dockerbroker.model import auditing
 from dockerbroker.model.hosts import HostKey
 from dockerbroker.model.liveness import OLD_SESSION, OTHER_ENGINE
 from dockerbroker.model.registrations import Registrations
@@ -86,6 +87,32 @@ class Pings:
             Deferred.fromCoroutine(self._write())
         return waiting.stored
 
+    async def refuse(self, ping: Ping, why: str) -> None:
+        """Write down that an agent must not say that of a host; not again, as long as it goes on."""
+        host, agent = ping.host.key.service_host, ping.origin
+        if not self._is_news((host, agent.name, f"{agent.peer} {why}")):
+            return
+        self._log.warn(
+            "a ping of the agent {agent!r} at {peer} for the host {host!r} is refused: {why}",
+            agent=agent.name,
+            peer=agent.peer,
+            host=host,
+            why=why,
+        )
+        try:
+            await self._persister.write_audit(auditing.ping_refused(ping, why))
+        except Unavailable:
+            self._refused.clear()
+
+    def _is_news(self, refusal: tuple[str, str | None, str]) -> bool:
+        """Return whether a refusal was not told yet; such an agent goes on pinging."""
+        if refusal in self._refused:
+            return False
+        if len(self._refused) >= _MOST_REFUSED:
+            self._refused.clear()
+        self._refused.add(refusal)
+        return True
+
     def _wait(self, ping: Ping) -> float:
         """Return for how many seconds a host must not register again; an agent of the original never does."""
         if ping.vitals.session is None:
@@ -144,12 +171,7 @@ class Pings:
             return
         host = one.ping.host.key.service_host
         description = REFUSALS[refusal].format(host=host)
-        # Such an agent goes on pinging.
-        known = (host, one.ping.vitals.session, refusal)
-        if known not in self._refused:
-            if len(self._refused) >= _MOST_REFUSED:
-                self._refused.clear()
-            self._refused.add(known)
+        if self._is_news((host, one.ping.vitals.session, refusal)):
             self._log.warn("a ping of {host} is refused: {why}", host=host, why=description)
         one.stored.errback(Conflict(description))
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dockerbroker.model.audit import AuditEntry, Origin, Result, content_digest
 from dockerbroker.model.catalog import ImageDefinition
 from dockerbroker.model.certificates import HostCertificate
+from dockerbroker.model.credentials import Credential
 from dockerbroker.model.hosts import HostKey
 from dockerbroker.model.instances import Change, Operation, Phase, ServiceInstance
 from dockerbroker.model.standing import host_id
@@ -83,6 +84,30 @@ def certificate_put(certificate: HostCertificate, origin: Origin) -> AuditEntry:
 def certificate_deleted(host: str, origin: Origin) -> AuditEntry:
     """Tell that a host has no certificate any more."""
     return AuditEntry(action="delete certificate", subject=host, origin=origin)
+
+
+def credential_put(credential: Credential, origin: Origin) -> AuditEntry:
+    """Tell that somebody is let in by one more password."""
+    host = f" for the host {credential.host}" if credential.host else ""
+    detail = f"{credential.role.value} {credential.user}{host}"
+    return AuditEntry(action="put credential", subject=credential.id, origin=origin, detail=detail)
+
+
+def credential_deleted(credential_id: str, origin: Origin) -> AuditEntry:
+    """Tell that nobody is let in by a password any more."""
+    return AuditEntry(action="delete credential", subject=credential_id, origin=origin)
+
+
+def credentials_seeded(credentials: Iterable[Credential]) -> AuditEntry:
+    """Tell that those of the configuration are let in."""
+    names = ", ".join(f"{one.role.value} {one.user}" for one in credentials)
+    return AuditEntry(action="seed credentials", subject="credentials", detail=names)
+
+
+def ping_refused(ping: Ping, why: str) -> AuditEntry:
+    """Tell that an agent has said of a host what it must not say."""
+    host = host_id(ping.host.key)
+    return AuditEntry(action="ping", subject=host, origin=ping.origin, result=Result.REFUSED, detail=why)
 
 
 def host_registered(ping: Ping) -> AuditEntry:

@@ -3,7 +3,7 @@
 import hmac
 import secrets
 from base64 import b64decode, b64encode
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from hashlib import scrypt, sha256
 from typing import Any, Final
@@ -11,9 +11,10 @@ from typing import Any, Final
 from attrs import frozen
 
 from dockerbroker.errors import InvalidRequest
-from dockerbroker.model.members import shown
+from dockerbroker.model.members import Members, shown
 from dockerbroker.model.roles import Role
 from dockerbroker.model.secrets import Secret
+from dockerbroker.wire import fold
 
 #: No user name and no password has more bytes of UTF-8.
 LONGEST_USER: Final = 255
@@ -156,6 +157,26 @@ def check_login(login: Login) -> None:
         raise InvalidRequest(f"{'; '.join(complaints)}.")
 
 
+def decode_login(document: Mapping[str, Any]) -> tuple[Login, bool]:
+    """Decode what lets somebody in; its password is a new one where none is given, and then True is returned.
+
+    Raises `InvalidRequest` with every complaint.
+    """
+    members = Members(document=fold(document))
+    role = members.text("role", required=True)
+    roles = [one for one in Role if one.value == role]
+    if role and not roles:
+        members.complain("role", f"must be one of {', '.join(one.value for one in Role)}")
+    user = members.text("user", required=True)
+    given = members.text("password") if members.has("password") else None
+    host = members.text("servicehost")
+    members.check()
+    password = new_password() if given is None else Secret(given)
+    login = Login(role=roles[0], user=user, password=password, host=host)
+    check_login(login)
+    return login, given is None
+
+
 def encode_credential(credential: Credential) -> dict[str, Any]:
     """Encode what may be told of a credential: nothing of its password."""
     document = {
@@ -197,16 +218,16 @@ class Candidates:
             salts.setdefault(one.user, set()).add(one.hash.salt)
         return max((len(found) for found in salts.values()), default=1)
 
-    def match(self, user: bytes, password: bytes, unknown: Cost) -> Credential | None:
+    def match(self, user: bytes, password: bytes, decoy: Callable[[], Salt]) -> Credential | None:
         """Return the first credential that these are: slowly, so call it in a thread.
 
-        It takes as many hashes for a user who is not known, of the cost `unknown`, as for one who is; all
-        credentials are compared, in constant time.
+        It takes as many hashes for a user who is not known, with a `decoy` for a salt, as for one who
+        is; all credentials are compared, in constant time.
         """
         asked = _short(user)
         salts = {one.hash.salt for one in self.all if hmac.compare_digest(one.user, asked)}
         while len(salts) < self.rounds:
-            salts.add(Salt.new(unknown))
+            salts.add(decoy())
         digests = {salt: salt.digest(password) for salt in salts}
         nothing = bytes(_DIGEST_BYTES)
         found = None

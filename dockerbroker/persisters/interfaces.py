@@ -116,10 +116,10 @@ class IPersister(Interface):
     async def seed_credentials(credentials: Iterable[Credential]) -> bool:
         """Store the first credentials of a database, the first time; returns whether it did."""
 
-    async def put_credential(credential: Credential) -> bool:
+    async def put_credential(credential: Credential, *, origin: Origin = ITSELF) -> bool:
         """Add or replace, as a whole, the credential of that id; returns whether it is new."""
 
-    async def delete_credential(credential_id: str) -> None:
+    async def delete_credential(credential_id: str, *, origin: Origin = ITSELF) -> None:
         """Remove a credential; raises `NotFound`, and `Conflict` for the last one of administrators."""
 
     async def record_pings(pings: Iterable[Ping]) -> Mapping[HostKey, str]:

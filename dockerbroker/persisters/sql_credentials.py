@@ -1,15 +1,18 @@
 """The part of the persister on a SQL database that keeps the credentials of those who are let in."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final, TypeVar
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
+from dockerbroker.model import auditing
+from dockerbroker.model.audit import ITSELF, AuditEntry, Origin
 from dockerbroker.model.credentials import Credential
 from dockerbroker.model.roles import Role
 from dockerbroker.persisters import queries, refusals
 from dockerbroker.persisters.databases import Query
 from dockerbroker.persisters.sealed_records import SealedRecords
+from dockerbroker.persisters.sql_audit import note
 from dockerbroker.persisters.tables import credentials, deployment
 
 T = TypeVar("T")
@@ -27,6 +30,7 @@ class SqlCredentials:
     __slots__ = ()
 
     sealed: SealedRecords
+    wall: Callable[[], float]
 
     async def credentials(self) -> list[Credential]:
         """Return every credential, in the order of the ids."""
@@ -34,15 +38,26 @@ class SqlCredentials:
 
     async def seed_credentials(self, credentials: Iterable[Credential]) -> bool:
         """Store the first credentials, the first time."""
-        return await self._write(lambda connection: _seed(connection, self.sealed, credentials))
+        seeds = list(credentials)
+        told = auditing.credentials_seeded(seeds)
 
-    async def put_credential(self, credential: Credential) -> bool:
+        def seed(connection: Connection) -> bool:
+            is_seeded = _seed(connection, self.sealed, seeds)
+            if is_seeded:
+                note(connection, told, self.wall())
+            return is_seeded
+
+        return await self._write(seed)
+
+    async def put_credential(self, credential: Credential, *, origin: Origin = ITSELF) -> bool:
         """Add or replace a credential."""
-        return await self._write(lambda connection: _put(connection, self.sealed, credential))
+        told = auditing.credential_put(credential, origin)
+        return await self._change(told, lambda connection: _put(connection, self.sealed, credential))
 
-    async def delete_credential(self, credential_id: str) -> None:
+    async def delete_credential(self, credential_id: str, *, origin: Origin = ITSELF) -> None:
         """Remove a credential."""
-        await self._write(
+        await self._change(
+            auditing.credential_deleted(credential_id, origin),
             lambda connection: _delete(connection, credential_id),
             done=lambda connection: _find_role(connection, credential_id) is None or None,
         )
@@ -53,6 +68,9 @@ class SqlCredentials:
     async def _write(
         self, query: Query[T], *, done: Query[T | None] | None = None, is_told: bool = True
     ) -> T:
+        raise NotImplementedError
+
+    async def _change(self, entry: AuditEntry, query: Query[T], *, done: Query[T | None] | None = None) -> T:
         raise NotImplementedError
 
 

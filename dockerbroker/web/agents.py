@@ -4,7 +4,6 @@ from typing import ClassVar
 
 from attrs import evolve
 from twisted.internet.defer import Deferred
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
@@ -18,6 +17,7 @@ from dockerbroker.model.hosts import DockerHost
 from dockerbroker.model.pings import decode_ping
 from dockerbroker.model.roles import check_speaker
 from dockerbroker.web.answers import answer, answer_error, answer_failure, body_of, send
+from dockerbroker.web.client_certificates import request_certificate
 from dockerbroker.web.entrance import peer_of
 from dockerbroker.web.origins import origin_of
 from dockerbroker.web.principals import principal_of
@@ -31,8 +31,6 @@ class Agents(Resource):
 
     isLeaf = True
     served: ClassVar = (("POST", "/ping"),)
-
-    _log: ClassVar[Logger] = Logger()
 
     def __init__(
         self,
@@ -74,24 +72,29 @@ class Agents(Resource):
 
         The answer names the interval for which the next ping is asked.
         """
-        ping = decode_ping(wire.decode_object(body_of(request)))
-        self._check(request, ping.host)
-        await self._pings.record(evolve(ping, origin=origin_of(request)))
+        ping = evolve(decode_ping(wire.decode_object(body_of(request))), origin=origin_of(request))
+        try:
+            self._check(request, ping.host)
+        except Forbidden as error:
+            await self._pings.refuse(ping, error.description)
+            raise
+        await self._pings.record(ping)
         own = ping.own_keep_alive or ping.host.keep_alive
         return answer(request, 200, {"KeepAlive": self._keep_alive or own})
 
     def _check(self, request: Request, host: DockerHost) -> None:
         """Raise `Forbidden` for what this agent must not say of that host."""
-        try:
-            check_speaker(principal_of(request), host.key.service_host)
-            self._addresses.check(host.key, peer_of(request))
-            self._commands.check(host)
-        except Forbidden as error:
-            self._log.warn(
-                "a ping of the agent {agent!r} at {peer} for the host {host!r} is refused: {why}",
-                agent=principal_of(request).name,
-                peer=peer_of(request),
-                host=host.key.service_host,
-                why=error.description,
-            )
-            raise
+        check_speaker(principal_of(request), host.key.service_host)
+        _check_certificate(request, host.key.service_host)
+        self._addresses.check(host.key, peer_of(request))
+        self._commands.check(host)
+
+
+def _check_certificate(request: Request, service_host: str) -> None:
+    """Raise `Forbidden` when the agent has shown a certificate that is not that of the host."""
+    shown = request_certificate(request)
+    if shown is not None and service_host.lower() not in shown.names:
+        raise Forbidden(
+            f"The certificate of this agent is that of {', '.join(sorted(shown.names)) or 'nobody'}, and not "
+            f"of the Docker host {service_host!r}."
+        )

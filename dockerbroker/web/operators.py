@@ -1,11 +1,13 @@
 """The sections under `/admin`: whoever adds one adds a resource here."""
 
 from dockerbroker.broker.administration import Administration
+from dockerbroker.broker.credentials import Admission
 from dockerbroker.broker.host_administration import HostAdministration
 from dockerbroker.broker.inventory import Inventory
 from dockerbroker.broker.operations import Operations
 from dockerbroker.broker.sweeping import Sweeps
 from dockerbroker.web.administration import CatalogRoutes
+from dockerbroker.web.credentials import CredentialRoutes
 from dockerbroker.web.documents import DocumentRoutes
 from dockerbroker.web.hosts import HostRoutes
 from dockerbroker.web.inventory import InventoryRoutes
@@ -13,7 +15,7 @@ from dockerbroker.web.reaper import ReaperRoutes
 from dockerbroker.web.sections import Sections
 
 
-def make_sections(administration: Administration, sweeps: Sweeps) -> Sections:
+def make_sections(administration: Administration, sweeps: Sweeps, admission: Admission) -> Sections:
     """Return the sections of a broker."""
     persister = administration.persister
     hosts = HostRoutes(HostAdministration(persister)).resource()
@@ -24,6 +26,7 @@ def make_sections(administration: Administration, sweeps: Sweeps) -> Sections:
         {
             b"catalog": CatalogRoutes(administration).resource(),
             b"conditions": hosts,
+            b"credentials": CredentialRoutes(admission).resource(),
             b"hosts": hosts,
             b"instances": inventory,
             b"openapi-operators.yaml": documents,

@@ -13,6 +13,7 @@ from twisted.web.server import NOT_DONE_YET, Request
 from dockerbroker.broker.administration import Administration
 from dockerbroker.broker.authentication import Authenticator
 from dockerbroker.broker.certificates import Certificates
+from dockerbroker.broker.credentials import Admission
 from dockerbroker.broker.service import ServiceBroker
 from dockerbroker.broker.sweeping import Sweeps
 from dockerbroker.errors import BrokerError, InvalidRequest, Unavailable
@@ -214,6 +215,7 @@ def make_apis(
     certificates: Certificates,
     agents: Agents,
     sweeps: Sweeps,
+    admission: Admission,
 ) -> Apis:
     """Return the APIs of a broker."""
     page = CatalogPage(broker, reactor)
@@ -221,7 +223,7 @@ def make_apis(
         platform=Platform(broker, page),
         agents=agents,
         certificates=CertificateRoutes(certificates),
-        sections=make_sections(administration, sweeps),
+        sections=make_sections(administration, sweeps, admission),
         administrators=Administrators(administration, page),
         ask=administration.persister.cluster_id,
     )

@@ -8,14 +8,16 @@ from attrs import frozen
 
 from dockerbroker.web.administration import Administrators
 from dockerbroker.web.certificates import CertificateRoutes
+from dockerbroker.web.credentials import CredentialRoutes
 from dockerbroker.web.hosts import HostRoutes
 from dockerbroker.web.platform import Platform
 
-APIS: Final = (Platform, HostRoutes, CertificateRoutes, Administrators)
+APIS: Final = (Platform, HostRoutes, CredentialRoutes, CertificateRoutes, Administrators)
 _PLACEHOLDER: Final = re.compile(r"<(?:\w+:)?(\w+)>")
 _FILLED: Final = {
     "host": "10.0.0.2",
     "catalog": "docker",
+    "credential": "c-1",
     "name": "redis",
     "instance_id": "i-1",
     "binding_id": "b-1",

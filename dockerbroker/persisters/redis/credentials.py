@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
+from dockerbroker.model import auditing
+from dockerbroker.model.audit import ITSELF, AuditEntry, Origin
 from dockerbroker.model.credentials import Credential
 from dockerbroker.model.roles import Role
 from dockerbroker.persisters import refusals
@@ -24,23 +26,31 @@ class RedisCredentials:
 
     async def seed_credentials(self, credentials: Iterable[Credential]) -> bool:
         """Store the first credentials, the first time."""
-        rows = [self.sealed.credential_row(one) for one in credentials]
-        word, *_ = await self._call("put_credentials", rows=rows, seeding=True)
+        seeds = list(credentials)
+        rows = [self.sealed.credential_row(one) for one in seeds]
+        told = self._told(auditing.credentials_seeded(seeds))
+        word, *_ = await self._call("put_credentials", rows=rows, seeding=True, audit=told)
         return str(word) == "done"
 
-    async def put_credential(self, credential: Credential) -> bool:
+    async def put_credential(self, credential: Credential, *, origin: Origin = ITSELF) -> bool:
         """Add or replace a credential."""
         rows = [self.sealed.credential_row(credential)]
-        _, added = await self._call("put_credentials", rows=rows, seeding=None)
+        told = self._told(auditing.credential_put(credential, origin))
+        _, added = await self._call("put_credentials", rows=rows, seeding=None, audit=told)
         return bool(added == "1")
 
-    async def delete_credential(self, credential_id: str) -> None:
+    async def delete_credential(self, credential_id: str, *, origin: Origin = ITSELF) -> None:
         """Remove a credential."""
-        match await self._call("delete_credential", id=credential_id, kept=Role.ADMINISTRATOR.value):
+        told = self._told(auditing.credential_deleted(credential_id, origin))
+        kept = Role.ADMINISTRATOR.value
+        match await self._call("delete_credential", id=credential_id, kept=kept, audit=told):
             case ["unknown"]:
                 raise refusals.credential_unknown(credential_id)
             case ["last"]:
                 raise refusals.credential_last()
+
+    def _told(self, *entries: AuditEntry) -> list[dict[str, str]]:
+        raise NotImplementedError
 
     async def _ask(self, name: str, /, **request: Any) -> list[Any]:
         raise NotImplementedError

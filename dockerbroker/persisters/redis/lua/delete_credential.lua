@@ -19,4 +19,5 @@ end
 redis.call('DEL', key('credential', given.id))
 redis.call('ZREM', base .. 'credentials', given.id)
 redis.call('HINCRBY', deployment, 'credentials', 1)
+audit(given.audit)
 return { 'done' }

@@ -12,4 +12,5 @@ for _, row in ipairs(given.rows) do
   put(key('credential', row.id), row)
 end
 redis.call('HINCRBY', deployment, 'credentials', 1)
+audit(given.audit)
 return { 'done', added }
