@@ -20,6 +20,7 @@ from benchmarks import (
     queries,
     starting,
     success,
+    tls,
     writes,
 )
 from benchmarks.backends import DRIVERS
@@ -181,6 +182,11 @@ class Bench:
                 rows.append(measured.looking.row(f"a look {where} (s)", "<= 1.3", digits=4))
         return rows
 
+    def tls(self) -> list[Row]:
+        """Measure catalog requests over TLS beside those over plain HTTP."""
+        sides = tls.measure(self.rounds)
+        return [sides.row("a catalog request over kept TLS (CPU s)", "<= 1.5", digits=6)]
+
     def starting(self) -> list[Row]:
         """Measure the loading of the program."""
         measured = starting.measure(self.rounds)
@@ -204,6 +210,7 @@ FIGURES: dict[str, Callable[[Bench], list[Row]]] = {
     "agents": Bench.agents,
     "fleet": Bench.fleet,
     "placement": Bench.placement,
+    "tls": Bench.tls,
     "starting": Bench.starting,
 }
 
