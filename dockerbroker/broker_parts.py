@@ -13,7 +13,6 @@ from twisted.logger import Logger
 from dockerbroker.broker.administration import Administration
 from dockerbroker.broker.authentication import Authenticator
 from dockerbroker.broker.beginning import Beginning
-from dockerbroker.broker.blocking import BlockedPorts
 from dockerbroker.broker.certificates import Certificates
 from dockerbroker.broker.comparing import Comparer
 from dockerbroker.broker.credentials import Admission, Credentials
@@ -32,6 +31,7 @@ from dockerbroker.broker.reconcile import Reconciler
 from dockerbroker.broker.relocating import Relocation
 from dockerbroker.broker.removals import Removals
 from dockerbroker.broker.restarts import Restarts
+from dockerbroker.broker.resting import RestingPorts
 from dockerbroker.broker.returning import Returning
 from dockerbroker.broker.seams import Seams, make_seams, placed
 from dockerbroker.broker.service import make_broker
@@ -142,11 +142,11 @@ def make_parts(
     beginning = Beginning(seams.persister, worker, limits, reactor, _new_id, time.time)
     view = FleetView(seams.persister, reactor, configuration.overcommit)
     relocation = worker.steps.relocation
-    placing = make_placing(reactor, configuration, seams, view, relocation.blocked)
+    placing = make_placing(reactor, configuration, seams, view, relocation)
     relocation.placing = placing
     broker = make_broker(seams.persister, placing, beginning)
     moving = Moving(seams.persister, seams.engines, placing, beginning)
-    comparer = make_comparer(reactor, seams)
+    comparer = make_comparer(reactor, seams, relocation.resting)
     restarts = Restarts(comparer, reactor)
     returning = Returning(seams.persister, seams.engines, comparer)
     admission = Admission(Credentials(seams.persister, authenticator.run, time.time), authenticator)
@@ -219,7 +219,7 @@ def make_worker(reactor: Any, limits: Limits, seams: Seams, reach: Reach | None,
     )
 
 
-def make_comparer(reactor: Any, seams: Seams) -> Comparer:
+def make_comparer(reactor: Any, seams: Seams, resting: RestingPorts) -> Comparer:
     """Wire what compares rows with Docker."""
     return Comparer(
         persister=seams.persister,
@@ -228,11 +228,12 @@ def make_comparer(reactor: Any, seams: Seams) -> Comparer:
         wall=time.time,
         spent=time.process_time,
         jitter=lambda longest: _random.uniform(0, longest),
+        resting=resting,
     )
 
 
 def make_placing(
-    reactor: Any, configuration: BrokerConfiguration, seams: Seams, view: FleetView, blocked: BlockedPorts
+    reactor: Any, configuration: BrokerConfiguration, seams: Seams, view: FleetView, relocation: Relocation
 ) -> Placing:
     """Wire what finds hosts and ports."""
     return Placing(
@@ -243,7 +244,8 @@ def make_placing(
         # What is chosen at random here is no secret; the system's own chance takes longer than the rest.
         sample=random.Random().sample,  # noqa: S311
         clock=reactor,
-        blocked=blocked,
+        blocked=relocation.blocked,
+        resting=relocation.resting,
     )
 
 

@@ -232,6 +232,7 @@ class Stack:
             in_order,
             clock,
             blocked=self.worker.steps.relocation.blocked,
+            resting=self.worker.steps.relocation.resting,
         )
         self.worker.steps.relocation.placing = placing
         beginning = Beginning(seams.persister, self.worker, limits, clock, self._identifier, wall)
@@ -245,6 +246,7 @@ class Stack:
             wall=wall,
             spent=lambda: 0.0,
             jitter=_whole,
+            resting=self.worker.steps.relocation.resting,
         )
         moving = Moving(seams.persister, seams.engines, placing, beginning)
         self.drainer = Drainer(persister=seams.persister, moving=moving, clock=clock)

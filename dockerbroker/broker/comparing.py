@@ -14,9 +14,12 @@ from twisted.logger import Logger
 from dockerbroker.broker.complaints import Complaints
 from dockerbroker.broker.observing import Observer
 from dockerbroker.broker.reaping import Reaped, Reaper
+from dockerbroker.broker.resting import RestingPorts
 from dockerbroker.broker.together import together
 from dockerbroker.engines.interfaces import Engines
 from dockerbroker.errors import BrokerError, EngineUnreachable, OutcomeUnknown, Unreadable
+from dockerbroker.model.holdings import holdings
+from dockerbroker.model.hosts import HostKey
 from dockerbroker.model.instances import ServiceInstance
 from dockerbroker.model.orphans import Claims, claims_of, merged
 from dockerbroker.model.world import (
@@ -67,6 +70,7 @@ class Comparer:
     wall: Callable[[], float]
     spent: Callable[[], float]
     jitter: Callable[[float], float]
+    resting: RestingPorts = field(factory=RestingPorts)
     observer: Observer = field(init=False)
     reaper: Reaper = field(init=False)
     complaints: Complaints = field(init=False)
@@ -170,12 +174,16 @@ class Comparer:
         actions: list[Action] = []
         unread: set[str] = set()
         gone = set(self._standings)
+        leased: dict[HostKey, set[int]] = {}
         async for page in pages(self.persister, unread):
+            for held in (held for row in page for held in holdings(row)):
+                leased.setdefault(held.host, set()).update(held.ports)
             claims.append(claims_of(page, busy, world))
             gone -= {row.id for row in page}
             actions += self._judge(page, busy, world, conditions)
         for instance_id in gone:
             self._standings.pop(instance_id, None)
+        self.resting.see_all(leased, self.clock.seconds())
         self._tell_unread(unread)
         await self._act(actions)
         return merged([*claims, claimed(unread)])

@@ -11,6 +11,7 @@ from twisted.internet.interfaces import IReactorTime
 from dockerbroker.broker.blocking import BlockedPorts
 from dockerbroker.broker.fleet import FleetView
 from dockerbroker.broker.hosts import known_host
+from dockerbroker.broker.resting import RestingPorts
 from dockerbroker.engines.interfaces import Engines
 from dockerbroker.errors import EngineError, NoCapacity, NoPort
 from dockerbroker.model.catalog import ImageDefinition
@@ -63,6 +64,7 @@ class Placing:
     sample: Sample[int]
     clock: IReactorTime
     blocked: BlockedPorts = field(factory=BlockedPorts)
+    resting: RestingPorts = field(factory=RestingPorts)
 
     async def place(
         self, definition: ImageDefinition, request: ProvisionRequest, now: float, *, within: float
@@ -211,10 +213,13 @@ class Placing:
         definition = instance.definition
         image = await self.engines(host).image(definition.image)
         new = [port for port in image.ports if port not in instance.ports]
-        leased = await self.persister.leased_ports(host.key)
+        leased, now = await self.persister.leased_ports(host.key), self.clock.seconds()
+        self.resting.see(host.key, leased, now)
         kept = {port: instance.ports[port] for port in image.ports if port in instance.ports}
-        blocked = self.blocked.on(host.key, self.clock.seconds())
-        ports = {**kept, **choose_ports(host, new, leased | set(kept.values()), self.sample, blocked)}
+        taken, blocked = leased | set(kept.values()), self.blocked.on(host.key, now)
+        chosen = choose_ports(host, new, taken, self.sample, blocked, self.resting.on(host.key, now))
+        self.resting.choose(host.key, chosen.values(), now)
+        ports = {**kept, **chosen}
         volumes = instance_volumes(
             await self.persister.cluster_id(), instance.id, definition.plan.options, image
         )

@@ -8,6 +8,7 @@ from twisted.logger import Logger
 
 from dockerbroker.broker.blocking import BlockedPorts
 from dockerbroker.broker.placing import Placing
+from dockerbroker.broker.resting import RestingPorts
 from dockerbroker.engines.interfaces import Engines
 from dockerbroker.errors import EngineError, HostFull, HostPortTaken, NoCapacity, PortLeased
 from dockerbroker.model.hosts import DockerHost
@@ -39,6 +40,7 @@ class Relocation:
     sample: Sample[int]
     seconds: Callable[[], float]
     blocked: BlockedPorts = field(factory=BlockedPorts)
+    resting: RestingPorts = field(factory=RestingPorts)
     placing: Placing | None = field(default=None, init=False)
 
     async def other_ports(self, work: Work, host: DockerHost, error: HostPortTaken) -> Work:
@@ -55,9 +57,11 @@ class Relocation:
         await self.engines(host).remove(instance.container_id or "", grace=0)
         self._log.info("ports of {instance} were in use; trying others", instance=instance.id)
         for _ in range(PORT_ATTEMPTS):
-            leased = await self.persister.leased_ports(host.key)
-            blocked = self.blocked.on(host.key, self.seconds())
-            ports = choose_ports(host, tuple(instance.ports), leased, self.sample, blocked)
+            leased, now = await self.persister.leased_ports(host.key), self.seconds()
+            self.resting.see(host.key, leased, now)
+            blocked, resting = self.blocked.on(host.key, now), self.resting.on(host.key, now)
+            ports = choose_ports(host, tuple(instance.ports), leased, self.sample, blocked, resting)
+            self.resting.choose(host.key, ports.values(), now)
             other = evolve(instance, container_id=None, ports=ports)
             try:
                 await self.persister.commit(Change(operation=work.operation, instance=other))

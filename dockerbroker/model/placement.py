@@ -245,12 +245,13 @@ def choose_ports(
     leased: Collection[int],
     sample: Sample[int],
     blocked: Collection[int] = (),
+    resting: Sequence[int] = (),
 ) -> dict[str, int]:
     """Return a free port of the host for each container port such as `6379/tcp`, at random.
 
-    Random, so that a port that was just given back seldom goes to the next instance at once: a stale client
-    of the old one would reach the new. On those that are `blocked` something else listens. Raises `NoPort`
-    when the range has too few free ports.
+    On those that are `blocked` something else listens. Those that are `resting` were given back lately, and a
+    stale client of the former instance would reach the new one: they are chosen only for want of others, from
+    the beginning. Raises `NoPort` when the range has too few free ports.
     """
     free = [port for port in host.ports if port not in leased and port not in blocked]
     if len(free) < len(wanted):
@@ -260,4 +261,7 @@ def choose_ports(
             f"The Docker host {host.key.service_host} has no free port: {len(wanted)} wanted, "
             f"{len(free)} of {host.ports.start} to {host.ports.stop - 1} free{why}."
         )
-    return dict(zip(wanted, sample(free, len(wanted)), strict=True))
+    fresh = sorted(set(free).difference(resting))
+    chosen = sample(fresh, min(len(wanted), len(fresh)))
+    chosen += [port for port in resting if port in free][: len(wanted) - len(chosen)]
+    return dict(zip(wanted, chosen, strict=True))

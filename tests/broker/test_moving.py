@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from attrs import evolve
+from twisted.internet.defer import ensureDeferred
 
+from dockerbroker.broker.resting import RESTS_FOR
 from dockerbroker.errors import ConcurrencyError, EngineError, EngineUnreachable, NotFound
 from dockerbroker.model.hosts import HostState
 from dockerbroker.model.instances import Phase
@@ -52,6 +54,10 @@ class MovingTests(MoveCase):
         self.until_over()
         self.assertEqual(self.instance().ports, self.former.ports)
         self.stack.request("DELETE", f"/admin/hosts/{HOST.key.service_host}/cordon")
+        # Before, it would get other ports than those that were just given back.
+        compared = ensureDeferred(self.stack.comparer.compare())
+        self.stack.advance(RESTS_FOR)
+        self.successResultOf(compared)
         self.platform.provision("i-2").result()
         self.assertEqual(
             (self.instance("i-2").host, self.instance("i-2").ports), (HOST.key, self.former.ports)
