@@ -147,6 +147,7 @@ def make_parts(
     broker = make_broker(seams.persister, placing, beginning)
     moving = Moving(seams.persister, seams.engines, placing, beginning)
     comparer = make_comparer(reactor, seams, relocation.resting)
+    comparer.audit_kept = configuration.audit_days * 86400
     restarts = Restarts(comparer, reactor)
     returning = Returning(seams.persister, seams.engines, comparer)
     admission = Admission(Credentials(seams.persister, authenticator.run, time.time), authenticator)

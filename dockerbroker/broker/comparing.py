@@ -46,6 +46,8 @@ LONGEST = 3600.0
 PASS_DEADLINE = 1800.0
 #: How long the record of an operation is kept after its end, in seconds: platforms poll so long at most.
 KEPT = 7 * 86400.0
+#: How long records of the audit log are kept unless it is configured, in seconds.
+AUDIT_KEPT = 400 * 86400.0
 #: How many records are deleted in a pass.
 _MOST_FORGOTTEN = 1000
 #: How many instances are read at once.
@@ -59,7 +61,8 @@ class Comparer:
     """Compares all rows with all hosts, periodically.
 
     `wall` returns seconds since 1970; `spent` the seconds of a processor that this process has taken, so that
-    passes become rarer when they take long; `jitter` a random part of a pause.
+    passes become rarer when they take long; `jitter` a random part of a pause. Records of the audit log are
+    kept for `audit_kept` seconds.
     """
 
     _log: ClassVar[Logger] = Logger()
@@ -71,6 +74,7 @@ class Comparer:
     spent: Callable[[], float]
     jitter: Callable[[float], float]
     resting: RestingPorts = field(factory=RestingPorts)
+    audit_kept: float = AUDIT_KEPT
     observer: Observer = field(init=False)
     reaper: Reaper = field(init=False)
     complaints: Complaints = field(init=False)
@@ -138,6 +142,7 @@ class Comparer:
         claims = await self._compare_rows(world)
         reaped = await self.reaper.reap(world, claims, cluster_id)
         await self.persister.forget(self.wall() - KEPT, _MOST_FORGOTTEN)
+        await self.persister.forget_audit(self.wall() - self.audit_kept, _MOST_FORGOTTEN)
         return reaped
 
     async def compare_hosts(self, world: World, *, are_restarted: bool = False) -> bool:

@@ -9,6 +9,7 @@ import click
 from dockerbroker.command import adopting, moving, worlds
 from dockerbroker.command import hosts as housing
 from dockerbroker.command import operations as doing
+from dockerbroker.command.audit_line import audit
 from dockerbroker.command.credential_line import credentials
 from dockerbroker.command.deployment import Deployment, Opener, Side
 from dockerbroker.command.key_line import keys
@@ -235,6 +236,7 @@ def forget_host(context: click.Context, config: Path, host: str, *, force: bool)
     do(context, config, lambda it: housing.forget_host(it, host, forced=force))
 
 
+command.add_command(audit)
 command.add_command(keys)
 command.add_command(credentials)
 

@@ -34,6 +34,9 @@ DEFAULT_ANSWER_WITHIN = 10.0
 DEFAULT_WAIT_FOR_HOST = 600.0
 #: Seconds that the move of an instance to another host may take.
 DEFAULT_MOVE_WITHIN = 86400.0
+#: Days for which records of the audit log are kept.
+DEFAULT_AUDIT_DAYS = 400.0
+_MOST_AUDIT_DAYS = 36500.0
 #: How many Docker calls run at once on one host.
 DEFAULT_PER_HOST = 4
 
@@ -80,7 +83,7 @@ class BrokerConfiguration:
     `ready_within`, `execute_within` and `answer_within` are seconds; 0 for the last one is never waiting.
     `wait_for_host` is for how many seconds a deletion waits for a host that is dead, and `mass_guard` whether
     it is held back when most hosts fall silent at once. `move_within` are the seconds that the move of an
-    instance to another host may take.
+    instance to another host may take, and `audit_days` for how long the audit log is kept.
     `docker_addresses` are those that agents may announce, `commands` what they may
     have run here, and `plain_docker` is whether Docker may be reached
     without TLS over a network. With `narrow_ports` ports of services are published at the service addresses
@@ -103,6 +106,7 @@ class BrokerConfiguration:
     narrow_ports: bool
     wait_for_host: float
     move_within: float
+    audit_days: float
     mass_guard: bool
     agent_keep_alive: float | None
     connections: ConnectionLimits
@@ -136,6 +140,7 @@ def load_broker(path: Path, environment: Mapping[str, str]) -> BrokerConfigurati
         answer_within=top.number("answerwithin", DEFAULT_ANSWER_WITHIN, least=0, most=_LONGEST_ANSWER),
         per_host=top.integer("perhost", DEFAULT_PER_HOST, least=1, most=_MOST_PER_HOST),
         wait_for_host=top.number("waitforhost", DEFAULT_WAIT_FOR_HOST, least=0, most=_LONGEST_ABSENCE),
+        audit_days=top.number("auditdays", DEFAULT_AUDIT_DAYS, least=1, most=_MOST_AUDIT_DAYS),
         move_within=top.number("movewithin", DEFAULT_MOVE_WITHIN, least=_LEAST_MOVE, most=_LONGEST_MOVE),
         mass_guard=top.truth("massguard", default=True),
         agent_keep_alive=_read_agent_interval(top),

@@ -1,12 +1,14 @@
 """The sections under `/admin`: whoever adds one adds a resource here."""
 
 from dockerbroker.broker.administration import Administration
+from dockerbroker.broker.audit_log import AuditLog
 from dockerbroker.broker.credentials import Admission
 from dockerbroker.broker.host_administration import HostAdministration
 from dockerbroker.broker.inventory import Inventory
 from dockerbroker.broker.operations import Operations
 from dockerbroker.broker.sweeping import Sweeps
 from dockerbroker.web.administration import CatalogRoutes
+from dockerbroker.web.audit import AuditRoutes
 from dockerbroker.web.credentials import CredentialRoutes
 from dockerbroker.web.documents import DocumentRoutes
 from dockerbroker.web.hosts import HostRoutes
@@ -24,6 +26,7 @@ def make_sections(administration: Administration, sweeps: Sweeps, admission: Adm
     documents = DocumentRoutes().resource()
     return Sections(
         {
+            b"audit": AuditRoutes(AuditLog(persister)).resource(),
             b"catalog": CatalogRoutes(administration).resource(),
             b"conditions": hosts,
             b"credentials": CredentialRoutes(admission).resource(),

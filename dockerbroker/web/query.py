@@ -13,7 +13,7 @@ from dockerbroker.errors import InvalidRequest
 
 E = TypeVar("E", bound=Enum)
 
-_NUMBER = re.compile(r"[0-9]{1,9}\Z")
+_NUMBER = re.compile(r"[0-9]{1,15}\Z")
 
 #: More parameters than any request has a use for.
 MOST_PARAMETERS = 100

@@ -11,6 +11,7 @@ from attrs import evolve
 from dockerbroker.errors import Busy, Conflict, LostLease, NotFound
 from dockerbroker.model.audit import AuditEntry, AuditHead, AuditRecord, Origin, Result, breaks, end_of
 from dockerbroker.model.instances import Change, Phase
+from dockerbroker.model.roles import Role
 from tests.contracts.persister_case import PersisterTestCase
 from tests.persisters import values
 from tests.pinging import pings
@@ -120,6 +121,24 @@ class AuditContract(PersisterTestCase):
                 ("delete certificate", "h", "succeeded", "administrator"),
             ],
         )
+
+    def test_credentials(self) -> None:
+        """Credentials that come and go have a record each, and those that are seeded one in all."""
+        first, second = values.credential("a", Role.ADMINISTRATOR), values.credential("b")
+        self.done(self.persister.seed_credentials([first]))
+        self.done(self.persister.seed_credentials([second]))
+        self.done(self.persister.put_credential(second, origin=_ADMINISTRATOR))
+        self.done(self.persister.delete_credential("b", origin=_ADMINISTRATOR))
+        self.refused(Conflict, self.persister.delete_credential("a", origin=_ADMINISTRATOR))
+        self.assertEqual(
+            [(action, subject, role) for action, subject, _, role in self.told()],
+            [
+                ("seed credentials", "credentials", "broker"),
+                ("put credential", "b", "administrator"),
+                ("delete credential", "b", "administrator"),
+            ],
+        )
+        self.assertNotIn("scrypt", "".join(record.content for record in self.log()))
 
     def test_hosts(self) -> None:
         """A host has a record when it pings first, and whenever somebody wants something of it."""

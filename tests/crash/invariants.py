@@ -7,12 +7,19 @@ Nothing is double: an instance has one container, a binding one password. Every 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, Final
 
 from attrs import define, field
 
+from dockerbroker.model.audit import AuditHead, breaks
 from dockerbroker.model.containers import LABEL_CLUSTER, LABEL_INSTANCE, container_name
-from dockerbroker.model.instances import BindingState, InstanceState, ServiceBinding, ServiceInstance
+from dockerbroker.model.instances import (
+    BindingState,
+    InstanceState,
+    OperationKind,
+    ServiceBinding,
+    ServiceInstance,
+)
 from tests.crash.platform import Platform
 from tests.crash.world import World, result
 from tests.memory_engine import MemoryContainer
@@ -57,6 +64,7 @@ def settled_complaints(world: World, platform: Platform) -> list[str]:
         *_bindings(rows, world),
         *_beliefs(rows, platform),
         *_credentials(rows, platform),
+        *audit_complaints(world.reader),
     ]
 
 
@@ -193,3 +201,25 @@ def _since_deletion(platform: Platform, key: tuple[str, str | None]) -> Iterable
         if deed.resource == key:
             since = [] if deed.act.kind == "unbind" else [*since, deed]
     return since
+
+
+def audit_complaints(persister: Any) -> Iterator[str]:
+    """Yield what is wrong with the audit log when nothing is under way any more.
+
+    It is one chain, and each operation has begun once and has ended once.
+    """
+    records = result(persister.audit(0, 1_000_000))
+    yield from breaks(records, AuditHead())
+    results: dict[str, list[str]] = {}
+    for members in (record.members for record in records):
+        if members["action"] in _KINDS:
+            results.setdefault(members["operation_id"], []).append(members["result"])
+    known = result(persister.operations(unfinished=False, limit=1_000_000))
+    for one in known:
+        results.setdefault(one.id, [])
+    for operation_id, found in results.items():
+        if found not in (["begun", "succeeded"], ["begun", "failed"]):
+            yield f"the audit log tells of the operation {operation_id}: {found}"
+
+
+_KINDS: Final = frozenset(kind.value for kind in OperationKind)
