@@ -17,7 +17,7 @@ def document(name: str) -> str:
 
 
 class DocumentRoutes:
-    """The documents: that of platforms, and that of agents and administrators."""
+    """The documents: that of all APIs, and that of agents and administrators, to which it refers."""
 
     app = new_app()
 
@@ -26,8 +26,8 @@ class DocumentRoutes:
         return self.app.resource()
 
     @app.route("/admin/openapi.yaml", methods=["GET"])
-    def platform(self, request: Request) -> bytes:
-        """Return the document for platforms."""
+    def whole(self, request: Request) -> bytes:
+        """Return the document of all APIs."""
         return _answer(request, "openapi.yaml")
 
     @app.route("/admin/openapi-operators.yaml", methods=["GET"])

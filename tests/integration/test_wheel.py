@@ -109,7 +109,7 @@ class WheelTests(SynchronousTestCase):
 
     def _check_lacking(self, twistd: Path, driver: str, folder: Path) -> None:
         """Without the extra of its database a broker says how to install it, and ends."""
-        file = written(folder, server_document(driver))
+        file = written(folder, server_document(driver) | {"listenIP": "127.0.0.1"})
         ended = subprocess.run(
             [str(twistd), "--nodaemon", "--pidfile=", "dockerbroker", "--config", str(file)],
             cwd=folder,

@@ -24,8 +24,9 @@ _QUERIES: Final = {
 
 
 def read() -> dict[str, Any]:
-    """Return the schema as it is written."""
+    """Return the schema as it is written, without what stands in a document of its own."""
     document: dict[str, Any] = yaml.safe_load(PATH.read_text("utf-8"))
+    document["paths"] = {path: item for path, item in document["paths"].items() if "$ref" not in item}
     return document
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from typing import Any, Final
+from urllib.parse import quote
 
 import yaml
 from jsonschema import Draft7Validator
@@ -97,6 +98,16 @@ class RoutesTests(SynchronousTestCase):
             if method != "parameters"
         }
         self.assertEqual(told, served)
+
+    def test_in_the_whole(self) -> None:
+        """The document of all APIs leads to each of its paths, and to nothing else in it."""
+        whole = yaml.safe_load((DOCS / "openapi.yaml").read_text("utf-8"))["paths"]
+        led = {path: item["$ref"] for path, item in whole.items() if "$ref" in item}
+        pointers = {
+            path: quote(path.replace("~", "~0").replace("/", "~1"), safe="~") for path in read()["paths"]
+        }
+        expected = {path: f"openapi-operators.yaml#/paths/{pointer}" for path, pointer in pointers.items()}
+        self.assertEqual(led, expected)
 
 
 class PingTests(SynchronousTestCase):
