@@ -10,6 +10,7 @@ from attrs import define, evolve, field
 from OpenSSL import SSL
 from twisted.internet.address import IPv4Address
 from twisted.internet.interfaces import IProtocolFactory
+from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.resource import Resource
@@ -137,9 +138,13 @@ class WrappingTests(SynchronousTestCase):
         self.addCleanup(shown.stop)
         return wrapped(shown, site, self.clock)
 
+    def patient(self) -> IProtocolFactory:
+        """Return what has no deadlines of its own, behind the certificate."""
+        return self.behind(Factory.forProtocol(Protocol), wants_certificates=False)
+
     def test_drip(self) -> None:
         """A handshake that is not done within its deadline is cut off, however often a byte of it arrives."""
-        silent, dripping = (_Client(self.factory, self.clock) for _ in range(2))
+        silent, dripping = (_Client(self.patient(), self.clock) for _ in range(2))
         first = dripping.hello()
         for at in range(int(HANDSHAKE)):
             self.assertFalse(dripping.transport.aborted or silent.transport.aborted)
@@ -150,7 +155,7 @@ class WrappingTests(SynchronousTestCase):
 
     def test_half_a_handshake(self) -> None:
         """A client that goes silent in the middle of its handshake is cut off as well."""
-        client = _Client(self.factory, self.clock)
+        client = _Client(self.patient(), self.clock)
         client.send(client.hello())
         self.assertGreater(len(client.transport.value()), 100)
         self.clock.advance(HANDSHAKE)
