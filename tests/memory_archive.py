@@ -10,6 +10,7 @@ from attrs import define
 from zope.interface import implementer
 
 from dockerbroker.errors import Conflict
+from dockerbroker.model.audit import AuditEntry
 from dockerbroker.model.hosts import HostKey
 from dockerbroker.persisters import records
 from dockerbroker.persisters.archive import (
@@ -128,11 +129,12 @@ class MemoryArchive:
         for row in rows:
             self._add(kind, dict(row))
 
-    async def change_sealing(self, before: str | None, after: str | None) -> bool:
+    async def change_sealing(self, before: str | None, after: str | None, entry: AuditEntry) -> bool:
         """Let the tables say something else of their keys."""
         stored = self.tables.sealing
         if stored == before:
             self.tables.sealing = after
+            self.tables.append([entry], self.seconds())
         return stored in {before, after}
 
     async def reseal(self, kind: Kind, changes: Sequence[Resealed]) -> int:

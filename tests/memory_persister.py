@@ -40,7 +40,7 @@ from dockerbroker.model.vitals import Ping
 from dockerbroker.persisters import host_records, records
 from dockerbroker.persisters.archive import CLOSED, obstacle
 from dockerbroker.persisters.audit_rows import read_audit
-from dockerbroker.persisters.interfaces import DatabaseState, IPersister, Only
+from dockerbroker.persisters.interfaces import DatabaseState, IPersister, KeysInUse, Only
 from dockerbroker.persisters.sealed_records import SealedRecords
 from dockerbroker.persisters.vault import Vault
 from tests.memory_tables import Row, Tables, held
@@ -117,6 +117,12 @@ class MemoryPersister:
                 locked=self.vault.learn(tables.sealing),
                 credentials=tables.credential_changes,
             )
+
+    async def keys(self) -> KeysInUse:
+        """Return the keys of the secrets."""
+        with self._call("keys"):
+            self.vault.learn(self.tables.sealing)
+            return self.vault.in_use()
 
     async def images(self) -> list[ImageDefinition]:
         """Return the catalog, in the order of the names."""

@@ -14,12 +14,15 @@ from dockerbroker.command.moving import pages
 from dockerbroker.command.showing import show_table, tell
 from dockerbroker.config.keys import add_key, new_label, remove_key
 from dockerbroker.errors import Conflict, InvalidConfiguration
+from dockerbroker.model import auditing
+from dockerbroker.model.audit import command
 from dockerbroker.persisters.archive import Kind, Resealed, Row
 from dockerbroker.persisters.sealing import PLAIN, Sealing, read_sealing
 from dockerbroker.persisters.vault import SECRET_KINDS, Unopened, label_of, place_of
 
 #: How many secrets are sealed anew in one transaction: brokers wait for no more.
 _AT_ONCE: Final = 25
+_ORIGIN: Final = command("keys rotate")
 _NO_KEYS: Final = (
     "There are no keys: make a file of them by dockerbroker keys generate, and name it by keys in the "
     "configuration of every broker."
@@ -91,7 +94,8 @@ async def _promote(deployment: Deployment, sealing: Sealing, label: str | None) 
     if sealing.primary == PLAIN:
         canaries[PLAIN] = ""
     after = Sealing(primary=chosen, canaries=canaries)
-    if not await deployment.archive.change_sealing(sealing.text(), after.text()):
+    begun = auditing.keys_changing(chosen, _ORIGIN)
+    if not await deployment.archive.change_sealing(sealing.text(), after.text(), begun):
         raise Conflict("Somebody else changes the keys at this moment.")
     tell(f"The key {chosen} seals what is written from now on.")
     return after
@@ -143,7 +147,8 @@ class Rotation:
             )
         canaries = {sealing.primary: sealing.canaries[sealing.primary]}
         after = evolve(sealing, canaries=canaries)
-        if not await archive.change_sealing(sealing.text(), after.text()):
+        ended = auditing.keys_changed(sealing.primary, _ORIGIN)
+        if not await archive.change_sealing(sealing.text(), after.text(), ended):
             raise Conflict("Somebody else changes the keys at this moment.")
         tell(f"All secrets are sealed with the key {sealing.primary}.")
         return 0

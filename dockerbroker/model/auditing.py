@@ -57,6 +57,16 @@ def _wanted(instance: ServiceInstance | None) -> str:
     return f"{wanted.definition.name} {wanted.plan.name} on {wanted.host.service_host}"
 
 
+def keys_changing(label: str, origin: Origin) -> AuditEntry:
+    """Return what is written when another key begins to seal secrets."""
+    return AuditEntry(action="change keys", subject=label, origin=origin, result=Result.BEGUN)
+
+
+def keys_changed(label: str, origin: Origin) -> AuditEntry:
+    """Return what is written when all secrets are sealed with a key."""
+    return AuditEntry(action="change keys", subject=label, origin=origin)
+
+
 def image_put(definition: ImageDefinition, origin: Origin) -> AuditEntry:
     """Tell that a definition was added to the catalog, or replaced."""
     plans = " ".join(plan.id for plan in definition.plans)

@@ -13,6 +13,8 @@ from typing import Any, Final
 from attrs import field, frozen
 from zope.interface import Interface
 
+from dockerbroker.model.audit import AuditEntry
+
 Row = Mapping[str, Any]
 
 
@@ -192,8 +194,11 @@ class IArchive(Interface):
         The same records once more change nothing. Kinds must be written in the order of `Kind`.
         """
 
-    async def change_sealing(before: str | None, after: str | None) -> bool:
-        """Let the database say something else of its keys; returns whether it said what was thought."""
+    async def change_sealing(before: str | None, after: str | None, entry: AuditEntry) -> bool:
+        """Let the database say something else of its keys, with that record in the audit log.
+
+        Returns whether it said what was thought; the same once more changes nothing.
+        """
 
     async def reseal(kind: Kind, changes: Sequence[Resealed]) -> int:
         """Replace secrets that still stand there as they were read; returns how many do not.

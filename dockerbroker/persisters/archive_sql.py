@@ -1,5 +1,6 @@
 """Whole SQL databases, read and written table by table."""
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeVar
 
@@ -8,7 +9,7 @@ from sqlalchemy import ColumnElement, Connection, Table, and_, delete, func, ins
 from zope.interface import implementer
 
 from dockerbroker.errors import Conflict
-from dockerbroker.model.audit import AuditHead
+from dockerbroker.model.audit import AuditEntry, AuditHead
 from dockerbroker.persisters.archive import (
     COUNTED,
     HELD,
@@ -26,7 +27,7 @@ from dockerbroker.persisters.archive import (
 from dockerbroker.persisters.databases import CommitUnknown, Database, Query
 from dockerbroker.persisters.grouping import RunInThread
 from dockerbroker.persisters.reservations import lonely_places_of
-from dockerbroker.persisters.sql_audit import head_row
+from dockerbroker.persisters.sql_audit import head_row, note
 from dockerbroker.persisters.tables import (
     audit,
     audit_head,
@@ -111,9 +112,9 @@ class SqlArchive:
         """Add records."""
         await self._write(lambda connection: _add(connection, kind, rows, mover))
 
-    async def change_sealing(self, before: str | None, after: str | None) -> bool:
+    async def change_sealing(self, before: str | None, after: str | None, entry: AuditEntry) -> bool:
         """Let the database say something else of its keys."""
-        return await self._write(lambda connection: _change_sealing(connection, before, after))
+        return await self._write(lambda connection: _change_sealing(connection, before, after, entry))
 
     async def reseal(self, kind: Kind, changes: Sequence[Resealed]) -> int:
         """Replace secrets that are as they were read."""
@@ -248,10 +249,11 @@ def _add(connection: Connection, kind: Kind, rows: Sequence[Row], mover: str) ->
             connection.execute(insert(lonely_places), places)
 
 
-def _change_sealing(connection: Connection, before: str | None, after: str | None) -> bool:
+def _change_sealing(connection: Connection, before: str | None, after: str | None, entry: AuditEntry) -> bool:
     stored = connection.execute(select(deployment.c.sealing).with_for_update()).scalar()
     if stored == before:
         connection.execute(update(deployment).values(sealing=after))
+        note(connection, entry, time.time())
     return stored in {before, after}
 
 

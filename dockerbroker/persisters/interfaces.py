@@ -41,6 +41,21 @@ class DatabaseState:
     credentials: int = 0
 
 
+@frozen(kw_only=True)
+class KeysInUse:
+    """The keys of the secrets in a database.
+
+    `primary` is the label of the one with which secrets are sealed, None when they are not; `labels` are
+    those that may have sealed some, and whether this broker has each. With `is_plain` some may not be sealed,
+    and without `is_settled` the key is being changed.
+    """
+
+    primary: str | None
+    labels: Mapping[str, bool]
+    is_plain: bool
+    is_settled: bool
+
+
 class IPersister(Interface):
     """Keeps the records of one deployment, which any number of brokers share.
 
@@ -59,6 +74,9 @@ class IPersister(Interface):
 
     async def state() -> DatabaseState:
         """Return whose records the database holds now, if there are any, and whether brokers may use it."""
+
+    async def keys() -> KeysInUse:
+        """Return with which keys the secrets in the database are sealed now."""
 
     async def images() -> list[ImageDefinition]:
         """Return the catalog."""

@@ -23,7 +23,7 @@ from dockerbroker.persisters import changes, history, leases, queries, reservati
 from dockerbroker.persisters.databases import PATIENCE, CommitUnknown, Database, Query, Write
 from dockerbroker.persisters.grouping import Groups, RunInThread
 from dockerbroker.persisters.host_records import KnownFacts
-from dockerbroker.persisters.interfaces import DatabaseState, IPersister
+from dockerbroker.persisters.interfaces import DatabaseState, IPersister, KeysInUse
 from dockerbroker.persisters.sealed_records import SealedRecords
 from dockerbroker.persisters.sql_audit import SqlAudit
 from dockerbroker.persisters.sql_catalog import SqlCatalog
@@ -81,6 +81,11 @@ class SqlPersister(SqlAudit, SqlCatalog, SqlCertificates, SqlCredentials, SqlHos
     async def state(self) -> DatabaseState:
         """Return whose records the database holds."""
         return await self._read(lambda connection: queries.find_state(connection, self.sealed), is_told=False)
+
+    async def keys(self) -> KeysInUse:
+        """Return the keys of the secrets."""
+        await self.state()
+        return self.vault.in_use()
 
     async def instance(self, instance_id: str) -> ServiceInstance | None:
         """Return the instance."""

@@ -19,6 +19,7 @@ from twisted.logger import Logger
 from dockerbroker.config.keys import KeyRing, KeySource
 from dockerbroker.errors import InvalidConfiguration, Unavailable
 from dockerbroker.persisters.archive import KEYS, Kind, Row
+from dockerbroker.persisters.interfaces import KeysInUse
 from dockerbroker.persisters.sealing import PLAIN, Sealing, read_sealing
 
 #: With this begins what is sealed; a secret that is not is a JSON object.
@@ -185,6 +186,16 @@ class Vault:
                 raise Unopened(f"there is no key {label}")
             cipher = self._view.keys[label]
         return _open(cipher, place, label, stored)
+
+    def in_use(self) -> KeysInUse:
+        """Return the keys that the database has named last."""
+        sealing = self._view.sealing
+        return KeysInUse(
+            primary=sealing.primary or None,
+            labels={label: self.knows(label) for label in sorted(sealing.canaries) if label != PLAIN},
+            is_plain=sealing.accepts_plain,
+            is_settled=sealing.is_settled or sealing.primary == PLAIN,
+        )
 
     def is_current(self, stored: str) -> bool:
         """Return whether a stored secret is sealed with the key that seals now."""

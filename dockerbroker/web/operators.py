@@ -13,6 +13,7 @@ from dockerbroker.web.credentials import CredentialRoutes
 from dockerbroker.web.documents import DocumentRoutes
 from dockerbroker.web.hosts import HostRoutes
 from dockerbroker.web.inventory import InventoryRoutes
+from dockerbroker.web.keys import KeyRoutes
 from dockerbroker.web.reaper import ReaperRoutes
 from dockerbroker.web.sections import Sections
 
@@ -32,6 +33,7 @@ def make_sections(administration: Administration, sweeps: Sweeps, admission: Adm
             b"credentials": CredentialRoutes(admission).resource(),
             b"hosts": hosts,
             b"instances": inventory,
+            b"keys": KeyRoutes(persister).resource(),
             b"openapi-operators.yaml": documents,
             b"openapi.yaml": documents,
             b"operations": inventory,

@@ -14,6 +14,8 @@ from twisted.internet.task import Clock
 from dockerbroker.command import keys
 from dockerbroker.command.deployment import Deployment
 from dockerbroker.errors import LostLease, Unavailable, Unreadable
+from dockerbroker.model import auditing
+from dockerbroker.model.audit import ITSELF
 from dockerbroker.model.instances import Change, Operation, Phase
 from dockerbroker.model.secrets import Secret
 from dockerbroker.persisters.archive import Kind, Resealed, Row
@@ -60,7 +62,8 @@ class SealingContract(ArchiveTestCase):
         persister.vault.source = key_source(*labels)
         before = self.done(database.archive.standing()).identity.sealing
         told = persister.vault.first_sealing()
-        self.assertTrue(self.done(database.archive.change_sealing(before, told)))
+        entry = auditing.keys_changing(labels[-1], ITSELF)
+        self.assertTrue(self.done(database.archive.change_sealing(before, told, entry)))
         self.assertIsNone(self.done(persister.state()).locked)
         return persister
 
@@ -75,6 +78,11 @@ class SealingContract(ArchiveTestCase):
             other = type(persister)(persister.commands, persister.scripts, keys)
         self.state = self.done(other.state())
         return other
+
+    def change(self, before: str | None, after: Sealing) -> None:
+        """Let the database say that of its keys."""
+        entry = auditing.keys_changing(after.primary, ITSELF)
+        self.assertTrue(self.done(self.archive.change_sealing(before, after.text(), entry)))
 
     def begin(self, change: Change) -> Operation:
         """Begin an operation."""
@@ -173,11 +181,15 @@ class SealingContract(ArchiveTestCase):
         """Of two who say something else of the keys the second is refused; the same twice is well."""
         self.sealed_with("one")
         before = self.done(self.archive.standing()).identity.sealing
-        self.assertTrue(self.done(self.archive.change_sealing(before, "{}")))
-        self.assertTrue(self.done(self.archive.change_sealing(before, "{}")))
-        self.assertFalse(self.done(self.archive.change_sealing(before, "[]")))
-        self.assertTrue(self.done(self.archive.change_sealing("{}", None)))
+        number = self.done(self.persister.audit_head()).number
+        first, second = auditing.keys_changing("a", ITSELF), auditing.keys_changed("b", ITSELF)
+        self.assertTrue(self.done(self.archive.change_sealing(before, "{}", first)))
+        self.assertTrue(self.done(self.archive.change_sealing(before, "{}", first)))
+        self.assertFalse(self.done(self.archive.change_sealing(before, "[]", second)))
+        self.assertTrue(self.done(self.archive.change_sealing("{}", None, second)))
         self.assertIsNone(self.done(self.archive.standing()).identity.sealing)
+        told = [one.members["subject"] for one in self.done(self.persister.audit(number, 9))]
+        self.assertEqual(told, ["a", "b"])
 
     def test_two_views(self) -> None:
         """A broker that lacks the key with which another one seals is told its label, and writes nothing."""
@@ -190,6 +202,7 @@ class SealingContract(ArchiveTestCase):
         # It has not looked since, and needs the new key for what is sealed with it alone.
         self.refused(Unreadable, behind.certificate("new"))
         self.assertIn("the key two", str(self.done(behind.state()).locked))
+        self.assertEqual(self.done(behind.keys()).labels, {"two": False})
         self.refused(Unavailable, behind.put_certificate(values.certificate("late")))
         late = values.provision("late", values.instance("late", 20009))
         self.refused(Unavailable, behind.begin(late, owner="two", ttl=15, within=60))
@@ -220,12 +233,14 @@ class SealingContract(ArchiveTestCase):
         persister.vault.source = key_source("one")
         self.assertTrue(persister.vault.knows("one"))
         begun = Sealing(primary="one", canaries={PLAIN: "", "one": persister.vault.canary("one")})
-        self.done(self.archive.change_sealing(None, begun.text()))
-        self.assertIsNone(self.done(persister.state()).locked)
+        self.change(None, begun)
+        found = self.done(persister.keys())
+        self.assertEqual((found.primary, found.labels), ("one", {"one": True}))
+        self.assertEqual((found.is_plain, found.is_settled), (True, False))
         self.assert_whole(persister)
         ended = evolve(begun, canaries={"one": begun.canaries["one"]})
-        self.done(self.archive.change_sealing(begun.text(), ended.text()))
-        self.done(persister.state())
+        self.change(begun.text(), ended)
+        self.assertEqual(self.done(persister.keys()), evolve(found, is_plain=False, is_settled=True))
         self.assertIsInstance(self.read_all(persister)[2], Unreadable)
         self.another(vault())
         self.assertIn("the key one", str(self.state.locked))

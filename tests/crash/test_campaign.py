@@ -40,6 +40,7 @@ ELSEWHERE: Final = {
     "persister.forget_host": "one transaction of an operator",
     "persister.reserved": "only looked at by operators",
     "persister.state": "one read of every second",
+    "persister.keys": "only looked at by operators",
     "persister.instances": "only looked at by the reconciling of the whole world",
     "persister.operations": "only looked at by operators",
     "persister.operations_on": "only looked at by operators",

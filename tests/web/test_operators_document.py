@@ -214,6 +214,7 @@ class AnswersTests(CertificatesCase):
             self.assert_told("POST", f"{path}/cancel", of=f"{of['operations']}/cancel")
         self.assert_told("GET", "/admin/hosts/10.0.0.1/ports", of="/admin/hosts/{host}/ports")
         self.assert_told("GET", "/admin/catalog")
+        self.assert_told("GET", "/admin/keys")
 
     def test_reaper(self) -> None:
         """Answers about what nobody owns are as they are written down, whichever way it ends."""

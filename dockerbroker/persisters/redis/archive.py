@@ -1,5 +1,6 @@
 """Whole Redis databases, read and written record by record."""
 
+import time
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
@@ -8,6 +9,7 @@ from attrs import define, field
 from zope.interface import implementer
 
 from dockerbroker.errors import Conflict
+from dockerbroker.model.audit import AuditEntry
 from dockerbroker.model.hosts import HostKey
 from dockerbroker.persisters import records
 from dockerbroker.persisters.archive import (
@@ -23,7 +25,7 @@ from dockerbroker.persisters.archive import (
     Row,
     Standing,
 )
-from dockerbroker.persisters.redis.audit import read_row
+from dockerbroker.persisters.redis.audit import read_row, told
 from dockerbroker.persisters.redis.persister import Commands
 from dockerbroker.persisters.redis.rows import held_columns, host_id, host_key, reserved, unpacked
 from dockerbroker.persisters.redis.scripts import Scripts
@@ -176,9 +178,10 @@ class RedisArchive:
         word, *_ = await self._call("store", kind=kind.name.lower(), rows=asked, mover=mover)
         _require_filling(word)
 
-    async def change_sealing(self, before: str | None, after: str | None) -> bool:
+    async def change_sealing(self, before: str | None, after: str | None, entry: AuditEntry) -> bool:
         """Let the database say something else of its keys."""
-        return await self._call("change_sealing", before=before, after=after) == ["done"]
+        asked = {"before": before, "after": after, "audit": told([entry], time.time())}
+        return await self._call("change_sealing", **asked) == ["done"]
 
     async def reseal(self, kind: Kind, changes: Sequence[Resealed]) -> int:
         """Replace secrets that are as they were read."""

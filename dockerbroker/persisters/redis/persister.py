@@ -19,7 +19,7 @@ from dockerbroker.model.reservations import Reserved
 from dockerbroker.persisters import records, refusals
 from dockerbroker.persisters.archive import CLOSED, obstacle
 from dockerbroker.persisters.host_records import KnownFacts
-from dockerbroker.persisters.interfaces import DatabaseState, IPersister, Only
+from dockerbroker.persisters.interfaces import DatabaseState, IPersister, KeysInUse, Only
 from dockerbroker.persisters.redis import operations, rows
 from dockerbroker.persisters.redis.audit import RedisAudit
 from dockerbroker.persisters.redis.certificates import RedisCertificates
@@ -82,6 +82,11 @@ class RedisPersister(RedisAudit, RedisCertificates, RedisCredentials, RedisHosts
             locked=self.vault.learn(sealing or None),
             credentials=int(changes),
         )
+
+    async def keys(self) -> KeysInUse:
+        """Return the keys of the secrets."""
+        await self.state()
+        return self.vault.in_use()
 
     async def images(self) -> list[ImageDefinition]:
         """Return the catalog, in the order of the names."""
