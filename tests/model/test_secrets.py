@@ -159,6 +159,7 @@ REVEALING = {
     "broker/placing.py",
     "broker/service.py",
     "broker/updating.py",
+    "command/credentials.py",
     "config/keys.py",
     "engines/address.py",
     "engines/commands.py",
@@ -182,6 +183,7 @@ REVEALING = {
     "tls/contexts.py",
     "tls/verifying.py",
     "web/auth.py",
+    "web/credentials.py",
     "web/osb_answers.py",
 }
 
