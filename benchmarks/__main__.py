@@ -10,6 +10,7 @@ from pathlib import Path
 from attrs import define
 
 from benchmarks import (
+    abuse,
     agents,
     catalog,
     operations,
@@ -170,6 +171,15 @@ class Bench:
             measured.slow.row(f"99 of 100 {where}", f"< 250 ms; {measured.verdict}", digits=1),
         ]
 
+    def abuse(self) -> list[Row]:
+        """Measure what others notice of clients that mean harm."""
+        rows = []
+        for name, measured in abuse.measure(self.few_rounds).items():
+            rows.append(measured.stall.row(f"worst stall under {name} (ms)", "<= 200 ms", digits=1))
+            rows.append(measured.computed.row(f"worst computing under {name} (ms)", digits=1))
+            rows.append(measured.slowest.row(f"slowest catalog under {name} (ms)", digits=1))
+        return rows
+
     def placement(self) -> list[Row]:
         """Measure how long it takes to choose a host."""
         rows = []
@@ -209,6 +219,7 @@ FIGURES: dict[str, Callable[[Bench], list[Row]]] = {
     "pings": Bench.pings,
     "agents": Bench.agents,
     "fleet": Bench.fleet,
+    "abuse": Bench.abuse,
     "placement": Bench.placement,
     "tls": Bench.tls,
     "starting": Bench.starting,

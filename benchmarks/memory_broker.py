@@ -19,10 +19,11 @@ from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import serverFromString
 
 from benchmarks.filling import HOSTS, fill
+from benchmarks.stalls import VARIABLE, Stalls
 from dockerbroker.broker_parts import make_parts
 from dockerbroker.broker_tap import make_authenticator
 from dockerbroker.config import BrokerConfiguration, load_broker
-from dockerbroker.lifetime import listen, use_monotonic_clock
+from dockerbroker.lifetime import keep_what_is_loaded, listen, use_monotonic_clock
 from dockerbroker.persisters.opening import Persister, open_persister
 from dockerbroker.threads import DaemonThreadPool
 from dockerbroker.web.site import BrokerSite
@@ -39,11 +40,22 @@ _THREADS = 8
 
 @contextmanager
 def filled_broker(
-    instances: int, *, hosts: int = HOSTS, endpoints: Sequence[str] = ()
+    instances: int,
+    *,
+    hosts: int = HOSTS,
+    endpoints: Sequence[str] = (),
+    connections: int = _CONNECTIONS,
+    stalls: str = "",
 ) -> Iterator[RunningBroker]:
-    """Run a broker on a database with so many instances and hosts, and on Docker Engines in memory."""
+    """Run a broker on a database with so many instances and hosts, and on Docker Engines in memory.
+
+    It takes so many `connections` of one address, and `stalls` is the file in its folder for those of its
+    reactor.
+    """
     image = {"name": REDIS.name, "plan": REDIS.plan.name, "image": REDIS.image}
-    running = RunningBroker([image], "")
+    running = RunningBroker([image], "", {"connectionsperpeer": connections})
+    if stalls:
+        running.environment = {VARIABLE: str(running.folder / stalls)}
     try:
         fill(running.folder / "broker.db", instances, hosts)
         _start(running, endpoints)
@@ -55,7 +67,7 @@ def filled_broker(
 @contextmanager
 def another_broker(first: RunningBroker) -> Iterator[RunningBroker]:
     """Run another broker on the same database; each sees Docker Engines of its own."""
-    second = RunningBroker(first.images, "", folder=first.folder, name="another")
+    second = RunningBroker(first.images, "", first.settings, folder=first.folder, name="another")
     try:
         _start(second, ())
         yield second
@@ -66,7 +78,8 @@ def another_broker(first: RunningBroker) -> Iterator[RunningBroker]:
 
 def _start(running: RunningBroker, endpoints: Sequence[str]) -> None:
     config = write_configuration(running)
-    running.broker = Popen([sys.executable, "-m", "benchmarks.memory_broker", str(config), *endpoints])
+    command = [sys.executable, "-m", "benchmarks.memory_broker", str(config), *endpoints]
+    running.broker = Popen(command, env={**os.environ, **running.environment})
     poll(lambda: _answers(running), lambda: "the broker on engines in memory does not answer")
 
 
@@ -78,7 +91,7 @@ def write_configuration(running: RunningBroker) -> Path:
         "listenIP": "127.0.0.1",
         "port": running.port,
         "dockeraddresses": ["10.0.0.0/8"],
-        "connectionsperpeer": _CONNECTIONS,
+        **running.settings,
         "persister": {"driver": "sqlite", "database": "broker.db"},
         "services": services,
     }
@@ -124,8 +137,11 @@ async def _serve(configuration: BrokerConfiguration, endpoints: Sequence[str]) -
         part.start()
     site = BrokerSite(loop, authenticator, configuration.connections)
     site.open(parts.apis)
+    keep_what_is_loaded()
     (endpoint,) = configuration.listening.endpoints
     listen(loop, endpoint, site)
+    if VARIABLE in os.environ:
+        Stalls(loop, Path(os.environ[VARIABLE])).start()
     for further in endpoints:
         serverFromString(loop, further).listen(site)
 

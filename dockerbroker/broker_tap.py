@@ -30,6 +30,7 @@ from dockerbroker.lifetime import (
     end_with_failure,
     in_child,
     keep_memory_private,
+    keep_what_is_loaded,
     listen,
     make_or_refuse,
     names_stage,
@@ -254,6 +255,7 @@ class Program:
     async def listen(self) -> None:
         """Take requests, from when the database is open or does not answer: so a restart refuses none."""
         await self._opening.tried()
+        keep_what_is_loaded()
         factory: IProtocolFactory = self.site
         if self._certificate is not None:
             self._certificate.start()

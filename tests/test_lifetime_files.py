@@ -1,10 +1,12 @@
-"""How many files a program may have open."""
+"""How many files a program may have open, and how much of its memory is looked at."""
 
+import gc
 import resource
 
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
+from dockerbroker.lifetime import keep_what_is_loaded
 from dockerbroker.lifetime.files import OTHERS, fitting_connections, room_for
 
 
@@ -37,3 +39,18 @@ class FileTests(SynchronousTestCase):
         """However few files there may be, half of them are for connections."""
         found = [fitting_connections(4096, files) for files in (256, 1024, 4608, 5000)]
         self.assertEqual(found, [128, 512, 4096, 4096])
+
+
+class MemoryTests(SynchronousTestCase):
+    """What the collector of garbage looks at."""
+
+    def test_what_is_loaded(self) -> None:
+        """What is there when a program is ready is not looked at again, and later garbage still is."""
+        self.addCleanup(gc.unfreeze)
+        keep_what_is_loaded()
+        self.assertGreater(gc.get_freeze_count(), 10_000)
+        self.assertLess(len(gc.get_objects()), 10_000)
+        later: list[object] = []
+        later.append(later)
+        del later
+        self.assertGreater(gc.collect(), 0)

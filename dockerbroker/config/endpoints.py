@@ -11,7 +11,7 @@ from attrs import frozen
 from dockerbroker.model.members import shown
 
 #: How many connections may wait for the program in the machine's queue.
-BACKLOG: Final = 128
+BACKLOG: Final = 512
 
 _LOWEST_PORT, _HIGHEST_PORT, _MOST_WAITING = 0, 65535, 65535
 _EVERYWHERE: Final = {"tcp": "0.0.0.0", "tcp6": "::"}  # noqa: S104

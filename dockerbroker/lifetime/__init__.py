@@ -10,6 +10,7 @@ from dockerbroker.lifetime.pools import names_stage, pool_stage
 from dockerbroker.lifetime.program import (
     ProgramOptions,
     end_with_failure,
+    keep_what_is_loaded,
     make_or_refuse,
     use_monotonic_clock,
 )
@@ -25,6 +26,7 @@ __all__ = [
     "end_with_failure",
     "in_child",
     "keep_memory_private",
+    "keep_what_is_loaded",
     "listen",
     "make_or_refuse",
     "names_stage",

@@ -26,6 +26,8 @@ from dockerbroker.lifetime.addresses import (
     unusable_socket,
 )
 
+#: How many connections are taken before others are served again.
+MOST_AT_ONCE: Final = 32
 #: How often the queue is emptied at most when listening ends.
 _MOST_LOOKS: Final = 100
 #: Linux's option that gives a socket a filter for its packets, which Python does not name, and the one
@@ -34,7 +36,16 @@ _SO_ATTACH_FILTER: Final = 26
 _DROP: Final = struct.pack("HBBI", 0x06, 0, 0, 0)
 
 
-class Listener(tcp.Port):
+class _Fair(tcp.Port):
+    """Takes few connections at once; Twisted takes more each time while more are waiting."""
+
+    def doRead(self) -> None:
+        """Take some of the connections that wait."""
+        self.numberAccepts = MOST_AT_ONCE
+        super().doRead()
+
+
+class Listener(_Fair):
     """A port that takes the connections of the machine's queue before it closes, which would reset them."""
 
     def connectionLost(self, reason: Failure) -> None:
@@ -46,7 +57,7 @@ class Listener(tcp.Port):
         super().connectionLost(reason)
 
 
-class UnixListener(unix.Port):
+class UnixListener(_Fair, unix.Port):
     """The same for a socket in the file system."""
 
     def connectionLost(self, reason: Failure) -> None:
