@@ -55,7 +55,7 @@ ELSEWHERE: Final = {
     "persister.write_audit": "one transaction of the reconciling of the whole world, or of a refusal",
     "persister.audit": "only looked at by operators",
     "persister.audit_head": "only looked at by operators",
-    "persister.forget_audit": "one transaction of every hour",
+    "persister.forget_audit": "one transaction of the reconciling of the whole world",
     "persister.forget": "one transaction of the reconciling of the whole world",
     "engine.containers": "only looked at by the reconciling of the whole world",
 }
