@@ -7,6 +7,7 @@ from attrs import evolve
 
 from dockerbroker.model.audit import Origin
 from dockerbroker.model.catalog import ImageDefinition
+from dockerbroker.model.confinement import Confinement
 from dockerbroker.model.hosts import DockerHost, HostKey
 from dockerbroker.model.instances import (
     BindingState,
@@ -43,6 +44,12 @@ OPTIONS = st.builds(
     pids=st.none() | st.integers(0, 9),
     restart=TEXT,
     volumes=st.dictionaries(TEXT, TEXT, max_size=2),
+    confinement=st.builds(
+        Confinement,
+        capabilities=st.lists(TEXT, max_size=2).map(tuple),
+        read_only=st.booleans(),
+        tmpfs=st.dictionaries(TEXT, st.integers(1, 2**40), max_size=2),
+    ),
 )
 PLANS = st.builds(
     Plan,
