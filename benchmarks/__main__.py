@@ -12,6 +12,7 @@ from attrs import define
 from benchmarks import (
     abuse,
     agents,
+    authentication,
     catalog,
     operations,
     passes,
@@ -93,6 +94,22 @@ class Bench:
             measured.requests.row("catalog requests per CPU-second", digits=0),
             measured.memory.row(f"memory after {requests} requests (MiB)", "< 90 MiB", digits=1),
         ]
+
+    def authentication(self) -> list[Row]:
+        """Measure what authentication costs a catalog request, beside none."""
+        sides = authentication.measure(self.rounds)
+        return [
+            sides.row("a catalog request with a known password, and with none (CPU s)", "<= 1.1", digits=6)
+        ]
+
+    def timing(self) -> list[Row]:
+        """Measure whether the time of comparing a wrong password tells anything of the right one."""
+        measured = authentication.measure_timing()
+        figures = (
+            ("largest Welch's t of wrong passwords", measured.largest_t, f"< {authentication.MOST_T}"),
+            ("largest difference of medians of wrong passwords (us)", measured.largest_difference, "< 1"),
+        )
+        return [(name, f"{value:.2f}", "", "", "", aim) for name, value, aim in figures]
 
     def operations(self) -> list[Row]:
         """Measure how many operations there are in a second, and whether memory grows by them."""
@@ -211,6 +228,8 @@ FIGURES: dict[str, Callable[[Bench], list[Row]]] = {
     "provision": Bench.provision,
     "success": Bench.success,
     "catalog": Bench.catalog,
+    "authentication": Bench.authentication,
+    "timing": Bench.timing,
     "operations": Bench.operations,
     "sizes": Bench.sizes,
     "passes": Bench.passes,

@@ -13,7 +13,7 @@ from dockerbroker.model.secrets import Secret
 
 #: As little as there can be.
 CHEAP: Final = Cost(n=2, r=1, p=1)
-_SALT: Final = Salt(value=b"salt", cost=CHEAP)
+_SALT: Final = Salt(value=b"sixteen bytes of", cost=CHEAP)
 
 
 def credential(role: Role, user: str, password: str, *, name: str = "", host: str = "") -> Credential:

@@ -4,7 +4,7 @@ import hmac
 import math
 from base64 import b64encode
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import ClassVar, Final, Protocol, TypeVar
 
 from attrs import define, field, frozen
@@ -31,7 +31,21 @@ MOST_OF_ONE: Final = 128
 
 _SOON: Final = 1
 
-Roles = tuple[Role, ...]
+
+@frozen
+class Realm:
+    """Where somebody asks to be let in: by credentials of any of the `roles`, those of the first one first.
+
+    Its `mark` is a text of its own.
+    """
+
+    roles: tuple[Role, ...]
+    mark: bytes
+
+    @classmethod
+    def of(cls, *roles: Role) -> "Realm":
+        """Return that of some roles."""
+        return cls(roles, " ".join(role.value for role in roles).encode() + b"\0")
 
 
 class InThread(Protocol):
@@ -45,10 +59,10 @@ class InThread(Protocol):
 class Claim:
     """What a request says of who asks: its header as it stands, and the user and password in it.
 
-    It would be let in with one of the `roles`; it comes from the address `peer`.
+    It asks to be let in to the `realm`, and comes from the address `peer`.
     """
 
-    roles: Roles
+    realm: Realm
     header: bytes = field(repr=False)
     user: bytes
     password: bytes = field(repr=False)
@@ -90,6 +104,7 @@ class Authenticator:
     at_once: int = 1
     cost: Cost = field(factory=Cost)
     _candidates: list[Candidate] | None = field(default=None, init=False, repr=False)
+    _by_realm: dict[bytes, Candidates] = field(factory=dict, init=False, repr=False)
     _valid: frozenset[Credential] = field(default=frozenset(), init=False, repr=False)
     _known: dict[bytes, _Known] = field(factory=dict, init=False, repr=False)
     _wrong: WrongAttempts = field(factory=WrongAttempts, init=False)
@@ -108,12 +123,13 @@ class Authenticator:
             except ValueError:
                 self._log.error("the hash of the credential {id} cannot be read", id=one.id)
         self._candidates = candidates
+        self._by_realm.clear()
         self._valid = frozenset(one.credential for one in candidates)
         self._known = {tag: one for tag, one in self._known.items() if one.credential in self._valid}
 
-    def known(self, roles: Roles, header: bytes) -> Principal | None:
+    def known(self, realm: Realm, header: bytes) -> Principal | None:
         """Return who sends that header, if it was right not long ago."""
-        known = self._known.get(self._tag(roles, header))
+        known = self._known.get(self._tag(realm, header))
         if known is None:
             return None
         now = self.clock.seconds()
@@ -125,7 +141,7 @@ class Authenticator:
     def welcome(self, login: Login, credential: Credential) -> None:
         """Take the password of that login for one that was right before."""
         pair = f"{login.user}:{login.password.reveal()}".encode()
-        self._remember(self._tag((login.role,), b"Basic " + b64encode(pair)), credential)
+        self._remember(self._tag(Realm.of(login.role), b"Basic " + b64encode(pair)), credential)
 
     def authenticate(self, claim: Claim) -> Deferred[Principal]:
         """Return a Deferred of who asks.
@@ -134,7 +150,7 @@ class Authenticator:
         that address were wrong, and with `Unavailable` when credentials are not known yet or too many wait.
         """
         asking: Deferred[Principal] = Deferred()
-        tag = self._tag(claim.roles, claim.header)
+        tag = self._tag(claim.realm, claim.header)
         if self._candidates is None:
             asking.errback(Unavailable("The broker's database does not answer yet; try again later."))
         elif tag in self._under_way:
@@ -196,10 +212,10 @@ class Authenticator:
 
     def _start(self, attempt: _Attempt) -> None:
         claim = attempt.claim
-        candidates = Candidates(self._of(claim.roles))
+        candidates = self._candidates_of(claim.realm)
 
         def match() -> Credential | None:
-            return candidates.match(claim.user, claim.password, lambda: Salt.new(self.cost))
+            return candidates.match(claim.user, claim.password)
 
         def done(found: Credential | Failure | None) -> None:
             self._busy -= 1
@@ -208,10 +224,13 @@ class Authenticator:
 
         self.run(match).addBoth(done)
 
-    def _of(self, roles: Roles) -> Sequence[Candidate]:
-        """Return the credentials of the roles, those of the first role first."""
-        everything = self._candidates or ()
-        return [one for role in roles for one in everything if one.credential.role is role]
+    def _candidates_of(self, realm: Realm) -> Candidates:
+        """Return the credentials that let in, those of the first role first."""
+        if realm.mark not in self._by_realm:
+            everything = self._candidates or ()
+            found = [one for role in realm.roles for one in everything if one.credential.role is role]
+            self._by_realm[realm.mark] = Candidates.of(found, lambda: Salt.new(self.cost))
+        return self._by_realm[realm.mark]
 
     def _conclude(self, attempt: _Attempt, found: Credential | Failure | None) -> None:
         if isinstance(found, Failure):
@@ -237,7 +256,6 @@ class Authenticator:
         for one in attempt.asking:
             one.callback(answer)
 
-    def _tag(self, roles: Roles, header: bytes) -> bytes:
+    def _tag(self, realm: Realm, header: bytes) -> bytes:
         """Return what stands for a header where it may let somebody in, of which nobody else can know."""
-        names = " ".join(role.value for role in roles).encode()
-        return hmac.digest(self.key, names + b"\0" + header, "sha256")
+        return hmac.digest(self.key, realm.mark + header, "sha256")

@@ -51,10 +51,13 @@ class Salt:
         return cls(value=secrets.token_bytes(_SALT_BYTES), cost=cost)
 
     def digest(self, password: bytes) -> bytes:
-        """Return the hash of a password: slowly, so call it in a thread."""
+        """Return the hash of a password: slowly, so call it in a thread.
+
+        It is of the password's SHA-256, so that the time tells nothing of its length either.
+        """
         cost = self.cost
         return scrypt(
-            password,
+            _short(password),
             salt=self.value,
             n=cost.n,
             r=cost.r,
@@ -204,38 +207,51 @@ class Candidate:
         )
 
 
-@frozen
+@frozen(kw_only=True)
 class Candidates:
-    """The credentials of those who may be let in, all of which every password is compared with."""
+    """The credentials of those who may be let in, all of which every password is compared with.
+
+    `slots` are the places of their salts among those of their users (`salts`); every user has as many, one
+    who is not known the `decoys`. So nobody can tell by the time who is known.
+    """
 
     all: Sequence[Candidate]
+    slots: Sequence[int]
+    salts: Mapping[bytes, Sequence[Salt]]
+    decoys: Sequence[Salt]
 
-    @property
-    def rounds(self) -> int:
-        """How many hashes it takes to compare a password, whoever has it."""
-        salts: dict[bytes, set[Salt]] = {}
-        for one in self.all:
-            salts.setdefault(one.user, set()).add(one.hash.salt)
-        return max((len(found) for found in salts.values()), default=1)
+    @classmethod
+    def of(cls, candidates: Sequence[Candidate], decoy: Callable[[], Salt]) -> "Candidates":
+        """Return those candidates; a `decoy` is a salt that nobody has."""
+        salts: dict[bytes, list[Salt]] = {}
+        slots = []
+        for one in candidates:
+            own = salts.setdefault(one.user, [])
+            if one.hash.salt not in own:
+                own.append(one.hash.salt)
+            slots.append(own.index(one.hash.salt))
+        rounds = max(map(len, salts.values()), default=1)
+        for own in salts.values():
+            own.extend(decoy() for _ in range(rounds - len(own)))
+        decoys = [decoy() for _ in range(rounds)]
+        return cls(all=candidates, slots=slots, salts=salts, decoys=decoys)
 
-    def match(self, user: bytes, password: bytes, decoy: Callable[[], Salt]) -> Credential | None:
+    def match(self, user: bytes, password: bytes) -> Credential | None:
         """Return the first credential that these are: slowly, so call it in a thread.
 
-        It takes as many hashes for a user who is not known, with a `decoy` for a salt, as for one who
-        is; all credentials are compared, in constant time.
+        All credentials are compared, in constant time.
         """
         asked = _short(user)
-        salts = {one.hash.salt for one in self.all if hmac.compare_digest(one.user, asked)}
-        while len(salts) < self.rounds:
-            salts.add(decoy())
-        digests = {salt: salt.digest(password) for salt in salts}
-        nothing = bytes(_DIGEST_BYTES)
+        own = self.decoys
+        for known, salts in self.salts.items():
+            if hmac.compare_digest(known, asked):
+                own = salts
+        digests = [salt.digest(password) for salt in own]
         found = None
-        for one in reversed(self.all):
+        for one, slot in zip(self.all, self.slots, strict=True):
             same_user = hmac.compare_digest(one.user, asked)
-            digest = digests.get(one.hash.salt, nothing)
-            same_password = hmac.compare_digest(digest, one.hash.digest)
-            if same_user & same_password:
+            same_password = hmac.compare_digest(one.hash.digest, digests[slot])
+            if same_user & same_password and found is None:
                 found = one.credential
         return found
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from attrs import field, frozen
 from twisted.web.server import Request
 
-from dockerbroker.broker.authentication import Authenticator, Claim, Roles
+from dockerbroker.broker.authentication import Authenticator, Claim, Realm
 from dockerbroker.model.roles import Principal, Role
 from dockerbroker.web.auth import Basic, one_header
 
@@ -19,17 +19,27 @@ class Entrance:
     authenticator: Authenticator
     role: Role
     others: Mapping[bytes, Role] = field(factory=dict)
+    _alone: Realm = field(init=False)
+    _shared: Mapping[bytes, Realm] = field(init=False)
+
+    @_alone.default
+    def _own(self) -> Realm:
+        return Realm.of(self.role)
+
+    @_shared.default
+    def _with_others(self) -> Mapping[bytes, Realm]:
+        return {method: Realm.of(other, self.role) for method, other in self.others.items()}
 
     def known(self, request: Request) -> Principal | None:
         """Return who asks if that is known at once."""
-        header = one_header(request.requestHeaders.getRawHeaders(AUTHORIZATION, []))
-        return None if header is None else self.authenticator.known(self._roles(request), header)
+        header = one_header(request.requestHeaders.getRawHeaders(AUTHORIZATION, ()))
+        return None if header is None else self.authenticator.known(self._realm(request), header)
 
     async def ask(self, request: Request) -> Principal:
         """Return who asks; raises `InvalidRequest` and what `Authenticator.authenticate` fails with."""
         basic = Basic.of(request.requestHeaders.getRawHeaders(AUTHORIZATION, []))
         claim = Claim(
-            roles=self._roles(request),
+            realm=self._realm(request),
             header=basic.header,
             user=basic.user,
             password=basic.password,
@@ -37,9 +47,8 @@ class Entrance:
         )
         return await self.authenticator.authenticate(claim)
 
-    def _roles(self, request: Request) -> Roles:
-        other = self.others.get(request.method)
-        return (self.role,) if other is None else (other, self.role)
+    def _realm(self, request: Request) -> Realm:
+        return self._shared.get(request.method, self._alone)
 
 
 def peer_of(request: Request) -> str:

@@ -12,7 +12,14 @@ from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
-from dockerbroker.broker.authentication import KNOWN_FOR, MOST_OF_ONE, MOST_WAITING, Authenticator, Claim
+from dockerbroker.broker.authentication import (
+    KNOWN_FOR,
+    MOST_OF_ONE,
+    MOST_WAITING,
+    Authenticator,
+    Claim,
+    Realm,
+)
 from dockerbroker.errors import TooManyRequests, Unauthenticated, Unavailable
 from dockerbroker.model.attempts import MOST, WITHIN
 from dockerbroker.model.credentials import Credential, Login
@@ -20,7 +27,7 @@ from dockerbroker.model.roles import Principal, Role
 from dockerbroker.model.secrets import Secret
 from tests.credentials import CHEAP, credential
 
-PLATFORM = (Role.PLATFORM,)
+PLATFORM = Realm.of(Role.PLATFORM)
 CF = Principal(role=Role.PLATFORM, name="cf")
 
 
@@ -28,7 +35,7 @@ def claim(password: str = "one", user: str = "cf", peer: str = "192.0.2.1", **ch
     """Return what a request says of who asks."""
     pair = f"{user}:{password}".encode()
     header = b"Basic " + b64encode(pair)
-    plain = Claim(roles=PLATFORM, header=header, user=user.encode(), password=password.encode(), peer=peer)
+    plain = Claim(realm=PLATFORM, header=header, user=user.encode(), password=password.encode(), peer=peer)
     return evolve(plain, **changes)
 
 
@@ -89,7 +96,7 @@ class AuthenticationCase(SynchronousTestCase):
 
     def known(self, one: Claim) -> Principal | None:
         """Return who that is, if nothing must be hashed for it."""
-        return self.authenticator.known(one.roles, one.header)
+        return self.authenticator.known(one.realm, one.header)
 
 
 class KnownTests(AuthenticationCase):
@@ -125,13 +132,13 @@ class KnownTests(AuthenticationCase):
     def test_roles(self) -> None:
         """What is known of one role is not known of another, nor are wrong passwords or other headers."""
         self.let_in(claim())
-        for unknown in (claim(roles=(Role.AGENT,)), claim("on"), claim("one "), claim(header=b"")):
+        for unknown in (claim(realm=Realm.of(Role.AGENT)), claim("on"), claim("one "), claim(header=b"")):
             self.assertIsNone(self.known(unknown))
-        self.refused(Unauthenticated, claim(roles=(Role.ADMINISTRATOR,)))
+        self.refused(Unauthenticated, claim(realm=Realm.of(Role.ADMINISTRATOR)))
 
     def test_first_role(self) -> None:
         """Where several roles may ask, who is found is the first one, with the host that it speaks for."""
-        both = claim("one", "agent", roles=(Role.AGENT, Role.ADMINISTRATOR))
+        both = claim("one", "agent", realm=Realm.of(Role.AGENT, Role.ADMINISTRATOR))
         self.assertEqual(self.let_in(both), Principal(role=Role.AGENT, name="agent", host="h"))
 
     def test_two_passwords(self) -> None:
