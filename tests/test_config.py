@@ -3,10 +3,12 @@
 from dockerbroker.config import BrokerConfiguration, load_broker
 from dockerbroker.config.endpoints import TcpEndpoint
 from dockerbroker.config.persister import ServerConfiguration, SqliteConfiguration
+from dockerbroker.model.agent_commands import AllowedCommands, read_commands
 from dockerbroker.model.connections import ConnectionLimits
 from dockerbroker.model.dispatchers import SimpleDispatcher
 from dockerbroker.model.docker_addresses import AllowedAddresses, read_addresses
 from dockerbroker.model.placement import Overcommit
+from dockerbroker.model.roles import Role
 from dockerbroker.model.secrets import Secret
 from tests.configurations import ConfigurationCase, broker_document, written
 
@@ -188,6 +190,28 @@ class BrokerTests(ConfigurationCase):
             document = broker_document()
             document["services"]["catalog"] = name
             self.assertIn(f"services.catalog: must not be '{name}'", self.complaints(document))
+
+    def test_logins(self) -> None:
+        """One user and password let in in every role, but where a role has its own."""
+        plain = self.broker(broker_document()).services.logins
+        self.assertEqual({(one.role, one.user) for one in plain}, {(role, "admin") for role in Role})
+        document = broker_document()
+        document["services"]["Agent"] = {"User": "agents", "password": "agents' own"}
+        own = {one.role: one for one in self.broker(document).services.logins}
+        self.assertEqual((own[Role.AGENT].user, own[Role.PLATFORM].user), ("agents", "admin"))
+        self.assertEqual(own[Role.AGENT].password.reveal(), "agents' own")
+        self.assertEqual(self.broker(document).warnings, ())
+        document["services"]["agent"] = {"user": "a:b"}
+        del document["services"]["Agent"]
+        for words in ("services.agent.user: must not hold a colon", "services.agent.password: is missing"):
+            self.assertIn(words, self.complaints(document))
+
+    def test_commands(self) -> None:
+        """Agents may have the commands run that the operator lists, and no others."""
+        self.assertEqual(self.broker(broker_document()).commands, AllowedCommands())
+        entries = ["ssh,root@docker1,sudo,", "boot2docker,ssh"]
+        configuration = self.broker(broker_document() | {"ExecCommands": entries})
+        self.assertEqual(configuration.commands, read_commands(entries))
 
     def test_docker_addresses(self) -> None:
         """Agents may announce what the operator lists; without a word of his Docker needs TLS."""

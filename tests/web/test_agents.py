@@ -4,10 +4,12 @@ import json
 from typing import Any
 
 from attrs import evolve
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from dockerbroker.broker.pings import PACE, Pings
 from dockerbroker.errors import Unavailable
+from dockerbroker.model.docker_addresses import AllowedAddresses
 from dockerbroker.model.hosts import HostKey
 from dockerbroker.web.agents import Agents
 from tests.model.test_pings import PING, README_PING
@@ -34,6 +36,39 @@ class PingTests(SynchronousTestCase):
         self.assertEqual((answer.status, answer.json), (200, {"KeepAlive": 1}))
         expected = HostKey(service_host="localhost", docker_host="localhost", docker_port=1234)
         self.assertIn(expected, self.known())
+
+    def test_own_address(self) -> None:
+        """S32: by default an agent names its own address, and no other one; never one of a cloud."""
+        stack = Stack(addresses=AllowedAddresses())
+        before = dict(stack.persister.tables.hosts)
+        strange = ("169.254.169.254", "100.100.100.200", "fd00:ec2::254", "10.0.0.99", "docker1")
+        for address in strange:
+            answer = stack.request("POST", "/ping", {**PING, "DockerHost": address, "DockerPort": 2375})
+            self.assertEqual(answer.status, 403, address)
+        self.assertEqual(stack.persister.tables.hosts, before)
+        records = self.successResultOf(Deferred.fromCoroutine(stack.persister.audit(0, 99)))
+        self.assertEqual([one.members["result"] for one in records].count("refused"), 5)
+
+    def test_commands(self) -> None:
+        """An agent cannot have a command of its own choice run on the broker's machine."""
+        command = {**PING, "ExecCommand": "DockerCommandExec", "ExecArgs": "sh,-c,id"}
+        answer = self.stack.request("POST", "/ping", command)
+        self.assertEqual(answer.status, 403)
+        self.assertIn("execcommands", answer.description)
+        self.assertEqual(self.stack.request("POST", "/ping", {**command, "ExecArgs": ""}).status, 200)
+
+    def test_registering_too_often(self) -> None:
+        """S31: the fourth agent of one host within eight seconds is told to wait, and for how long."""
+        statuses = [
+            self.stack.request("POST", "/ping", {**PING, "Session": name, "Sequence": 1}).status
+            for name in "abc"
+        ]
+        self.assertNotIn(429, statuses)
+        answer = self.stack.request("POST", "/ping", {**PING, "Session": "d", "Sequence": 1})
+        self.assertEqual((answer.status, answer.header("retry-after")), (429, "8"))
+        self.stack.advance(8)
+        again = self.stack.request("POST", "/ping", {**PING, "Session": "d", "Sequence": 1})
+        self.assertNotEqual(again.status, 429)
 
     def test_refusals_change_nothing(self) -> None:
         """A malformed ping is answered with 400 and leaves everything as it was."""
