@@ -1,6 +1,8 @@
 """The broker's parts, and its database that opens when it can."""
 
+import socket
 import sqlite3
+import tempfile
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from twisted.trial.unittest import TestCase
 from dockerbroker import broker_tap
 from dockerbroker.broker.authentication import Authenticator
 from dockerbroker.config import load_broker
+from dockerbroker.errors import InvalidConfiguration
 from dockerbroker.persisters.presence import Presence, folder_beside
 from dockerbroker.threads import DaemonThreadPool
 from dockerbroker.web.site import BrokerSite
@@ -97,6 +100,23 @@ class ProgramTests(TestCase):
         for refusal in ("The records were moved.", None):
             self.program.refuse(refusal)
             self.assertIs(parts.heartbeat.is_paused, refusal is not None)
+        await self.program.settle()
+        await self.program.finish()
+        self.program.end_leases()
+        await self.program.close()
+
+    async def test_one_of_two(self) -> None:
+        """When it cannot listen at one of its endpoints it does not listen at the others either."""
+        short = Path(tempfile.mkdtemp())
+        # Which fails when a socket is left.
+        self.addCleanup(short.rmdir)
+        with closing(socket.create_server(("127.0.0.1", 0))) as taken:
+            port = f"tcp:{taken.getsockname()[1]}:interface=127.0.0.1"
+            document = broker_document() | {"listen": [f"unix:{short}/b.socket", port]}
+            self.program.configuration = load_broker(written(self.folder, document), {})
+            self.program.start()
+            with self.assertRaises(InvalidConfiguration):
+                await self.program.listen()
         await self.program.settle()
         await self.program.finish()
         self.program.end_leases()

@@ -174,6 +174,23 @@ class BrokerTests(_Taps):
         options = self.parsed(broker_tap.Options(), "--config", "/absent")
         self.assert_refuses_root(lambda: broker_tap.makeService(options))
 
+    def test_old_configuration(self) -> None:
+        """One that says nothing of encryption is a sentence with what to add, and no database is made."""
+        said = self._refusal(written(self.folder, broker_document() | {"port": free_port()}))
+        self.assertIn("over plain HTTP", said)
+        self.assertIn('"plainhttp": true', said)
+        self.assertEqual([file.name for file in self.folder.iterdir()], ["test.config"])
+
+    def test_certificate(self) -> None:
+        """Files of a certificate that are absent are a sentence, or are made if that is asked for."""
+        document = broker_document() | {"listenIP": "127.0.0.1", "port": free_port()}
+        tls = {"certificate": "c.pem", "privatekey": "k.pem"}
+        self.assertIn("tls.certificate: ", self._refusal(written(self.folder, document | {"tls": tls})))
+        document["persister"]["database"] = "no/such/folder/broker.db"
+        path = written(self.folder, document | {"tls": tls | {"selfsigned": True}})
+        self.assertIn("persister.database: ", self._refusal(path))
+        self.assertTrue((self.folder / "k.pem").exists())
+
     def test_taken_port(self) -> None:
         """A port that another program has is one sentence, and no database is made."""
         with closing(socket.socket()) as taken:
