@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import tarfile
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from attrs import define
 from twisted.trial.unittest import SynchronousTestCase
 
 from dockerbroker.engines.archives import CHUNK, Reading, is_empty
@@ -33,6 +35,18 @@ def digest(stream: bytes) -> str:
     reading = Reading(io.BytesIO(stream), lambda _total: None)
     reading.read_all()
     return reading.digest
+
+
+@define(eq=False)
+class Endless:
+    """A stream that begins so and has zeros without end."""
+
+    beginning: bytes
+
+    def read(self, size: int) -> bytes:
+        """Return so many bytes."""
+        taken, self.beginning = self.beginning[:size], self.beginning[size:]
+        return taken.ljust(size, b"\0")
 
 
 class ReadingTests(SynchronousTestCase):
@@ -74,6 +88,20 @@ class ReadingTests(SynchronousTestCase):
         whole = packed({"a": b"x" * 100_000})
         for stream in (whole[:50_000], whole[:700], whole[:512], b"no archive" * 100):
             self.assertRaises(tarfile.TarError, digest, stream)
+
+    def test_hostile(self) -> None:
+        """What would be written elsewhere is not unpacked; what never ends is not kept (S71)."""
+        outside = Path(self.mktemp()).absolute()
+        names = ("../../../../../../etc/passwd", f"../{outside}", "link/x")
+        stream = packed(dict.fromkeys(names, b"x"), type=tarfile.SYMTYPE, linkname=str(outside), size=0)
+        reading = Reading(io.BytesIO(stream), lambda _total: None)
+        self.assertEqual(b"".join(reading.chunks()), stream)
+        self.assertFalse(outside.exists())
+        bomb = tarfile.TarInfo("data/bomb")
+        bomb.size = 10**14
+        endless = Reading(Endless(bomb.tobuf(tarfile.GNU_FORMAT)), lambda _total: None)
+        for _, chunk in zip(range(200), endless.chunks(), strict=False):
+            self.assertLessEqual(len(chunk) + sum(map(len, endless._pending)), 4 * CHUNK)
 
     def test_stopped(self) -> None:
         """What its hearer raises ends the reading."""
