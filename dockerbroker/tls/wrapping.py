@@ -3,6 +3,7 @@
 from typing import Any, Final
 
 from twisted.internet.interfaces import (
+    IAddress,
     IDelayedCall,
     IOpenSSLServerConnectionCreator,
     IProtocolFactory,
@@ -43,6 +44,11 @@ class GuardedTLSFactory(TLSMemoryBIOFactory):
     """Wraps the connections of a site in TLS."""
 
     protocol = GuardedTransport
+
+    def buildProtocol(self, addr: IAddress | None) -> Any:
+        """Return the protocol of a connection, None when the site wants none: Twisted would fail then."""
+        inner = self.wrappedFactory.buildProtocol(addr)
+        return None if inner is None else self.protocol(self, inner)
 
 
 def wrapped(

@@ -9,7 +9,7 @@ from typing import Any, Final
 from attrs import define, evolve, field
 from OpenSSL import SSL
 from twisted.internet.address import IPv4Address
-from twisted.internet.interfaces import IProtocolFactory
+from twisted.internet.interfaces import IAddress, IProtocolFactory
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
@@ -58,6 +58,13 @@ class _Socket(HalfClosable):
         """Remember that the connection was cut off."""
         self.aborted = True
         super().abortConnection()
+
+
+class _Full(Factory):
+    """Wants no connection."""
+
+    def buildProtocol(self, addr: IAddress | None) -> None:
+        """Refuse it."""
 
 
 @define(eq=False)
@@ -169,6 +176,11 @@ class WrappingTests(SynchronousTestCase):
             self.clock.advance(HANDSHAKE)
             self.assertFalse(client.transport.aborted)
             self.assertTrue(client.ask(_GET).endswith(b'{"told": true}'))
+
+    def test_too_many(self) -> None:
+        """A connection that the site does not want is none over TLS either."""
+        factory = self.behind(_Full(), wants_certificates=False)
+        self.assertIsNone(factory.buildProtocol(IPv4Address("TCP", "192.0.2.7", 50000)))
 
     def test_gone(self) -> None:
         """Of a client that is gone before its handshake nothing is left to wait for."""
