@@ -1,0 +1,143 @@
+"""Secrets that a real broker is given are looked for wherever they must not be (S53)."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import secrets
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+from docker.errors import NotFound
+
+from dockerbroker.config.keys import add_key
+from tests.integration.case import BrokerCase
+from tests.real_engine import require_engine
+from tests.running import PASSWORD, Answer
+
+_SERVER: str = 'CMD ["sh", "-c", "trap exit TERM; httpd -f -p 8080 & wait"]'
+#: Each occurs nowhere else.
+_NAMES = ("parameter", "told", "bound", "binding", "static", "malformed", "key", "added", "wrong", "again")
+CANARIES = {name: f"canary-{name}-{secrets.token_hex(16)}" for name in _NAMES}
+#: They hold what they are configured with.
+_OWN_FILES = {"broker.config", "agent.config"}
+
+
+def definition(name: str) -> dict[str, Any]:
+    """Return the definition of a service that the broker makes."""
+    return {"name": name, "plan": "100", "image": f"canaries/{name}", "numinstances": 1}
+
+
+class CanaryTests(BrokerCase):
+    """A broker that seals, to which all goes wrong that may."""
+
+    settings: ClassVar[dict[str, Any]] = {}
+    answers: list[Answer]
+
+    def catalog(self) -> list[dict[str, Any]]:
+        """Return a service, one that fails and tells what it was given, and one with a password."""
+        static = {
+            "name": "static",
+            "plan": "100",
+            "numinstances": 0,
+            "containername": "canaries-static",
+            "credentials": {"password": CANARIES["static"]},
+        }
+        return [definition("good"), definition("bad"), static]
+
+    def prepare(self) -> None:
+        """Make the images, and a key."""
+        bind = f'#!/bin/sh\ncat >&2\necho \'{{"credentials": {{"password": "{CANARIES["bound"]}"}}}}\'\n'
+        engine = require_engine()
+        engine.image("canaries/good", {"/bind": bind}, changes=["EXPOSE 8080", _SERVER])
+        fail = "#!/bin/sh\ncat >&2\necho failed >&2\nexit 1\n"
+        engine.image("canaries/bad", {"/provision": fail}, changes=["EXPOSE 8080", _SERVER])
+        path = Path(tempfile.mkdtemp(prefix="dockerbroker-keys-")) / "keys"
+        add_key(path, "one")
+        type(self).settings = {"keys": str(path), "readywithin": 10}
+
+    def send(self, method: str, path: str, body: Any = None, **options: Any) -> int:
+        """Send a request whose answer must tell no secret; return its status."""
+        answer = self.broker.request(method, path, body, Content_Type="application/json", **options)
+        self.answers.append(answer)
+        return answer.status
+
+    def test_nowhere(self) -> None:
+        """No secret is in a log, a file, the database, what programs and Docker tell, or another answer.
+
+        Nor in the audit log; also after the broker was killed.
+        """
+        self.answers = []
+        began = int(time.time())
+        self._live()
+        self.broker.kill_broker()
+        self.broker.restart_broker()
+        self._fail()
+        exported = self.broker.command("audit", "export").stdout
+        self.assertIn('"action":"bind"', exported)
+        found = [
+            f"{name}: {where}"
+            for where, text in self._places(began, exported)
+            for name, secret in {**CANARIES, "password": PASSWORD}.items()
+            if secret.encode() in text
+        ]
+        self.assertEqual(found, [])
+        # What is looked for is found where it is.
+        own = (self.broker.folder / "broker.config").read_text("utf-8")
+        self.assertTrue(CANARIES["static"] in own and PASSWORD in own)
+        self.assertEqual(self.broker.unbind("good", "b", "good").status, 200)
+        self.assertEqual(self.broker.deprovision("good", "good").status, 200)
+        self.assert_nothing_left()
+
+    def _live(self) -> None:
+        """Make an instance and a binding, which is told its own password and nobody else."""
+        broker, given = self.broker, CANARIES
+        made = broker.provision("good", "good", parameters={"password": given["parameter"]})
+        bound = broker.bind("good", "b", "good", parameters={"password": given["binding"]})
+        self.assertEqual((made.status, bound.status), (201, 201), (made, bound))
+        self.assertEqual(bound.document["credentials"], {"password": given["bound"]})
+        self.answers.append(made)
+        login = {"Role": "agent", "User": "another", "Password": given["added"]}
+        self.assertEqual(self.send("POST", "/admin/credentials", login), 201)
+
+    def _fail(self) -> None:
+        """Let everything go wrong that is given a secret."""
+        given = CANARIES
+        told = self.broker.provision("bad", "bad", parameters={"password": given["told"]})
+        self.assertEqual(told.status, 500, told)
+        self.answers.append(told)
+        text = json.dumps({"parameters": {"password": given["malformed"]}})[:-1].encode()
+        self.assertEqual(self.send("PUT", "/v2/service_instances/x", raw=text), 400)
+        twice = json.dumps({"service_id": given["malformed"], "plan_id": {"x": given["malformed"]}}).encode()
+        self.assertEqual(self.send("PUT", "/v2/service_instances/x", raw=twice), 400)
+        key = f"-----BEGIN PRIVATE KEY-----\n{given['key']}\n-----END PRIVATE KEY-----\n"
+        certificate = {"ClientCert": given["key"], "ClientKey": key, "CA": given["key"]}
+        self.assertEqual(self.send("PUT", "/certificate/h", certificate), 400)
+        wrong = {"Authorization": f"Basic {given['wrong']}"}
+        self.assertEqual(self.send("GET", "/v2/catalog", **wrong), 401)
+        weak = {"Role": "agent", "User": "x", "Password": [given["again"]]}
+        self.assertEqual(self.send("POST", "/admin/credentials", weak), 400)
+        for path in ("instances", "instances/good", "operations", "catalog", "audit", "credentials"):
+            self.assertEqual(self.send("GET", f"/admin/{path}"), 200, path)
+
+    def _places(self, began: int, exported: str) -> Iterator[tuple[str, bytes]]:
+        """Yield all that is looked through, each with its name."""
+        yield "the audit log", exported.encode()
+        for answer in self.answers:
+            yield "an answer", json.dumps(answer.document).encode() + repr(answer.headers).encode()
+        for path in self.broker.folder.rglob("*"):
+            if path.is_file() and path.name not in _OWN_FILES:
+                yield str(path), path.read_bytes()
+        for path in [*Path("/proc").glob("[0-9]*/cmdline"), *Path("/proc").glob("[0-9]*/environ")]:
+            # It may have ended, or be not ours.
+            with contextlib.suppress(OSError):
+                yield str(path), path.read_bytes()
+        for container in self.client.containers(all=True):
+            # Another test may have removed its own.
+            with contextlib.suppress(NotFound):
+                yield "a container", json.dumps(self.client.inspect_container(container["Id"])).encode()
+        events: Any = self.client.events(since=began, until=int(time.time()) + 1, decode=True)
+        yield "the events of Docker", json.dumps(list(events)).encode()
