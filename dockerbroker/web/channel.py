@@ -22,6 +22,7 @@ from dockerbroker.web.framing import (
     check_head,
     check_header_line,
     check_size,
+    is_ordinary,
     read_request_line,
 )
 from dockerbroker.web.identity import REQUEST_IDENTITY
@@ -56,6 +57,7 @@ class GuardedChannel(HTTPChannel):
         self._unread = Deadline(clock, self._abort)
         self._stage = Stage.FRESH
         self._is_ended = False
+        self._are_ordinary = True
         self._line: RequestLine | None = None
         self._body: Body | None = None
         self._head_size = self._header_count = self._unparsed = self._dropped = 0
@@ -86,6 +88,9 @@ class GuardedChannel(HTTPChannel):
         super().dataReceived(data)
         if self.paused and not self._is_ended:
             self._network().pauseProducing()
+        elif self._body is not None:
+            if self._stage is not Stage.READING:
+                self._move(Stage.READING, WINDOW)
         elif self._stage is Stage.KEPT and self._unparsed + self._head_size:
             # The next request has begun: its client has no longer than for a first one.
             self._move(Stage.FRESH, HEAD_WITHIN)
@@ -118,7 +123,7 @@ class GuardedChannel(HTTPChannel):
         assert self._line is not None
         request, line = self.requests[-1], self._line
         try:
-            check_head(line, request.requestHeaders, self.length)
+            check_head(line, request.requestHeaders, self.length, are_ordinary=self._are_ordinary)
         except BrokerError as error:
             self.refuse(error)
             return
@@ -126,7 +131,6 @@ class GuardedChannel(HTTPChannel):
         self._head_size = self._header_count = 0
         if self.length != 0:
             self._body = self._bodies.begin(self, line.api)
-            self._move(Stage.READING, WINDOW)
 
     def takes(self, data: bytes) -> bool:
         """Return whether a piece of a body is to be kept; refuse the request if there is too much of it."""
@@ -147,7 +151,8 @@ class GuardedChannel(HTTPChannel):
             self.refuse(InvalidRequest("Headers behind the body are not supported."))
             return
         self._end_body()
-        self._move(Stage.BUSY, None)
+        self._stage = Stage.BUSY
+        self._deadline.set(None)
         super().allContentReceived()
 
     # What goes out.
@@ -201,6 +206,11 @@ class GuardedChannel(HTTPChannel):
             self._close()
             super().loseConnection()
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a request is being worked on."""
+        return self._stage is Stage.BUSY
+
     def evict(self) -> None:
         """End the connection at once."""
         self._abort()
@@ -215,10 +225,11 @@ class GuardedChannel(HTTPChannel):
             self._head_size += len(line)
             self._header_count += bool(line)
             check_size(self._head_size, self._header_count)
-            if line:
+            if line and not is_ordinary(line):
+                self._are_ordinary = False
                 check_header_line(line)
         elif line:
-            self._head_size = len(line)
+            self._head_size, self._are_ordinary = len(line), True
             self._line = read_request_line(line)
 
     def _move(self, stage: Stage, seconds: float | None) -> None:

@@ -6,6 +6,7 @@ same bytes. These are decisions only: they take bytes, and raise what is wrong w
 """
 
 import re
+from functools import cached_property
 from typing import Final
 
 from attrs import frozen
@@ -31,10 +32,20 @@ METHODS: Final = (b"DELETE", b"GET", b"HEAD", b"PATCH", b"POST", b"PUT")
 _HTTP_11: Final = b"HTTP/1.1"
 _VERSIONS: Final = (_HTTP_11, b"HTTP/1.0")
 _TOKEN: Final = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+#: What nearly every first line is like; the others are looked at part by part.
+_GOOD_LINE: Final = re.compile(
+    rb"([A-Z][A-Z_-]*) (/(?:[!-\"$&->@-~]|%[0-9A-Fa-f]{2})*(?:\?[!-\"$-~]*)?) (HTTP/1\.[01])\Z"
+)
 _REQUEST_LINE: Final = re.compile(rb"(%b) ([!-~]+) (HTTP/[0-9]\.[0-9])\Z" % _TOKEN)
 _METHOD: Final = re.compile(rb"[A-Z][A-Z_-]*\Z")
 _PATH: Final = re.compile(rb"/(?:[^%#]|%[0-9A-Fa-f]{2})*\Z")
 _HEADER: Final = re.compile(rb"(%b):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*)\Z" % _TOKEN)
+#: Most headers say nothing about where a request ends, or from where it comes.
+_ORDINARY: Final = re.compile(
+    rb"(?!content-length:|transfer-encoding:|trailer:|upgrade:|origin:)%b:[^\x00-\x08\x0a-\x1f\x7f]*\Z"
+    % _TOKEN,
+    re.IGNORECASE,
+)
 #: 999 petabytes; Python refuses to read a number of thousands of digits.
 _LENGTH: Final = re.compile(rb"[0-9]{1,18}[ \t]*\Z")
 _LABEL: Final = rb"[A-Za-z0-9_-]{1,63}"
@@ -52,7 +63,7 @@ class RequestLine:
     target: bytes
     version: bytes
 
-    @property
+    @cached_property
     def api(self) -> Api:
         """The API that is asked."""
         return api_of(segments_of(self.target))
@@ -60,6 +71,8 @@ class RequestLine:
 
 def read_request_line(line: bytes) -> RequestLine:
     """Read the first line of a request; raises what is wrong with it."""
+    if len(line) <= LARGEST_HEAD and (good := _GOOD_LINE.match(line)):
+        return RequestLine(*good.groups())
     if len(line) > LARGEST_HEAD:
         raise TargetTooLong(f"The target of the request is longer than {LARGEST_HEAD} bytes.")
     match = _REQUEST_LINE.match(line)
@@ -74,6 +87,11 @@ def read_request_line(line: bytes) -> RequestLine:
     if not _PATH.match(path) or b"#" in query:
         raise InvalidRequest("The path holds a # or a % without two hexadecimal digits behind it.")
     return RequestLine(method, target, version)
+
+
+def is_ordinary(line: bytes) -> bool:
+    """Return whether the line is that of a header with which nothing is wrong, and which decides nothing."""
+    return _ORDINARY.match(line) is not None
 
 
 def check_header_line(line: bytes) -> None:
@@ -94,14 +112,15 @@ def check_size(size: int, count: int) -> None:
         raise HeadTooLarge(f"The head of the request has more than {limits}.")
 
 
-def check_head(line: RequestLine, headers: Headers, length: int | None) -> None:
+def check_head(line: RequestLine, headers: Headers, length: int | None, *, are_ordinary: bool) -> None:
     """Raise what is wrong with a head that is complete; `length` is the body's, None when it comes in chunks.
 
-    Nothing of the body has been read when its length or its kind is refused.
+    `are_ordinary` is whether all lines of its headers were. Nothing of the body has been read when its length or its kind is refused.
     """
     _check_host(line, headers)
-    _check_codings(line, headers)
-    _check_browser(headers)
+    if not are_ordinary:
+        _check_codings(line, headers)
+        _check_browser(headers)
     if length != 0:
         _check_content(line.api, headers)
         check_length(line.api, length or 0)

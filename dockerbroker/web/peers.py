@@ -35,6 +35,10 @@ class Connection(Protocol):
 
     peer: str
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a request is being worked on."""
+
     def evict(self) -> None:
         """End the connection at once, since others are in need of its place."""
 
@@ -65,19 +69,22 @@ class Crowd:
 
     def add(self, connection: Connection, stage: Stage) -> None:
         """Let a connection be the last of its stage."""
-        if stage < Stage.BUSY:
-            self._by_stage[stage][connection] = None
+        self._by_stage[stage][connection] = None
 
     def remove(self, connection: Connection, stage: Stage) -> None:
         """Take a connection out of its stage."""
-        if stage < Stage.BUSY:
-            del self._by_stage[stage][connection]
+        del self._by_stage[stage][connection]
+
+    def renew(self, connection: Connection, stage: Stage) -> None:
+        """Let a connection be the last of the stage in which it is."""
+        self._by_stage[stage].move_to_end(connection)
 
     def idlest(self) -> Connection | None:
         """Return the connection that goes when one must, or None when all are busy."""
         for connections in self._by_stage:
-            if connections:
-                return next(iter(connections))
+            for connection in connections:
+                if not connection.is_busy:
+                    return connection
         return None
 
 
@@ -116,14 +123,17 @@ class Peers:
             crowd.add(connection, Stage.FRESH)
 
     def move(self, connection: Connection, stage: Stage) -> None:
-        """Note what a connection does now, unless it has left."""
+        """Note what a connection does now, unless it has left; one that is busy stays where it is."""
         before = self._stages.get(connection)
-        if before is None or before is stage:
+        if before is None:
             return
-        self._stages[connection] = stage
         for crowd in (self.everybody, self._crowds[connection.peer]):
-            crowd.remove(connection, before)
-            crowd.add(connection, stage)
+            if before is stage:
+                crowd.renew(connection, stage)
+            else:
+                crowd.remove(connection, before)
+                crowd.add(connection, stage)
+        self._stages[connection] = stage
 
     def leave(self, connection: Connection) -> None:
         """Count a connection no more; it may have left already."""
