@@ -115,7 +115,8 @@ def check_size(size: int, count: int) -> None:
 def check_head(line: RequestLine, headers: Headers, length: int | None, *, are_ordinary: bool) -> None:
     """Raise what is wrong with a head that is complete; `length` is the body's, None when it comes in chunks.
 
-    `are_ordinary` is whether all lines of its headers were. Nothing of the body has been read when its length or its kind is refused.
+    `are_ordinary` is whether all lines of its headers were. Nothing of the body has been read when its length
+    or its kind is refused.
     """
     _check_host(line, headers)
     if not are_ordinary:
