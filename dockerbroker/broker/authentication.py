@@ -1,10 +1,10 @@
 """Finds out who asks: at once where that is known, and else by hashing passwords in threads."""
 
-import hmac
 import math
 from base64 import b64encode
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
+from hashlib import blake2b
 from typing import ClassVar, Final, Protocol, TypeVar
 
 from attrs import define, field, frozen
@@ -258,4 +258,5 @@ class Authenticator:
 
     def _tag(self, realm: Realm, header: bytes) -> bytes:
         """Return what stands for a header where it may let somebody in, of which nobody else can know."""
-        return hmac.digest(self.key, realm.mark + header, "sha256")
+        # Keyed BLAKE2 (RFC 7693) is a MAC, as HMAC is, and takes a third of the time.
+        return blake2b(realm.mark + header, key=self.key, digest_size=32).digest()
