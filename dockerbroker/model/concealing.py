@@ -15,7 +15,8 @@ from dockerbroker.model.secrets import Secret
 #: What stands for a secret.
 MARK: Final = "[redacted]"
 
-_PASSWORD: Final = re.compile(r"(?<=://)([^/?#@:]*):[^/?#]*@")
+# Also one that holds what no URL should have there: rather too much is marked than too little.
+_PASSWORD: Final = re.compile(r"(?<=://)([^/?#@:]*):.*@", re.DOTALL)
 
 
 def concealed(definition: ImageDefinition) -> ImageDefinition:
@@ -67,7 +68,7 @@ def _marked(value: Any) -> Any:
         return {name: _marked(member) for name, member in value.items()}
     if isinstance(value, list):
         return [_marked(member) for member in value]
-    return MARK
+    return None if value is None else MARK
 
 
 def _without_secret(client: dict[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Lists in parts: which part is asked for, and where the next one is."""
 
 from typing import Final
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from attrs import frozen
 from twisted.web.server import Request
@@ -11,6 +11,9 @@ from dockerbroker.web.query import Query
 
 #: How many a part holds unless another number is asked for.
 USUAL: Final = 100
+
+#: What stands in a path as it is; the rest would end the target, or is no ASCII.
+_PATH: Final = "/%!$&'()*+,:;=@~"
 
 
 @frozen
@@ -33,5 +36,6 @@ def link(request: Request, wanted: Wanted, after: str | None) -> None:
     if after is None:
         return
     parameters = {name: values[0] for name, values in wanted.query.values.items()}
-    target = f"{request.path.decode('ascii')}?{urlencode({**parameters, 'after': after})}"
+    path = quote(request.path, safe=_PATH)
+    target = f"{path}?{urlencode({**parameters, 'after': after})}"
     request.setHeader(b"link", f'<{target}>; rel="next"'.encode("ascii"))
