@@ -179,6 +179,7 @@ def make_parts(
                 configuration.docker_addresses,
                 configuration.agent_keep_alive,
                 configuration.commands,
+                refuses_outdated=configuration.refuses_outdated,
             ),
             sweeps,
             admission,

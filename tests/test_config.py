@@ -224,6 +224,13 @@ class BrokerTests(ConfigurationCase):
         nothing = self.broker(broker_document() | {"dockeraddresses": []})
         self.assertEqual(nothing.docker_addresses, AllowedAddresses(as_agent=False))
 
+    def test_outdated_hosts(self) -> None:
+        """Hosts whose Docker is too old are used unless they are refused."""
+        self.assertFalse(self.broker(broker_document()).refuses_outdated)
+        self.assertTrue(self.broker(broker_document() | {"outdatedhosts": "refused"}).refuses_outdated)
+        wrong = self.complaints(broker_document() | {"outdatedhosts": "yes"})
+        self.assertIn("outdatedhosts: must be allowed or refused", wrong)
+
     def test_port_address(self) -> None:
         """Ports of services are on every address of their hosts, or on their service addresses alone."""
         self.assertFalse(self.broker(broker_document()).narrow_ports)

@@ -58,6 +58,7 @@ _KEYS = st.text() | st.sampled_from(
         "administrator",
         "plaindocker",
         "portaddress",
+        "outdatedhosts",
         "movewithin",
         "waitforhost",
         "massguard",

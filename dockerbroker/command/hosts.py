@@ -19,6 +19,7 @@ from dockerbroker.model.draining import (
     Drain,
     InstanceDrain,
 )
+from dockerbroker.model.floors import outdated
 from dockerbroker.model.standing import hindrance, host_id
 
 #: How often it is looked how a drain stands, in seconds.
@@ -49,7 +50,7 @@ def _row(known: KnownHost) -> tuple[str, ...]:
         "" if math.isinf(report.age) else f"{report.age:.1f} s ago",
         str(known.instances),
         "yes" if report.is_cordoned else "no",
-        hindrance(report) or report.complaint,
+        hindrance(report) or report.complaint or outdated(report.vitals),
     )
 
 

@@ -54,6 +54,8 @@ _LONGEST_ANSWER = 45.0
 _MOST_PER_HOST = 100
 _LEAST_CONNECTIONS, _MOST_CONNECTIONS = 16, 100_000
 _DEFAULT_DISPATCHER = "SimpleDispatcher"
+#: Whether something is placed on hosts whose Docker is too old to hold containers.
+_ALLOWED, _REFUSED = "allowed", "refused"
 #: Where ports of services are published: on every address of their host, or on its `servicehost`.
 _ANY_ADDRESS, _SERVICE_HOST = "any", "servicehost"
 #: How many times what a host has may be reserved.
@@ -87,7 +89,8 @@ class BrokerConfiguration:
     `docker_addresses` are those that agents may announce, `commands` what they may
     have run here, and `plain_docker` is whether Docker may be reached
     without TLS over a network. With `narrow_ports` ports of services are published at the service addresses
-    of their hosts alone. `agent_keep_alive` are the seconds between pings for which agents are asked,
+    of their hosts alone, and with `refuses_outdated` nothing is placed where Docker is too old to hold
+    containers. `agent_keep_alive` are the seconds between pings for which agents are asked,
     None for their own. `warnings` are sentences for the log.
     """
 
@@ -104,6 +107,7 @@ class BrokerConfiguration:
     commands: AllowedCommands
     plain_docker: bool
     narrow_ports: bool
+    refuses_outdated: bool
     wait_for_host: float
     move_within: float
     audit_days: float
@@ -148,7 +152,8 @@ def load_broker(path: Path, environment: Mapping[str, str]) -> BrokerConfigurati
         commands=read_commands(top.texts("execcommands")),
         connections=_read_connections(top),
         plain_docker=top.truth("plaindocker", default=False),
-        narrow_ports=_read_port_address(top),
+        narrow_ports=_read_word(top, "portaddress", _ANY_ADDRESS, _SERVICE_HOST) == _SERVICE_HOST,
+        refuses_outdated=_read_word(top, "outdatedhosts", _ALLOWED, _REFUSED) == _REFUSED,
         warnings=document.finish(),  # the last one, since the others complain
     )
 
@@ -201,12 +206,11 @@ def _read_addresses(top: Members) -> AllowedAddresses:
         return AllowedAddresses()
 
 
-def _read_port_address(top: Members) -> bool:
-    """Return whether ports are published at the service addresses of hosts alone."""
-    where = top.text("portaddress") or _ANY_ADDRESS
-    if where not in (_ANY_ADDRESS, _SERVICE_HOST):
-        top.complain("portaddress", f"must be {_ANY_ADDRESS} or {_SERVICE_HOST}")
-    return where == _SERVICE_HOST
+def _read_word(top: Members, key: str, usual: str, other: str) -> str:
+    word = top.text(key) or usual
+    if word not in (usual, other):
+        top.complain(key, f"must be {usual} or {other}")
+    return word
 
 
 def _read_keys(top: Members, folder: Path, environment: Mapping[str, str]) -> KeySource:

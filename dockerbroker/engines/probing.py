@@ -75,6 +75,7 @@ def vitals_of(info: Mapping[str, Any], version: Mapping[str, Any], machine: Mach
         engine_id=_text(info.get("ID")),
         engine_version=_text(version.get("Version")),
         api_version=_text(version.get("ApiVersion")),
+        runc_version=_runc(version),
         memory_total=_size(info.get("MemTotal")),
         cpus=None if cpus is None else float(min(cpus, _MOST_CPUS)),
         containers=_size(info.get("ContainersRunning")),
@@ -100,6 +101,15 @@ def _ask(client: Client) -> tuple[Mapping[str, Any], Mapping[str, Any], Sockets]
     if not isinstance(info, dict) or not isinstance(version, dict):
         raise TypeError("no object")
     return info, version, sockets
+
+
+def _runc(version: Mapping[str, Any]) -> str | None:
+    """Return the version of what runs containers, where the engine tells it."""
+    components = version.get("Components")
+    for component in components if isinstance(components, list) else ():
+        if isinstance(component, dict) and component.get("Name") == "runc":
+            return _text(component.get("Version"))
+    return None
 
 
 def _text(value: Any) -> str | None:

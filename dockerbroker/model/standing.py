@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+from dockerbroker.model.floors import outdated
 from dockerbroker.model.hosts import HostKey, HostReport, HostState
 from dockerbroker.model.vitals import Vitals
 
@@ -48,6 +49,7 @@ def encode_host(report: HostReport, instances: int) -> dict[str, Any]:
         "IsUsable": report.is_usable,
         "Hindrance": hindrance(report),
         "Complaint": report.complaint,
+        "Outdated": outdated(report.vitals),
         "IsCordoned": report.is_cordoned,
         "IsDraining": report.is_draining,
         "IsActive": host.is_active,
@@ -68,6 +70,7 @@ def _vitals(vitals: Vitals) -> dict[str, Any]:
         "EngineID": vitals.engine_id,
         "EngineVersion": vitals.engine_version,
         "APIVersion": vitals.api_version,
+        "RuncVersion": vitals.runc_version,
         "DockerTrouble": vitals.trouble,
         "MemoryTotal": vitals.memory_total,
         "MemoryFree": vitals.memory_free,

@@ -20,6 +20,7 @@ class Vitals:
     engine_id: str | None = None
     engine_version: str | None = None
     api_version: str | None = None
+    runc_version: str | None = None
     engine_session: str | None = None
     trouble: str = ""
     memory_total: int | None = None

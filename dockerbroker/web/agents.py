@@ -13,9 +13,11 @@ from dockerbroker.broker.pings import Pings
 from dockerbroker.errors import BrokerError, Forbidden, MethodNotAllowed
 from dockerbroker.model.agent_commands import AllowedCommands
 from dockerbroker.model.docker_addresses import AllowedAddresses
+from dockerbroker.model.floors import outdated
 from dockerbroker.model.hosts import DockerHost
 from dockerbroker.model.pings import decode_ping
 from dockerbroker.model.roles import check_speaker
+from dockerbroker.model.vitals import Ping
 from dockerbroker.web.answers import answer, answer_error, answer_failure, body_of, send
 from dockerbroker.web.client_certificates import request_certificate
 from dockerbroker.web.entrance import peer_of
@@ -26,6 +28,7 @@ from dockerbroker.web.principals import principal_of
 class Agents(Resource):
     """What agents talk to; with `keep_alive` all of them are asked for that interval between pings.
 
+    With `refuses_outdated` nothing is placed on hosts whose Docker is too old to hold containers.
     No router stands before it: pings are most of all requests, and the path is known.
     """
 
@@ -38,8 +41,11 @@ class Agents(Resource):
         addresses: AllowedAddresses,
         keep_alive: float | None = None,
         commands: AllowedCommands | None = None,
+        *,
+        refuses_outdated: bool = False,
     ) -> None:
         super().__init__()
+        self._refuses_outdated = refuses_outdated
         self._commands = commands or AllowedCommands()
         self._pings = pings
         self._addresses = addresses
@@ -78,9 +84,16 @@ class Agents(Resource):
         except Forbidden as error:
             await self._pings.refuse(ping, error.description)
             raise
-        await self._pings.record(ping)
+        await self._pings.record(self._judged(ping))
         own = ping.own_keep_alive or ping.host.keep_alive
         return answer(request, 200, {"KeepAlive": self._keep_alive or own})
+
+    def _judged(self, ping: Ping) -> Ping:
+        """Return the ping as it counts: a host whose Docker is too old may be one with trouble."""
+        sentence = outdated(ping.vitals) if self._refuses_outdated else ""
+        if not sentence or ping.vitals.trouble:
+            return ping
+        return evolve(ping, vitals=evolve(ping.vitals, trouble=sentence))
 
     def _check(self, request: Request, host: DockerHost) -> None:
         """Raise `Forbidden` for what this agent must not say of that host."""

@@ -28,7 +28,12 @@ INFO: dict[str, Any] = {
     "ContainersRunning": 12,
     "DockerRootDir": "/",
 }
-VERSION = {"Version": "28.0.1", "ApiVersion": "1.48", "MinAPIVersion": "1.24"}
+VERSION: dict[str, Any] = {
+    "Version": "28.0.1",
+    "ApiVersion": "1.48",
+    "MinAPIVersion": "1.24",
+    "Components": [{"Name": "Engine", "Version": "28.0.1"}, {"Name": "runc", "Version": "1.2.5"}],
+}
 
 
 async def _no_certificate(_host: DockerHost) -> HostCertificate | None:
@@ -44,6 +49,7 @@ class VitalsTests(SynchronousTestCase):
             engine_id="1b1f:2c",
             engine_version="28.0.1",
             api_version="1.48",
+            runc_version="1.2.5",
             memory_total=8_000_000_000,
             cpus=4.0,
             containers=12,

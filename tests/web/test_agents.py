@@ -25,6 +25,12 @@ class PingTests(SynchronousTestCase):
         """Start a broker that knows no host but its first one."""
         self.stack = Stack()
 
+    def told(self) -> Any:
+        """Return what administrators are told of the host that pinged."""
+        hosts = self.stack.request("GET", "/admin/hosts").json
+        (host,) = [one for one in hosts if one["ServiceHost"] == PING["ServiceHost"]]
+        return host
+
     def known(self) -> list[HostKey]:
         """Return the keys of the known hosts."""
         return list(self.stack.persister.tables.hosts)
@@ -122,6 +128,24 @@ class PingTests(SynchronousTestCase):
         self.assertEqual(answer.status, 409)
         self.assertIn("another Docker Engine", answer.description)
         self.assertEqual(self.stack.request("POST", "/ping", {**PING, "EngineID": "e-1"}).status, 200)
+
+    def test_outdated(self) -> None:
+        """A host whose runc is too old is told of, and not used where that is configured (S50)."""
+        old = {**PING, "RuncVersion": "1.1.12"}
+        self.assertEqual(self.stack.request("POST", "/ping", old).status, 200)
+        host = self.told()
+        self.assertIn("runc 1.1.12 is older than 1.2.8", host["Outdated"])
+        self.assertEqual((host["Hindrance"], host["Vitals"]["RuncVersion"]), ("", "1.1.12"))
+        pings = Pings(self.stack.persister, self.stack.clock, pace=0)
+        strict = Agents(pings, ANYWHERE, refuses_outdated=True)
+        self.stack.site.open(evolve(self.stack.apis, agents=strict))
+        self.assertEqual(self.stack.request("POST", "/ping", old).status, 200)
+        host = self.told()
+        self.assertIn("runc 1.1.12 is older", host["Hindrance"])
+        self.assertFalse(host["IsUsable"])
+        self.assertEqual(self.stack.request("POST", "/ping", {**old, "RuncVersion": "1.2.8"}).status, 200)
+        host = self.told()
+        self.assertEqual((host["Outdated"], host["Hindrance"]), ("", ""))
 
     def test_trouble(self) -> None:
         """Nothing is placed on a host whose Docker is not well, until its agent says that it is."""

@@ -59,7 +59,9 @@ WRONG: Final[dict[str, tuple[Any, ...]]] = {
         *({"a": "b" * 256}, {"b" * 256: "a"}, {str(number): "" for number in range(65)}),
     ),
     "DockerTrouble": _NO_TEXTS,
-    **dict.fromkeys(("Session", "EngineID", "EngineSession", "EngineVersion", "APIVersion"), _NO_IDS),
+    **dict.fromkeys(
+        ("Session", "EngineID", "EngineSession", "EngineVersion", "APIVersion", "RuncVersion"), _NO_IDS
+    ),
     **dict.fromkeys(
         ("Sequence", "MemoryTotal", "MemoryFree", "DiskTotal", "DiskFree", "Containers"), _NO_SIZES
     ),

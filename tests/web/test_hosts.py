@@ -46,6 +46,7 @@ class HostsTests(SynchronousTestCase):
                 "IsUsable": True,
                 "Hindrance": "",
                 "Complaint": "",
+                "Outdated": "",
                 "IsCordoned": False,
                 "IsDraining": False,
                 "IsActive": True,
