@@ -31,7 +31,7 @@ VERSION: Final = ("--header", "X-Broker-API-Version: 2.17")
 #: What is expected of a broker where the tool's own expectations are those of other APIs.
 _CONFIGURATION: Final = """
 [checks.negative_data_rejection]
-expected-statuses = ["400", "401", "404", "409", "410", "412", "413", "422"]
+expected-statuses = ["400", "401", "404", "409", "410", "412", "413", "415", "422"]
 
 [checks.missing_required_header]
 expected-statuses = ["412"]
