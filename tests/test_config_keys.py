@@ -55,6 +55,15 @@ class KeyFileTests(SynchronousTestCase):
         self.assertEqual(list(load_keys(self.path).keys), ["two"])
         self.assertRaises(InvalidConfiguration, remove_key, self.path, "two")
 
+    def test_link(self) -> None:
+        """A link of one's own is followed, and stays when keys are added and removed."""
+        add_key(self.path, "one")
+        link = self.folder / "link"
+        link.symlink_to("keys")
+        add_key(link, "two")
+        remove_key(link, "one")
+        self.assertEqual((list(load_keys(self.path).keys), link.is_symlink()), (["two"], True))
+
     def test_modes(self) -> None:
         """A file that others may read or write is refused, also when a key is to be added to it."""
         add_key(self.path, "one")

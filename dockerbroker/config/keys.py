@@ -117,6 +117,8 @@ def require_label(label: str) -> None:
 def add_key(path: Path, label: str) -> None:
     """Add a new key at the end of the file, made when it is absent; raises `InvalidConfiguration`."""
     require_label(label)
+    # What a link leads to is replaced, and not the link.
+    path = path.resolve()
     with _locked(path):
         known = load_keys(path).keys if os.path.lexists(path) else {}
         if label in known:
@@ -126,6 +128,7 @@ def add_key(path: Path, label: str) -> None:
 
 def remove_key(path: Path, label: str) -> None:
     """Remove a key that is not the only one from the file; raises `InvalidConfiguration`."""
+    path = path.resolve()
     with _locked(path):
         known = dict(load_keys(path).keys)
         if known.pop(label, None) is not None:
