@@ -14,6 +14,7 @@ from benchmarks import (
     agents,
     authentication,
     catalog,
+    guessing,
     operations,
     passes,
     pings,
@@ -101,6 +102,12 @@ class Bench:
         return [
             sides.row("a catalog request with a known password, and with none (CPU s)", "<= 1.1", digits=6)
         ]
+
+    def guessing(self) -> list[Row]:
+        """Measure what a client notices while strangers guess passwords."""
+        sides = guessing.measure(self.few_rounds)
+        figure = f"99 of 100 catalog requests while {guessing.STRANGERS} strangers guess, and not (ms)"
+        return [sides.row(figure, "< 200 ms", digits=1)]
 
     def timing(self) -> list[Row]:
         """Measure whether the time of comparing a wrong password tells anything of the right one."""
@@ -229,6 +236,7 @@ FIGURES: dict[str, Callable[[Bench], list[Row]]] = {
     "success": Bench.success,
     "catalog": Bench.catalog,
     "authentication": Bench.authentication,
+    "guessing": Bench.guessing,
     "timing": Bench.timing,
     "operations": Bench.operations,
     "sizes": Bench.sizes,
