@@ -25,8 +25,8 @@ class HalfClosable(StringTransport):
 class Connection:
     """A connection to the site, byte by byte."""
 
-    def __init__(self, stack: Stack) -> None:
-        self.transport = HalfClosable()
+    def __init__(self, stack: Stack, transport: HalfClosable | None = None) -> None:
+        self.transport = transport or HalfClosable()
         self._protocol = stack.site.buildProtocol(None)
         self._protocol.makeConnection(self.transport)
 

@@ -4,18 +4,76 @@ import json
 from typing import Any
 
 from attrs import evolve
+from cryptography.x509 import load_pem_x509_certificate
+from OpenSSL.crypto import X509
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import ISSLTransport
 from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
 
 from dockerbroker.broker.pings import PACE, Pings
 from dockerbroker.errors import Unavailable
 from dockerbroker.model.docker_addresses import AllowedAddresses
 from dockerbroker.model.hosts import HostKey
 from dockerbroker.web.agents import Agents
+from tests.engines.certificates import Authority
 from tests.model.test_pings import PING, README_PING
 from tests.pinging import ping
 from tests.stack import ANYWHERE, HOST, Stack
-from tests.web.connection import Connection
+from tests.web.connection import Connection, HalfClosable
+
+
+@implementer(ISSLTransport)
+class Encrypted(HalfClosable):
+    """A transport on which a client has shown a certificate for these names."""
+
+    def __init__(self, *names: str) -> None:
+        super().__init__()
+        certificate, _ = Authority().issue(*names)
+        self._certificate = X509.from_cryptography(load_pem_x509_certificate(certificate))
+
+    def getTcpKeepAlive(self) -> bool:
+        """Return that there is none."""
+        return False
+
+    def getTcpNoDelay(self) -> bool:
+        """Return that nothing is held back."""
+        return True
+
+    def setTcpKeepAlive(self, enabled: bool) -> None:
+        """Do nothing."""
+
+    def setTcpNoDelay(self, enabled: bool) -> None:
+        """Do nothing."""
+
+    def getPeerCertificate(self) -> X509:
+        """Return the certificate."""
+        return self._certificate
+
+
+class CertificateTests(SynchronousTestCase):
+    """Agents that show a certificate of their own."""
+
+    def answered(self, *names: str) -> bytes:
+        """Ping for the host 10.0.0.7 with a certificate for these names; return the answer."""
+        connection = Connection(Stack(), Encrypted(*names))
+        body = b'{"ServiceHost":"10.0.0.7","DockerHost":"10.0.0.7","DockerPort":2376}'
+        connection.head(
+            b"Content-Type: application/json", b"Content-Length: %d" % len(body), request=b"POST /ping"
+        )
+        connection.send(body)
+        return connection.received()
+
+    def test_own(self) -> None:
+        """One that is for the servicehost may ping for it."""
+        self.assertIn(b"HTTP/1.1 200 ", self.answered("docker7.example.org", "10.0.0.7"))
+
+    def test_of_another(self) -> None:
+        """S29: one that is for other hosts, or for none, may not, whatever the body says."""
+        for names in (("10.0.0.8",), ("10.0.0.70", "docker7"), ()):
+            answer = self.answered(*names)
+            self.assertIn(b"HTTP/1.1 403 ", answer)
+            self.assertIn(b"certificate", answer)
 
 
 class PingTests(SynchronousTestCase):
