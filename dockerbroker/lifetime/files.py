@@ -20,7 +20,11 @@ def room_for(connections: int) -> int:
     needed = connections + OTHERS
     allowed = needed if most == resource.RLIM_INFINITY else min(needed, most)
     if allowed > now != resource.RLIM_INFINITY:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, most))
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, most))
+        except (OSError, ValueError):
+            # A system may keep what it says; then it is as many as there are.
+            allowed = now
     fitting = fitting_connections(connections, allowed)
     if fitting < connections:
         _log.warn(
