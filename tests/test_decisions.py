@@ -38,8 +38,11 @@ class NamedTests(SynchronousTestCase):
         self.assertRegex(text, r"No authorization plugin[^*]*CVE-2024-41110, CVE-2026-34040")
 
     def test_all_attacks(self) -> None:
-        """Every attack has its row."""
+        """Every attack has its row, with what is seen, and a test that shows it or a reason."""
         text = (DOCS / "decisions" / "0029-attacks.md").read_text("utf-8")
         for number in range(1, 73):
             rows = re.findall(rf"^\| S{number} .*$", text, re.MULTILINE)
             self.assertEqual(len(rows), 1, number)
+            *_, seen, shown, _ = rows[0].split(" |")
+            self.assertTrue(seen.strip(), number)
+            self.assertTrue(_NAMED.search(shown) or "](" in shown or "below" in shown, number)

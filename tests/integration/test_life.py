@@ -40,7 +40,7 @@ def make_images() -> None:
 class LifeTests(BrokerCase):
     """One broker and its database."""
 
-    settings: ClassVar[dict[str, Any]] = {"readywithin": 20}
+    settings: ClassVar[dict[str, Any]] = {"readywithin": 20, "portaddress": "servicehost"}
 
     def catalog(self) -> list[dict[str, Any]]:
         """Return a service, one that never gets ready, and two on a container that exists."""
