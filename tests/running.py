@@ -125,6 +125,8 @@ class RunningBroker:
         """Make one request and return its answer; a header set to the empty string is left out."""
         token = b64encode(f"{USER}:{PASSWORD}".encode()).decode("ascii")
         sent = {"Authorization": f"Basic {token}", "X-Broker-API-Version": "2.17"}
+        # Changes by administrators must say that they are JSON.
+        sent |= {"Content-Type": "application/json"} if body is not None or raw is not None else {}
         sent.update({name.replace("_", "-"): value for name, value in headers.items()})
         connection = self.connection()
         try:
