@@ -1,6 +1,7 @@
 """The part of the persister on a SQL database that keeps the audit log."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
@@ -12,6 +13,12 @@ from dockerbroker.persisters.statements import fetch, run
 from dockerbroker.persisters.tables import audit, audit_head
 
 T = TypeVar("T")
+
+#: The ids and contents of records that are to be written.
+Waiting = list[tuple[str, str]]
+
+#: Under this name a connection has those that wait for the end of its transaction.
+_WAITING: Final = "audit"
 
 _HOLD_HEAD: Final = select(audit_head.c.number, audit_head.c.hash).with_for_update()
 _FIND_HEAD: Final = select(audit_head.c.number, audit_head.c.hash)
@@ -75,9 +82,32 @@ def append(connection: Connection, entries: Sequence[AuditEntry], at: float) -> 
 
     All who write one wait here for each other, and none of them for anything else any more.
     """
-    if not entries:
-        return
     contents = [(entry.id, entry.content(at)) for entry in entries]
+    waiting = connection.info.get(_WAITING)
+    if waiting is None:
+        _append(connection, contents)
+    else:
+        waiting += contents
+
+
+@contextmanager
+def together(connection: Connection) -> Iterator[Waiting]:
+    """Keep the records of a transaction until its end, so that those of many changes are written at once.
+
+    Those that are taken out of what it yields are not written.
+    """
+    waiting: Waiting = []
+    connection.info[_WAITING] = waiting
+    try:
+        yield waiting
+        _append(connection, waiting)
+    finally:
+        del connection.info[_WAITING]
+
+
+def _append(connection: Connection, contents: Waiting) -> None:
+    if not contents:
+        return
     held = fetch(connection, _HOLD_HEAD)
     head, rows = _head(held), list[dict[str, Any]]()
     for identifier, content in contents:

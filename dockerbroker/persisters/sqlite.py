@@ -18,6 +18,7 @@ from twisted.python.failure import Failure
 
 from dockerbroker.persisters.databases import PATIENCE, Query, Trouble, Write, unavailable
 from dockerbroker.persisters.presence import Presence
+from dockerbroker.persisters.sql_audit import Waiting, together
 from dockerbroker.persisters.tables import deployment, hosts, observation, operations, tombstones
 
 T = TypeVar("T")
@@ -189,8 +190,11 @@ class SqliteDatabase:
         return [outcomes[write] for write in writes]
 
     def _write_together(self, writes: Sequence[Write], patience: float) -> dict[Write, Any]:
-        with self.transaction("BEGIN IMMEDIATE", patience=patience) as connection:
-            return {write: _apart(connection, write.query) for write in writes}
+        with (
+            self.transaction("BEGIN IMMEDIATE", patience=patience) as connection,
+            together(connection) as told,
+        ):
+            return {write: _apart(connection, write.query, told) for write in writes}
 
     @contextmanager
     def transaction(self, begin: str, *, patience: float) -> Iterator[Connection]:
@@ -245,8 +249,12 @@ def _explained() -> Iterator[None]:
         raise unavailable(trouble(failure)) from failure
 
 
-def _apart(connection: Connection, query: Query[Any]) -> Any:
-    """Run the query; returns what it returned, or the Failure of what it raised, with its work undone."""
+def _apart(connection: Connection, query: Query[Any], told: Waiting) -> Any:
+    """Run the query; returns what it returned, or the Failure of what it raised, with its work undone.
+
+    What it has `told` the audit log is not told then.
+    """
+    before = len(told)
     connection.exec_driver_sql("SAVEPOINT apart")
     try:
         outcome = query(connection)
@@ -255,6 +263,7 @@ def _apart(connection: Connection, query: Query[Any]) -> Any:
             # SQLite has undone the work of all: its disk is full, or worse.
             raise
         connection.exec_driver_sql("ROLLBACK TO apart")
+        del told[before:]
         outcome = _failure(error)
     # This raises, too, when SQLite has undone the work of all.
     connection.exec_driver_sql("RELEASE apart")

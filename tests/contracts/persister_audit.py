@@ -224,3 +224,14 @@ class AuditContract(PersisterTestCase):
         ]
         self.fixture.race(calls)
         self.assertEqual(sorted(one[1] for one in self.told()), sorted(f"i{number}" for number in range(12)))
+
+    def test_race_with_refusals(self) -> None:
+        """Of changes that come at once those that are refused have no record, and the others have theirs."""
+        brokers = [self.fixture.persister() for _ in range(3)]
+        calls = [
+            partial(broker.begin, self.provision(f"i{number % 4}"), owner="x", ttl=15, within=60)
+            for number, broker in enumerate(brokers * 4)
+        ]
+        outcomes = self.fixture.race(calls)
+        self.assertEqual(sum(isinstance(one, Exception) for one in outcomes), 8)
+        self.assertEqual(sorted(one[1] for one in self.told()), ["i0", "i1", "i2", "i3"])
