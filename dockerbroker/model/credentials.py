@@ -3,7 +3,8 @@
 import hmac
 import secrets
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from hashlib import scrypt, sha256
 from typing import Any, Final
@@ -207,6 +208,13 @@ class Candidate:
         )
 
 
+def readable(credentials: Iterable[Credential]) -> Iterator[Candidate]:
+    """Yield those credentials ready for comparing whose hashes can be read."""
+    for one in credentials:
+        with suppress(ValueError):
+            yield Candidate.of(one)
+
+
 @frozen(kw_only=True)
 class Candidates:
     """The credentials of those who may be let in, all of which every password is compared with.
@@ -258,15 +266,16 @@ class Candidates:
 
 def salt_for(credentials: Iterable[Credential], login: Login, cost: Cost) -> Salt:
     """Return the salt for another password of a user: that of the others, so that one hash is compared."""
-    for one in credentials:
-        if one.role is login.role and one.user == login.user and one.password_hash.salt.cost == cost:
-            return one.password_hash.salt
+    for one in readable(credentials):
+        salt = one.hash.salt
+        if (one.credential.role, one.credential.user) == (login.role, login.user) and salt.cost == cost:
+            return salt
     return Salt.new(cost)
 
 
 def recognized(credentials: Iterable[Credential], logins: Iterable[Login]) -> list[Credential | None]:
     """Return which credential each login is, None where it is none: slowly, so call it in a thread."""
-    candidates = [Candidate.of(one) for one in credentials]
+    candidates = list(readable(credentials))
     digests: dict[tuple[Salt, str], bytes] = {}
 
     def is_same(one: Candidate, login: Login) -> bool:

@@ -143,6 +143,8 @@ class MatchTests(SynchronousTestCase):
         login = Login(role=Role.PLATFORM, user="cf", password=Secret("new"))
         known = [self.one, self.third]
         self.assertEqual(salt_for(known, login, CHEAP), self.one.password_hash.salt)
+        unreadable = evolve(self.one, hash=Secret("none"))
+        self.assertEqual(salt_for([unreadable, *known], login, CHEAP), self.one.password_hash.salt)
         for changed in (evolve(login, user="new"), evolve(login, role=Role.AGENT)):
             self.assertNotEqual(salt_for(known, changed, CHEAP), self.one.password_hash.salt)
         self.assertEqual(salt_for(known, login, Cost(n=4, r=1, p=1)).cost, Cost(n=4, r=1, p=1))
