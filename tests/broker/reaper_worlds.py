@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from dockerbroker.broker.reaping import Reaped, Reaper
-from dockerbroker.errors import EngineUnreachable
+from dockerbroker.errors import EngineUnreachable, Unavailable
 from dockerbroker.model.audit import AuditEntry
 from dockerbroker.model.containers import container_name, volume_name
 from dockerbroker.model.hosts import DockerHost, HostKey
@@ -86,10 +86,13 @@ class RandomWorld:
     sacred: set[Thing] = field(factory=set)
     removed: list[Thing] = field(factory=list)
     told: list[AuditEntry] = field(factory=list)
+    is_deaf: bool = False
     _numbers: int = 0
 
     async def write_audit(self, entry: AuditEntry) -> None:
         """Remember what is told of a removal."""
+        if self.is_deaf:
+            raise Unavailable("The database is away.")
         self.told.append(entry)
 
     def __attrs_post_init__(self) -> None:

@@ -8,6 +8,7 @@ from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
 from dockerbroker.broker.reaping import Reaped, Reaper
+from dockerbroker.model.audit import ITSELF, Result
 from dockerbroker.model.instances import InstanceState, OperationKind, Phase
 from dockerbroker.model.orphans import GRACE, Kind
 from dockerbroker.model.world import place_of
@@ -51,6 +52,27 @@ class GuardTests(ReaperCase):
         (removal,) = outcomes[3].removals
         self.assertEqual((removal.orphan.id, removal.count, removal.total), (orphan, 1, 101))
         self.assertGreater(removal.at - removal.sighting.first, GRACE)
+
+    def test_told(self) -> None:
+        """What is removed is told to the audit log before and after; what stays is not."""
+        world = self.world()
+        instance_id = world.gone()
+        orphan = world.container(HOST, instance_id)
+        self.passes(world, world.reaper())
+        told = [(one.action, one.subject, one.result, one.origin) for one in world.told]
+        expected = [("reap", instance_id, result, ITSELF) for result in (Result.BEGUN, Result.SUCCEEDED)]
+        self.assertEqual(told, expected)
+        self.assertEqual(
+            {one.detail for one in world.told}, {f"container {orphan} on {HOST.key.service_host}"}
+        )
+
+    def test_untold(self) -> None:
+        """Nothing is removed that the audit log cannot be told of."""
+        world = self.world()
+        world.container(HOST, world.gone())
+        world.is_deaf = True
+        self.passes(world, world.reaper())
+        self.assertEqual(world.removed, [])
 
     def test_two_passes(self) -> None:
         """An orphan is seen twice before it is removed, however long the time between was."""
