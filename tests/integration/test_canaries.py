@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import secrets
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,7 +54,9 @@ class CanaryTests(BrokerCase):
         engine.image("canaries/good", {"/bind": bind}, changes=["EXPOSE 8080", _SERVER])
         fail = "#!/bin/sh\ncat >&2\necho failed >&2\nexit 1\n"
         engine.image("canaries/bad", {"/provision": fail}, changes=["EXPOSE 8080", _SERVER])
-        path = Path(tempfile.mkdtemp(prefix="dockerbroker-keys-")) / "keys"
+        folder = Path(self.mktemp()).absolute()
+        folder.mkdir(mode=0o700)
+        path = folder / "keys"
         add_key(path, "one")
         type(self).settings = {"keys": str(path), "readywithin": 10}
 
