@@ -150,3 +150,18 @@ class EtcTests(SynchronousTestCase):
             ended = subprocess.run(command, capture_output=True, text=True, check=False)
             self.assertEqual(ended.returncode, 0, ended.stdout[-100:] + ended.stderr)
             self.assertIn("Overall exposure level", ended.stdout)
+
+
+class StartTests(SynchronousTestCase):
+    """What `bin/start` installs."""
+
+    def test_sources(self) -> None:
+        """It copies whatever the package ships, be it a link to a document of `docs`, as the file itself."""
+        root = ETC.parent
+        script = 'source <(sed -n "/^sources() {/,/^}/p" bin/start); root=$PWD; sources'
+        output = subprocess.run(
+            ["bash", "-c", script], cwd=root, capture_output=True, check=True, text=True
+        ).stdout
+        package = root / "dockerbroker"
+        shipped = [path for kind in ("*.py", "*.yaml", "*.lua", "*.mako") for path in package.rglob(kind)]
+        self.assertLessEqual({str(path.relative_to(root)) for path in shipped}, set(output.splitlines()))
