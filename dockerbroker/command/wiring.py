@@ -43,13 +43,14 @@ class Program:
 
 
 def _in_reactor(do: Callable[[Any], Coroutine[Any, Any, int]]) -> int:
-    outcome: list[int | BrokerError] = []
+    outcome: list[int | BrokerError | BrokenPipeError] = []
 
     async def main(reactor: Any) -> None:
         use_monotonic_clock(reactor)
         try:
             outcome.append(await do(reactor))
-        except BrokerError as error:
+        except (BrokerError, BrokenPipeError) as error:
+            # The latter click ends without words: whoever reads the results, such as head, has enough.
             outcome.append(error)
 
     # It always leaves by this exception, and without an outcome something has ended it from outside.
@@ -57,7 +58,7 @@ def _in_reactor(do: Callable[[Any], Coroutine[Any, Any, int]]) -> int:
         react(lambda reactor: Deferred.fromCoroutine(main(reactor)))
     if not outcome:
         sys.exit(1)
-    if isinstance(outcome[0], BrokerError):
+    if isinstance(outcome[0], Exception):
         raise outcome[0]
     return outcome[0]
 

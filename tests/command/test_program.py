@@ -125,6 +125,25 @@ class ProgramTests(SynchronousTestCase):
             shown.split(), ["operation", "kind", "instance", "binding", "phase", "step", "attempt", "what"]
         )
 
+    def test_no_reader(self) -> None:
+        """Results that nobody reads to their end, as by head, end the command without a traceback."""
+        check_file(self.folder / "broker.db")
+        reading, writing = os.pipe()
+        os.close(reading)
+        words = ["credentials", "add", "--role", "platform", "--user", "cf", "-c", str(self.config)]
+        done = subprocess.run(
+            [sys.executable, "-c", _MAIN, *words],
+            env=environment(),
+            stdout=writing,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+        os.close(writing)
+        self.assertEqual((done.returncode, done.stderr.count("\n")), (1, 1), done)
+        self.assertIn("counts for every broker", done.stderr)
+
     def test_usage(self) -> None:
         """What is not understood ends with 2."""
         self.assertEqual(self.run_command("operations").returncode, 2)
