@@ -47,11 +47,11 @@ class KeyFileTests(SynchronousTestCase):
         self.assertNotEqual(new_label(), new_label())
 
     def test_remove(self) -> None:
-        """A key is removed, but not the only one; one that is not there is none."""
+        """A key is removed, but not the only one, nor one that is not there."""
         add_key(self.path, "one")
         add_key(self.path, "two")
         remove_key(self.path, "one")
-        remove_key(self.path, "one")
+        self.assertRaises(InvalidConfiguration, remove_key, self.path, "one")
         self.assertEqual(list(load_keys(self.path).keys), ["two"])
         self.assertRaises(InvalidConfiguration, remove_key, self.path, "two")
 

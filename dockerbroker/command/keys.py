@@ -61,6 +61,8 @@ async def check_keys(deployment: Deployment) -> int:
 async def remove_label(deployment: Deployment, label: str) -> int:
     """Remove a key, with which no secret is sealed, from the file; raises `Conflict` while one is."""
     sealing, counts = await _sealing(deployment), await _counts(deployment)
+    if label == sealing.primary and sealing.is_settled:
+        raise Conflict(f"The key {label} seals what is written; run dockerbroker keys rotate before.")
     if label in sealing.canaries:
         raise Conflict(f"The database may still need the key {label}; end the change of keys first.")
     if counts[label]:
@@ -68,7 +70,9 @@ async def remove_label(deployment: Deployment, label: str) -> int:
             f"{counts[label]} secrets are sealed with the key {label}; run dockerbroker keys rotate --to "
             f"{sealing.primary}."
         )
-    remove_key(_file(deployment), label)
+    file = _file(deployment)
+    remove_key(file, label)
+    tell(f"The key {label} is not in {file} any more; backups from before may need it.")
     return 0
 
 

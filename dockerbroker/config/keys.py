@@ -131,10 +131,11 @@ def remove_key(path: Path, label: str) -> None:
     path = path.resolve()
     with _locked(path):
         known = dict(load_keys(path).keys)
-        if known.pop(label, None) is not None:
-            if not known:
-                raise InvalidConfiguration(f"{label} is the only key of {path}.")
-            _write(path, known)
+        if known.pop(label, None) is None:
+            raise InvalidConfiguration(f"{path} has no key with the label {label}.")
+        if not known:
+            raise InvalidConfiguration(f"{label} is the only key of {path}.")
+        _write(path, known)
 
 
 def new_label() -> str:

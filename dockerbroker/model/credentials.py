@@ -183,11 +183,12 @@ def decode_login(document: Mapping[str, Any]) -> tuple[Login, bool]:
 
 def encode_credential(credential: Credential) -> dict[str, Any]:
     """Encode what may be told of a credential: nothing of its password."""
+    created = datetime.fromtimestamp(credential.created_at, UTC)
     document = {
         "ID": credential.id,
         "Role": credential.role.value,
         "User": credential.user,
-        "CreatedAt": datetime.fromtimestamp(credential.created_at, UTC).isoformat(timespec="seconds"),
+        "CreatedAt": created.isoformat(timespec="seconds").replace("+00:00", "Z"),
     }
     return {**document, "ServiceHost": credential.host} if credential.host else document
 

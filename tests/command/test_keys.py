@@ -85,8 +85,9 @@ class KeyLineTests(LineCase):
         listed = [line.split("\t") for line in self.ask("keys", "list").stdout.splitlines()]
         self.assertEqual([line[:3] for line in listed], [[new, "seals", "yes"], ["one", "unused", "yes"]])
         self.assertEqual(listed[1][3], "0")
-        self.assertIn("may still need", self.one_line(self.ask("keys", "remove", new), 1))
-        self.assertEqual(self.ask("keys", "remove", "one").exit_code, 0)
+        self.assertIn("seals what is written", self.one_line(self.ask("keys", "remove", new), 1))
+        self.assert_said(self.ask("keys", "remove", "one"), 0, "The key one is not in")
+        self.assertIn("has no key with the label one", self.one_line(self.ask("keys", "remove", "one"), 1))
         self.assertEqual(list(load_keys(self.path).keys), [new])
         self.assert_works()
 

@@ -201,5 +201,5 @@ class LoginTests(SynchronousTestCase):
         one = credential(Role.AGENT, "u", "p", host="h")
         told = encode_credential(one)
         self.assertEqual(set(told), {"ID", "Role", "User", "CreatedAt", "ServiceHost"})
-        self.assertEqual(told["CreatedAt"], "1970-01-01T00:00:00+00:00")
+        self.assertEqual(told["CreatedAt"], "1970-01-01T00:00:00Z")
         self.assertNotIn("ServiceHost", encode_credential(evolve(one, host="")))
