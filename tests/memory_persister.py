@@ -38,9 +38,10 @@ from dockerbroker.model.liveness import Verdict
 from dockerbroker.model.reservations import NOTHING, Reserved
 from dockerbroker.model.vitals import Ping
 from dockerbroker.persisters import host_records, records
+from dockerbroker.persisters.administered import Only
 from dockerbroker.persisters.archive import CLOSED, obstacle
 from dockerbroker.persisters.audit_rows import read_audit
-from dockerbroker.persisters.interfaces import DatabaseState, IPersister, KeysInUse, Only
+from dockerbroker.persisters.interfaces import DatabaseState, IPersister, KeysInUse
 from dockerbroker.persisters.sealed_records import SealedRecords
 from dockerbroker.persisters.vault import Vault
 from tests.memory_tables import Row, Tables, held

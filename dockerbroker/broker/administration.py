@@ -12,7 +12,8 @@ from dockerbroker.model.audit import ITSELF, Origin
 from dockerbroker.model.catalog import ImageDefinition
 from dockerbroker.model.catalog_rules import complaints
 from dockerbroker.model.concealing import has_marks, revealed
-from dockerbroker.persisters.interfaces import IPersister, Only
+from dockerbroker.persisters.administered import Only
+from dockerbroker.persisters.interfaces import IPersister
 
 #: How often a change is decided on anew when others make theirs in between.
 _MOST_TRIES: Final = 5

@@ -16,7 +16,8 @@ from dockerbroker.model.certificates import HostCertificate, check_dates, encode
 from dockerbroker.model.docker_addresses import UNIX, folded_host
 from dockerbroker.model.hosts import DockerHost, HostReport
 from dockerbroker.model.roles import Principal
-from dockerbroker.persisters.interfaces import IPersister, Only
+from dockerbroker.persisters.administered import Only
+from dockerbroker.persisters.interfaces import IPersister
 
 #: Raises why a change is not wanted of what is stored, None for nothing.
 Check = Callable[[HostCertificate | None], object]

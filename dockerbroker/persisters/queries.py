@@ -11,9 +11,10 @@ from dockerbroker.model.catalog import ImageDefinition
 from dockerbroker.model.hosts import HostKey
 from dockerbroker.model.instances import ServiceBinding, ServiceInstance
 from dockerbroker.persisters import refusals
+from dockerbroker.persisters.administered import Only
 from dockerbroker.persisters.archive import CLOSED, obstacle
 from dockerbroker.persisters.host_queries import of_host, the_host
-from dockerbroker.persisters.interfaces import DatabaseState, Only
+from dockerbroker.persisters.interfaces import DatabaseState
 from dockerbroker.persisters.sealed_records import SealedRecords
 from dockerbroker.persisters.tables import (
     bindings,

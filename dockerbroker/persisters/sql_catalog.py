@@ -9,8 +9,8 @@ from dockerbroker.model import auditing
 from dockerbroker.model.audit import ITSELF, AuditEntry, Origin
 from dockerbroker.model.catalog import ImageDefinition
 from dockerbroker.persisters import queries
+from dockerbroker.persisters.administered import Only
 from dockerbroker.persisters.databases import Query
-from dockerbroker.persisters.interfaces import Only
 from dockerbroker.persisters.sealed_records import SealedRecords
 from dockerbroker.persisters.sql_audit import note
 

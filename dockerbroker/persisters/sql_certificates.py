@@ -8,8 +8,8 @@ from dockerbroker.model import auditing
 from dockerbroker.model.audit import ITSELF, AuditEntry, Origin
 from dockerbroker.model.certificates import HostCertificate
 from dockerbroker.persisters import queries, refusals
+from dockerbroker.persisters.administered import Only
 from dockerbroker.persisters.databases import Query
-from dockerbroker.persisters.interfaces import Only
 from dockerbroker.persisters.sealed_records import SealedRecords
 from dockerbroker.persisters.tables import certificates
 

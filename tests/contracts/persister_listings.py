@@ -10,7 +10,7 @@ from attrs import evolve
 from dockerbroker.errors import NotFound, PreconditionFailed
 from dockerbroker.model.hosts import HostKey
 from dockerbroker.model.secrets import Secret
-from dockerbroker.persisters.interfaces import Only
+from dockerbroker.persisters.administered import Only
 from tests.contracts.persister_case import PersisterTestCase
 from tests.contracts.persister_history import HistoryTestCase
 from tests.persisters import values

@@ -23,6 +23,7 @@ ROOMS: Final = ("dockerbroker/broker", "dockerbroker/web")
 #: Where those modules are put together.
 WIRING: Final = ("dockerbroker/broker_parts.py", "tests/stack.py")
 INTERFACES: Final = {
+    "dockerbroker/persisters/administered.py": ("IAdministered",),
     "dockerbroker/persisters/interfaces.py": ("IPersister",),
     "dockerbroker/engines/interfaces.py": ("ICopies", "IEngine", "IExecutor"),
 }
@@ -43,6 +44,7 @@ _HARMLESS: Final = (
     "dockerbroker.engines.interfaces",
     "dockerbroker.errors",
     "dockerbroker.model",
+    "dockerbroker.persisters.administered",
     "dockerbroker.persisters.interfaces",
     "dockerbroker.tls.names",
     "dockerbroker.web",

@@ -13,7 +13,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from dockerbroker.model.hosts import HostKey, HostState
 from dockerbroker.model.instances import Change, Phase
 from dockerbroker.model.liveness import Verdict
-from dockerbroker.persisters.interfaces import IPersister, Only
+from dockerbroker.persisters.administered import Only
+from dockerbroker.persisters.interfaces import IPersister
 from dockerbroker.persisters.sql import SqlPersister
 from dockerbroker.persisters.sqlite import SqliteDatabase, sqlite_engine
 from tests.persisters import values

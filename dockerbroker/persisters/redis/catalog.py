@@ -7,7 +7,7 @@ from dockerbroker.model import auditing
 from dockerbroker.model.audit import ITSELF, AuditEntry, Origin
 from dockerbroker.model.catalog import ImageDefinition
 from dockerbroker.persisters import refusals
-from dockerbroker.persisters.interfaces import Only
+from dockerbroker.persisters.administered import Only
 from dockerbroker.persisters.redis import operations
 from dockerbroker.persisters.sealed_records import SealedRecords
 

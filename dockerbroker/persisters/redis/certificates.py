@@ -6,7 +6,7 @@ from dockerbroker.model import auditing
 from dockerbroker.model.audit import ITSELF, AuditEntry, Origin
 from dockerbroker.model.certificates import HostCertificate
 from dockerbroker.persisters import refusals
-from dockerbroker.persisters.interfaces import Only
+from dockerbroker.persisters.administered import Only
 from dockerbroker.persisters.redis.rows import unpacked
 from dockerbroker.persisters.sealed_records import SealedRecords
 
