@@ -64,6 +64,9 @@ _REFUSED_CERTIFICATE = (
     "unsupported certificate",
 )
 
+#: What a broker with a certificate does to a request without TLS: it ends the connection without a word.
+_PLAIN = '; if it wants HTTPS, give this agent "cacert" or "tls" in brokerservers'
+
 _REASONS: tuple[tuple[type[Exception], str], ...] = (
     (ProblemAnswer, "{}"),
     (DeadlinePassed, "it did not answer in time"),
@@ -99,15 +102,16 @@ def deadline_passed(_: object, limit: float) -> Failure:
     return Failure(DeadlinePassed(limit))
 
 
-def reason_of(error: Exception) -> str | None:
-    """Return in words why a ping failed; None for an error that nobody expects."""
+def reason_of(error: Exception, *, is_plain: bool = False) -> str | None:
+    """Return in words why a ping failed, over plain HTTP or not; None for an error that nobody expects."""
     if isinstance(error, ResponseFailed | RequestTransmissionFailed) and error.reasons:
         error = error.reasons[0].value
     if isinstance(error, SSL.Error):
         return _reason_of_tls(error)
     for kind, words in _REASONS:
         if isinstance(error, kind):
-            return words.format(error)
+            advice = _PLAIN if is_plain and kind is ConnectionClosed else ""
+            return words.format(error) + advice
     return None
 
 
@@ -119,6 +123,8 @@ def _reason_of_tls(error: SSL.Error) -> str:
         return "its certificate is not trusted: it is of no authority in cacert, or not valid now"
     if any(refused in words for refused in _REFUSED_CERTIFICATE):
         return f"it wants another certificate of this agent, or one at all: {words}"
+    if "wrong version number" in words:
+        return "no encrypted connection: what answers there speaks no TLS"
     return f"no encrypted connection: {words}"
 
 

@@ -72,7 +72,8 @@ class Broker:
 
     def note_failure(self, error: Exception) -> None:
         """Tell the log when the broker is lost, or when it stays away for a reason not yet told."""
-        state, reason = self._state, reason_of(error) or self._unexpected(error)
+        state, is_plain = self._state, self.requests.server.tls is None
+        reason = reason_of(error, is_plain=is_plain and not state.is_registered) or self._unexpected(error)
         self.teller.forget(self.name)
         self.uploader.lost()
         if state.is_registered:

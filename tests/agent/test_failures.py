@@ -24,7 +24,7 @@ _TOLD_BY_TLS = (
     ("tlsv13 alert certificate required", "it wants another certificate of this agent, or one at all"),
     ("ssl/tls alert bad certificate", "it wants another certificate of this agent, or one at all"),
     ("tlsv1 alert unknown ca", "it wants another certificate of this agent, or one at all"),
-    ("wrong version number", "no encrypted connection: wrong version number"),
+    ("wrong version number", "no encrypted connection: what answers there speaks no TLS"),
     ("odd\nwords", "no encrypted connection: odd words"),
 )
 
@@ -109,7 +109,7 @@ class FailureTests(PingingCase):
             (OSError("odd"), "no connection: odd"),
             (
                 ResponseNeverReceived([Failure(ConnectionLost())]),
-                "the connection was closed before the answer",
+                "the connection was closed before the answer; if it wants HTTPS, give this agent",
             ),
             (
                 RequestTransmissionFailed([Failure(VerificationError([]))]),
