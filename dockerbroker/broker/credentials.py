@@ -102,11 +102,18 @@ class Admission:
     credentials: Credentials
     authenticator: Authenticator
     _known: Sequence[Credential] = field(default=(), init=False)
+    _begun: int = field(default=0, init=False)
+    _learned: int = field(default=0, init=False)
 
     async def refresh(self) -> None:
         """Let in by what is in the database now."""
-        self._known = await self.credentials.all()
-        self.authenticator.learn(self._known)
+        self._begun = begun = self._begun + 1
+        found = await self.credentials.all()
+        if begun < self._learned:
+            # What was read before may have somebody in it who has been removed.
+            return
+        self._known, self._learned = found, begun
+        self.authenticator.learn(found)
 
     async def add(self, login: Login, origin: Origin) -> Credential:
         """Let somebody in, at once by this broker; raises as `Credentials.add`."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
-from attrs import evolve
+from attrs import evolve, frozen
 from twisted.internet.defer import Deferred, execute
 from twisted.internet.task import Clock
 from twisted.logger import capturedLogs, formatEvent
@@ -13,11 +13,12 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from dockerbroker.broker.authentication import Realm
 from dockerbroker.broker.credentials import Admission, Credentials
-from dockerbroker.errors import InvalidRequest
+from dockerbroker.errors import InvalidRequest, Unauthenticated
 from dockerbroker.model.audit import ITSELF
-from dockerbroker.model.credentials import Login
+from dockerbroker.model.credentials import Credential, Login
 from dockerbroker.model.roles import Role
 from dockerbroker.model.secrets import Secret
+from dockerbroker.persisters.interfaces import IPersister
 from tests.broker.test_authentication import claim
 from tests.credentials import CHEAP, authenticator
 from tests.memory_persister import MemoryPersister
@@ -94,3 +95,29 @@ class AdmissionTests(SynchronousTestCase):
         admission, _ = self.started()
         call = Deferred.fromCoroutine(admission.add(evolve(LOGINS[0], password=Secret("short")), ITSELF))
         self.failureResultOf(call, InvalidRequest)
+
+    def test_overtaken(self) -> None:
+        """What was read before a credential was removed, and comes after it, lets nobody in again."""
+        admission, _ = self.started()
+        slow: Deferred[list[Credential]] = Deferred()
+        before = self.done(self.persister.credentials())
+        persister = admission.credentials.persister
+        admission.credentials.persister = cast("IPersister", Slow(slow))
+        reading = Deferred.fromCoroutine(admission.refresh())
+        admission.credentials.persister = persister
+        [removed] = [one for one in before if one.role is Role.PLATFORM]
+        self.done(admission.remove(removed.id, ITSELF))
+        slow.callback(before)
+        self.successResultOf(reading)
+        self.failureResultOf(admission.authenticator.authenticate(claim("one")), Unauthenticated)
+
+
+@frozen
+class Slow:
+    """A database whose credentials are not read yet."""
+
+    read: Deferred[list[Credential]]
+
+    async def credentials(self) -> list[Credential]:
+        """Return what it reads at last."""
+        return await self.read
