@@ -23,7 +23,7 @@ _log = Logger()
 
 def answer(request: IRequest, status: int, document: Any) -> bytes:
     """Set the status and return the body."""
-    request.setResponseCode(status)
+    request.setResponseCode(status, osb.WORDS.get(status))
     return wire.encode(document)
 
 

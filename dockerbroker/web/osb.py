@@ -3,7 +3,11 @@
 `osb_requests` decodes what platforms send, `osb_answers` encodes what they are answered.
 """
 
-from typing import Any
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+from twisted.web.http import RESPONSES
 
 from dockerbroker import errors
 
@@ -32,6 +36,16 @@ STATUS: tuple[tuple[type[errors.BrokerError], int, str | None], ...] = (
     (errors.NoCapacity, 503, None),
     (errors.Unavailable, 503, None),
     (errors.BrokerError, 500, None),
+)
+
+#: What stands behind a status; Twisted has no words for some.
+WORDS: Final[Mapping[int, bytes]] = MappingProxyType(
+    {
+        **RESPONSES,
+        422: b"Unprocessable Entity",
+        429: b"Too Many Requests",
+        431: b"Request Header Fields Too Large",
+    }
 )
 
 

@@ -2,15 +2,10 @@
 
 from typing import Final
 
-from twisted.web.http import RESPONSES
-
 from dockerbroker import wire
 from dockerbroker.errors import BrokerError, MethodNotAllowed
 from dockerbroker.web import osb
 from dockerbroker.web.framing import METHODS
-
-#: What Twisted has no words for.
-_MORE_WORDS: Final = {431: b"Request Header Fields Too Large"}
 
 #: What every answer says of itself.
 ALWAYS: Final = ((b"Server", b"dockerbroker"), (b"X-Content-Type-Options", b"nosniff"))
@@ -33,6 +28,6 @@ def refusal(error: BrokerError, *, method: bytes, identity: bytes | None) -> byt
         headers.append((b"Allow", b", ".join(METHODS)))
     if identity is not None:
         headers.append((b"X-Broker-API-Request-Identity", identity))
-    words = RESPONSES.get(status) or _MORE_WORDS[status]
+    words = osb.WORDS[status]
     lines = [b"HTTP/1.1 %d %s" % (status, words), *(b"%s: %s" % header for header in headers)]
     return b"\r\n".join([*lines, b"", b"" if method == b"HEAD" else body])

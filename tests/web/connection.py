@@ -44,12 +44,13 @@ class Connection:
         request: bytes = b"PUT /v2/service_instances/i-1",
         version: bytes = b"HTTP/1.1",
         hosts: tuple[bytes, ...] = (b"broker",),
+        authorization: bytes = AUTHORIZATION,
     ) -> None:
         """Let the head of a request arrive."""
         lines = [
             request + b" " + version,
             *(b"Host: " + host for host in hosts),
-            b"Authorization: " + AUTHORIZATION,
+            b"Authorization: " + authorization,
             b"X-Broker-API-Version: 2.17",
             *headers,
         ]

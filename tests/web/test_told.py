@@ -10,8 +10,9 @@ from twisted.web.resource import Resource
 from twisted.web.server import Request
 
 from dockerbroker.web.guard import GuardedSite
+from dockerbroker.web.osb import STATUS, WORDS
 from tests.stack import PASSWORD, USER, Answer, Stack, provision_body
-from tests.web.connection import AUTHORIZATION
+from tests.web.connection import AUTHORIZATION, Connection
 from tests.web.recording import Line
 from tests.web.routes import routes
 
@@ -41,6 +42,16 @@ class HeaderTests(SynchronousTestCase):
             self.assert_plain(stack.request("PUT", path, b"x", headers={"Content-Type": "text/plain"}))
             self.assert_plain(stack.request("PUT", path, b"x" * 1_100_000))
         self.assertLessEqual({200, 400, 401, 404}, statuses)
+
+    def test_words(self) -> None:
+        """Behind each status stand its words, also where Twisted has none."""
+        self.assertLessEqual({status for _, status, _ in STATUS}, WORDS.keys())
+        stack = Stack()
+        for number in range(12):
+            connection = Connection(stack)
+            wrong = b"Basic " + b64encode(b"somebody:%d" % number)
+            connection.head(request=b"GET /v2/catalog", authorization=wrong)
+        self.assertIn(b" 429 Too Many Requests\r\n", connection.received())
 
     def test_protocols(self) -> None:
         """Over TLS nothing newer than HTTP/1.1 is offered."""
