@@ -14,8 +14,8 @@ from dockerbroker.errors import BrokerError, Forbidden, NotFound
 from dockerbroker.model.audit import ITSELF, Origin
 from dockerbroker.model.certificates import HostCertificate, check_dates, encode_certificate
 from dockerbroker.model.docker_addresses import UNIX, folded_host
-from dockerbroker.model.hosts import DockerHost, HostReport
-from dockerbroker.model.roles import Principal
+from dockerbroker.model.hosts import DockerHost, HostKey, HostReport
+from dockerbroker.model.roles import Principal, Role
 from dockerbroker.persisters.administered import Only
 from dockerbroker.persisters.interfaces import IPersister
 
@@ -68,16 +68,19 @@ class Certificates:
             raise NotFound(f"There is no certificate for the Docker host {name!r}.")
         return found
 
-    async def check_speaker(self, principal: Principal, name: str) -> None:
-        """Raise `Forbidden` when that is none of the addresses of the one host that an agent speaks for."""
-        if not principal.host:
+    async def check_speaker(self, principal: Principal, name: str, shown: frozenset[str] | None) -> None:
+        """Raise `Forbidden` when that is none of the addresses of the hosts that an agent speaks for.
+
+        `shown` are the names in the certificate that it has shown, None if it was asked for none.
+        """
+        if principal.role is not Role.AGENT or not (principal.host or shown is not None):
             return
         keys = [report.host.key for report in await self.persister.hosts()]
-        own = {folded_host(key.docker_host) for key in keys if key.service_host == principal.host}
+        own = {folded_host(key.docker_host) for key in keys if _speaks_for(principal, shown, key)}
         if name not in own:
             raise Forbidden(
-                f"The credentials of this agent are for the Docker host {principal.host!r}, which is not "
-                f"known at the address {name!r}."
+                f"The credentials or the certificate of this agent are for other Docker hosts: of none of "
+                f"them {name!r} is known to be the address."
             )
 
     async def put(
@@ -141,3 +144,8 @@ class Certificates:
             )
             return Trial(address=address, trouble=error.description)
         return Trial(address=address, trouble="")
+
+
+def _speaks_for(principal: Principal, shown: frozenset[str] | None, key: HostKey) -> bool:
+    is_own = principal.host in {"", key.service_host}
+    return is_own and (shown is None or key.service_host.lower() in shown)

@@ -6,6 +6,7 @@ from twisted.web.server import Request
 from dockerbroker.broker.certificates import Certificates, Check
 from dockerbroker.model.certificates import decode_certificate, encode_certificate
 from dockerbroker.web.answers import answer, body_of, detached, new_app
+from dockerbroker.web.client_certificates import request_certificate
 from dockerbroker.web.conditions import Conditions, answer_known, tag_of
 from dockerbroker.web.origins import origin_of
 from dockerbroker.web.principals import principal_of
@@ -41,7 +42,9 @@ class CertificateRoutes:
     async def put_certificate(self, request: Request, host: str) -> bytes:
         """Add or replace a certificate, and tell whether it works."""
         certificate = decode_certificate(host, body_of(request))
-        await self._certificates.check_speaker(principal_of(request), certificate.host)
+        shown = request_certificate(request)
+        names = None if shown is None else shown.names
+        await self._certificates.check_speaker(principal_of(request), certificate.host, names)
         stored = await detached(self._certificates.put(certificate, _check(request), origin_of(request)))
         trials = [
             {"Docker": trial.address, "Succeeded": not trial.trouble, "Description": trial.trouble}

@@ -28,7 +28,8 @@ class Entrance:
 
     @_shared.default
     def _with_others(self) -> Mapping[bytes, Realm]:
-        return {method: Realm.of(other, self.role) for method, other in self.others.items()}
+        # Whose password is that of both roles is not confined as an agent.
+        return {method: Realm.of(self.role, other) for method, other in self.others.items()}
 
     def known(self, request: Request) -> Principal | None:
         """Return who asks if that is known at once."""

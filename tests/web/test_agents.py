@@ -1,6 +1,8 @@
 """Pings of agents."""
 
+import datetime as dt
 import json
+from base64 import b64encode
 from typing import Any
 
 from attrs import evolve
@@ -20,7 +22,8 @@ from tests.engines.certificates import Authority
 from tests.model.test_pings import PING, README_PING
 from tests.pinging import ping
 from tests.stack import ANYWHERE, HOST, Stack
-from tests.web.connection import Connection, HalfClosable
+from tests.web.connection import AUTHORIZATION, Connection, HalfClosable
+from tests.web.test_certificates import body as certificate_body
 
 
 @implementer(ISSLTransport)
@@ -74,6 +77,29 @@ class CertificateTests(SynchronousTestCase):
             answer = self.answered(*names)
             self.assertIn(b"HTTP/1.1 403 ", answer)
             self.assertIn(b"certificate", answer)
+
+    def test_how_it_is_reached(self) -> None:
+        """An agent says how those hosts are reached that its certificate is for; administrators of all."""
+        stack = Stack()
+        stack.skew = dt.datetime.now(dt.UTC).timestamp() - stack._wall()
+        login = {"Role": "agent", "User": "a", "Password": "another horse"}
+        self.assertEqual(stack.request("POST", "/admin/credentials", login).status, 201)
+        agent = b"Basic " + b64encode(b"a:another horse")
+        for authorization, name, status in (
+            (agent, "docker7", b"403"),
+            (agent, HOST.key.service_host, b"201"),
+            (AUTHORIZATION, "docker7", b"200"),
+        ):
+            connection = Connection(stack, Encrypted(name))
+            sent = json.dumps(certificate_body()).encode()
+            connection.head(
+                b"Content-Type: application/json",
+                b"Content-Length: %d" % len(sent),
+                request=b"PUT /certificate/" + HOST.key.docker_host.encode(),
+                authorization=authorization,
+            )
+            connection.send(sent)
+            self.assertIn(b"HTTP/1.1 %s " % status, connection.received())
 
 
 class PingTests(SynchronousTestCase):
