@@ -57,6 +57,8 @@ class MemoryAdministered:
     @property
     def sealed(self) -> SealedRecords:
         """Records whose secrets are sealed by the vault."""
+        if self.vault.is_stale:
+            self.vault.learn(self.tables.sealing)
         return SealedRecords(self.vault)
 
     def fail_next(self, method: str, error: Exception, *, written: bool = False) -> None:

@@ -1,7 +1,7 @@
 """The catalog and what is looked up: each function is one transaction's work on a connection."""
 
-from collections.abc import Iterable
-from typing import Any, Final
+from collections.abc import Callable, Iterable
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection, bindparam, delete, exists, insert, literal, select, true, update
 from sqlalchemy.exc import DBAPIError
@@ -25,6 +25,8 @@ from dockerbroker.persisters.tables import (
     port_leases,
     tombstones,
 )
+
+T = TypeVar("T")
 
 # Statements are made once: making one costs several times as much as running it.
 _FIND_LEASED: Final = select(port_leases.c.port).where(*of_host(port_leases))
@@ -66,6 +68,13 @@ _ENTOMBED: Final = 3600.0
 def find_cluster_id(connection: Connection) -> str:
     """Return the identifier that the database was born with."""
     return str(connection.execute(select(deployment.c.cluster_id)).scalar_one())
+
+
+def with_keys(connection: Connection, sealed: SealedRecords, query: Callable[[Connection], T]) -> T:
+    """Run the query when the vault has learned of the keys not long ago, or else now."""
+    if sealed.vault.is_stale:
+        find_state(connection, sealed)
+    return query(connection)
 
 
 def find_state(connection: Connection, sealed: SealedRecords) -> DatabaseState:

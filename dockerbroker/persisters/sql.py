@@ -243,6 +243,7 @@ class SqlPersister(SqlAudit, SqlCatalog, SqlCertificates, SqlCredentials, SqlHos
         `done` finds what the query has returned, when it has already been made durable. With `is_told` the
         log is told when the database does not answer.
         """
+        query = partial(queries.with_keys, sealed=self.sealed, query=query)
         if self._groups is not None:
             added = self._groups.add(Write(query, self._deadline()))
             return cast("T", await self._attempt(added, is_told=is_told))

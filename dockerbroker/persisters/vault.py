@@ -7,8 +7,9 @@ and the label: moved to another row or column it does not open.
 
 import json
 import secrets
+import time
 from base64 import b64decode, b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import ClassVar, Final
 
 from attrs import define, field, frozen
@@ -31,6 +32,9 @@ LOCKED: Final = (
 
 #: The kinds of records that have a secret.
 SECRET_KINDS: Final = (Kind.IMAGE, Kind.CERTIFICATE, Kind.CREDENTIAL, Kind.INSTANCE, Kind.BINDING)
+
+#: For how many seconds it counts what the database has said of its keys: a change of keys gives brokers ten.
+FRESH: Final = 5.0
 
 _NONCE_BYTES: Final = 12
 _CANARY: Final = "canary"
@@ -77,13 +81,17 @@ class Vault:
     """Seals and opens secrets by the keys of a source, as the database says; may be used in threads.
 
     `learn` must be called with what the database says before anything is read or written, and again
-    whenever that may have changed. A vault that has never learned anything seals nothing.
+    whenever that may have changed. A vault that has never learned anything seals nothing; one that `is_stale`
+    must learn before it seals again, since others may have changed the keys meanwhile. `seconds` is a
+    monotonic clock.
     """
 
     _log: ClassVar[Logger] = Logger()
 
     source: KeySource = field(factory=KeySource)
+    seconds: Callable[[], float] = field(default=time.monotonic, kw_only=True)
     _view: _View = field(init=False, repr=False)
+    _learned_at: float | None = field(default=None, init=False)
 
     @_view.default
     def _first_view(self) -> _View:
@@ -94,12 +102,17 @@ class Vault:
         """What the database said last."""
         return self._view.sealing
 
+    @property
+    def is_stale(self) -> bool:
+        """Whether it has learned, and not for so long that another key may seal by now."""
+        return self._learned_at is not None and self.seconds() - self._learned_at > FRESH
+
     def learn(self, told: str | None) -> str | None:
         """Take what the database says; returns why this broker cannot work with it, None if it can.
 
         The keys are read again when one is lacking, so that a key that was added meanwhile is found.
         """
-        view = self._view
+        view, self._learned_at = self._view, self.seconds()
         if told == view.told and view.obstacle is None:
             return None
         try:

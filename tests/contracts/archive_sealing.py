@@ -20,7 +20,7 @@ from dockerbroker.model.instances import Change, Operation, Phase
 from dockerbroker.model.secrets import Secret
 from dockerbroker.persisters.archive import Kind, Resealed, Row
 from dockerbroker.persisters.sealing import PLAIN, Sealing
-from dockerbroker.persisters.vault import MARK, SECRET_KINDS, Vault, label_of, place_of
+from dockerbroker.persisters.vault import FRESH, MARK, SECRET_KINDS, Vault, label_of, place_of
 from tests.contracts.archive_case import ArchiveTestCase
 from tests.memory_engine import MemoryEngines
 from tests.memory_persister import MemoryPersister
@@ -217,6 +217,30 @@ class SealingContract(ArchiveTestCase):
             {name: label_of(one) for name, one in secrets.items()}, {"h": "one", "late": "two", "new": "two"}
         )
         self.assert_whole(behind)
+
+    def test_not_seen(self) -> None:
+        """A broker that has not seen the keys change, for as long as that takes, seals as the others do."""
+        now = [0.0]
+        provision = values.provision("o", _INSTANCE)
+        for write in (
+            lambda broker: broker.put_certificate(_CERTIFICATE),
+            lambda broker: broker.put_credential(_CREDENTIAL),
+            lambda broker: broker.seed_images([_IMAGE]),
+            lambda broker: broker.begin(provision, owner="one", ttl=15, within=60),
+        ):
+            behind = self.another(Vault(key_source("one"), seconds=lambda: now[0]))
+            lacking = self.another(Vault(seconds=lambda: now[0]))
+            before = self.done(self.archive.standing()).identity.sealing
+            self.sealed_with("one")
+            now[0] += FRESH + 0.1
+            self.refused(Unavailable, lacking.put_certificate(_CERTIFICATE))
+            self.done(write(behind))
+            told = self.done(self.archive.standing()).identity.sealing
+            self.done(self.archive.change_sealing(told, before, auditing.keys_changed("", ITSELF)))
+        rows = (
+            self.done(self.archive.page(kind, None, 9)) for kind in SECRET_KINDS if kind is not Kind.BINDING
+        )
+        self.assertEqual([[label_of(row["secret"]) for row in some] for some in rows], [["one"]] * 4)
 
     def test_wrong_key(self) -> None:
         """A key with the right label that is another one is noticed before anything is read or written."""

@@ -85,7 +85,8 @@ class RedisCatalog:
                 for other in catalog_now.values():
                     other.require_room_for(definition)
                 catalog_now[definition.name] = definition
-            images = [self.sealed.image_row(definition) for definition in definitions]
+            sealed = await self._current()
+            images = [sealed.image_row(definition) for definition in definitions]
             answer = await self._call(
                 "put_images", rows=images, catalog=catalog, seeding=seeding, audit=self._told(told)
             )
@@ -93,6 +94,9 @@ class RedisCatalog:
                 return answer
 
     def _told(self, *entries: AuditEntry) -> list[dict[str, str]]:
+        raise NotImplementedError
+
+    async def _current(self) -> SealedRecords:
         raise NotImplementedError
 
     async def _ask(self, name: str, /, **request: Any) -> list[Any]:

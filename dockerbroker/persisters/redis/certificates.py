@@ -39,7 +39,8 @@ class RedisCertificates:
         origin: Origin = ITSELF,
     ) -> bool:
         """Add or replace a certificate."""
-        row, told = self.sealed.certificate_row(certificate), auditing.certificate_put(certificate, origin)
+        row = (await self._current()).certificate_row(certificate)
+        told = auditing.certificate_put(certificate, origin)
         _, added = await self._change(
             "put_certificate", certificate.host, only, row=row, audit=self._told(told)
         )
@@ -73,6 +74,9 @@ class RedisCertificates:
         raise NotImplementedError
 
     async def _record(self, kind: str, first: str, second: str | None = None) -> dict[str, Any] | None:
+        raise NotImplementedError
+
+    async def _current(self) -> SealedRecords:
         raise NotImplementedError
 
     async def _ask(self, name: str, /, **request: Any) -> list[Any]:

@@ -27,14 +27,15 @@ class RedisCredentials:
     async def seed_credentials(self, credentials: Iterable[Credential]) -> bool:
         """Store the first credentials, the first time."""
         seeds = list(credentials)
-        rows = [self.sealed.credential_row(one) for one in seeds]
+        sealed = await self._current()
+        rows = [sealed.credential_row(one) for one in seeds]
         told = self._told(auditing.credentials_seeded(seeds))
         word, *_ = await self._call("put_credentials", rows=rows, seeding=True, audit=told)
         return str(word) == "done"
 
     async def put_credential(self, credential: Credential, *, origin: Origin = ITSELF) -> bool:
         """Add or replace a credential."""
-        rows = [self.sealed.credential_row(credential)]
+        rows = [(await self._current()).credential_row(credential)]
         told = self._told(auditing.credential_put(credential, origin))
         _, added = await self._call("put_credentials", rows=rows, seeding=None, audit=told)
         return bool(added == "1")
@@ -50,6 +51,9 @@ class RedisCredentials:
                 raise refusals.credential_last()
 
     def _told(self, *entries: AuditEntry) -> list[dict[str, str]]:
+        raise NotImplementedError
+
+    async def _current(self) -> SealedRecords:
         raise NotImplementedError
 
     async def _ask(self, name: str, /, **request: Any) -> list[Any]:

@@ -155,8 +155,9 @@ class RedisPersister(
                 superseded = await self._record("operation", change.supersedes)
                 if superseded is None or superseded["lease_until"] is None:
                     raise refusals.superseded_ended(change.supersedes)
+            sealed = await self._current()
             asked = operations.beginning(
-                change, self.sealed, superseded, owner=owner, ttl=ttl, within=within, at=self.wall()
+                change, sealed, superseded, owner=owner, ttl=ttl, within=within, at=self.wall()
             )
             word, *stored = await self._call("begin", **asked)
             if word != operations.MOVED:
@@ -168,7 +169,8 @@ class RedisPersister(
 
     async def commit(self, change: Change) -> None:
         """Write progress or the outcome."""
-        [word] = await self._call("commit", **operations.committing(change, self.sealed, self.wall()))
+        asked = operations.committing(change, await self._current(), self.wall())
+        [word] = await self._call("commit", **asked)
         if (refusal := operations.refusal(word, change)) is not None:
             raise refusal
 
@@ -241,6 +243,11 @@ class RedisPersister(
             except Unavailable as error:
                 self._log.error("operation {id} is left: {why}", id=row.get("id"), why=error.description)
         return readable
+
+    async def _current(self) -> SealedRecords:
+        if self.vault.is_stale:
+            await self.state()
+        return self.sealed
 
     async def _record(self, kind: str, first: str, second: str | None = None) -> dict[str, Any] | None:
         [found] = await self._ask("record", kind=kind, id=first, second=second)
