@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from base64 import b64encode
 from pathlib import Path
 
@@ -63,6 +64,19 @@ class KeyFileTests(SynchronousTestCase):
         add_key(link, "two")
         remove_key(link, "one")
         self.assertEqual((list(load_keys(self.path).keys), link.is_symlink()), (["two"], True))
+
+    def test_group(self) -> None:
+        """A file that root has given to the group of a broker is still that group's when keys are added."""
+        if os.geteuid() != 0:
+            raise self.skipTest("needs root, to give a file away")
+        add_key(self.path, "one")
+        os.chown(self.path, -1, 1001)
+        self.path.chmod(0o640)
+        add_key(self.path, "two")
+        remove_key(self.path, "one")
+        found = self.path.stat()
+        self.assertEqual((found.st_mode & 0o777, found.st_uid, found.st_gid), (0o640, 0, 1001))
+        self.assertEqual(list(load_keys(self.path).keys), ["two"])
 
     def test_modes(self) -> None:
         """A file that others may read or write is refused, also when a key is to be added to it."""

@@ -43,11 +43,13 @@ class PrivateFileTests(SynchronousTestCase):
 
     def test_group_of_root(self) -> None:
         """Where root has given its file to a group, that group may read it and nothing else."""
-        self.assertIsNone(mode_trouble(0o640, owner=0, user=OWN))
-        self.assertIsNotNone(mode_trouble(0o660, owner=0, user=OWN))
-        self.assertIsNotNone(mode_trouble(0o644, owner=0, user=OWN))
-        self.assertIsNotNone(mode_trouble(0o640, owner=OWN, user=OWN))
-        self.assertIsNotNone(mode_trouble(0o640, owner=0, user=0))
+        self.assertIsNone(mode_trouble(0o640, 0, OWN, user=OWN))
+        self.assertIsNone(mode_trouble(0o640, 0, OWN, user=0))
+        self.assertIsNotNone(mode_trouble(0o660, 0, OWN, user=OWN))
+        self.assertIsNotNone(mode_trouble(0o644, 0, OWN, user=OWN))
+        self.assertIsNotNone(mode_trouble(0o640, OWN, OWN, user=OWN))
+        self.assertIsNotNone(mode_trouble(0o640, OWN, OWN, user=0))
+        self.assertIsNotNone(mode_trouble(0o640, 0, 0, user=0))
 
     def test_another_user(self) -> None:
         """A file of another user, who can change it, is refused."""

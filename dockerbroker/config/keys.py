@@ -9,6 +9,7 @@ import fcntl
 import os
 import re
 import secrets
+import stat
 from base64 import b64decode, b64encode
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -150,11 +151,15 @@ def _write(path: Path, keys: Mapping[str, Secret[bytes]]) -> None:
 
 
 def _write_private(path: Path, data: bytes) -> None:
-    """Put a file of mode 0600 in place at once and durably; raises `InvalidConfiguration`."""
+    """Put a file in place at once and durably; raises `InvalidConfiguration`.
+
+    Its mode is 0600; whatever group could read the file before can read it now.
+    """
     part = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         part.unlink(missing_ok=True)
         with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            _let_read(file.fileno(), path)
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -166,6 +171,16 @@ def _write_private(path: Path, data: bytes) -> None:
             os.close(folder)
     except OSError as error:
         raise InvalidConfiguration(f"{path} cannot be written: {error.strerror}.") from None
+
+
+def _let_read(file: int, path: Path) -> None:
+    """Let the group read that may read what is replaced; it is that of a broker for which root does this."""
+    if not path.exists():
+        return
+    before = path.stat()
+    if before.st_uid == os.geteuid() and before.st_mode & stat.S_IRGRP:
+        os.fchown(file, -1, before.st_gid)
+        os.fchmod(file, stat.S_IRUSR | stat.S_IWUSR | stat.S_IRGRP)
 
 
 @contextmanager

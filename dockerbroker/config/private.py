@@ -38,7 +38,7 @@ def private_trouble(path: Path, user: int) -> str | None:
         return "is no regular file"
     if found.st_uid not in (_ROOT, user) or path.lstat().st_uid not in (_ROOT, user):
         return "belongs to another user; run this as that user, or chown the file"
-    if (wrong := mode_trouble(found.st_mode, owner=found.st_uid, user=user)) is not None:
+    if (wrong := mode_trouble(found.st_mode, found.st_uid, found.st_gid, user=user)) is not None:
         return wrong
     for folder in _above(path):
         if is_open(folder.stat().st_mode):
@@ -46,9 +46,10 @@ def private_trouble(path: Path, user: int) -> str | None:
     return None
 
 
-def mode_trouble(mode: int, *, owner: int, user: int) -> str | None:
-    """Return what others may do with a key of this mode that belongs to the owner, or None."""
-    may_group_read = owner == _ROOT and user != _ROOT
+def mode_trouble(mode: int, owner: int, group: int, *, user: int) -> str | None:
+    """Return what others may do with a key of this mode that belongs to the owner and the group, or None."""
+    # Root administers what it has given to the group of a program that runs as another user.
+    may_group_read = owner == _ROOT and (user, group) != (_ROOT, _ROOT)
     forbidden = _OTHERS_MAY if may_group_read else _OTHERS_MAY | stat.S_IRGRP
     if not mode & forbidden:
         return None
