@@ -25,6 +25,10 @@ MOST = 250
 PACE: Final = 0.05
 #: Of how many sessions that were refused it is remembered that the log was told.
 _MOST_REFUSED: Final = 1000
+#: So many pings that agents must not send are written down within so many seconds: an agent that is taken
+#: over could fill the database otherwise, with a new name each time.
+MOST_WRITTEN: Final = 20
+WRITTEN_WITHIN: Final = 60.0
 
 #: What an agent is told whose ping is refused.
 REFUSALS: Final = {
@@ -69,6 +73,7 @@ class Pings:
     _newest: Deferred[None] | None = field(default=None, init=False)
     _registrations: Registrations = field(factory=Registrations, init=False)
     _refused: set[tuple[str, str | None, str]] = field(factory=set, init=False)
+    _written: list[float] = field(factory=list, init=False)
 
     def record(self, ping: Ping) -> Deferred[None]:
         """Return a Deferred that fires when this ping is stored, or a later one; it fails as the write does.
@@ -88,10 +93,14 @@ class Pings:
         return waiting.stored
 
     async def refuse(self, ping: Ping, why: str) -> None:
-        """Write down that an agent must not say that of a host; not again, as long as it goes on."""
+        """Write down that an agent must not say that of a host; not again, as long as it goes on.
+
+        Nor is one of too many written down.
+        """
         host, agent = ping.host.key.service_host, ping.origin
-        if not self._is_news((host, agent.name, f"{agent.peer} {why}")):
+        if not self._has_room() or not self._is_news((host, agent.name, f"{agent.peer} {why}")):
             return
+        self._written.append(self._clock.seconds())
         self._log.warn(
             "a ping of the agent {agent!r} at {peer} for the host {host!r} is refused: {why}",
             agent=agent.name,
@@ -103,6 +112,12 @@ class Pings:
             await self._persister.write_audit(auditing.ping_refused(ping, why))
         except Unavailable:
             self._refused.clear()
+
+    def _has_room(self) -> bool:
+        """Return whether one more may be written down now."""
+        since = self._clock.seconds() - WRITTEN_WITHIN
+        self._written = [at for at in self._written if at > since]
+        return len(self._written) < MOST_WRITTEN
 
     def _is_news(self, refusal: tuple[str, str | None, str]) -> bool:
         """Return whether a refusal was not told yet; such an agent goes on pinging."""

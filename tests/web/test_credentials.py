@@ -8,6 +8,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
+from dockerbroker.broker.pings import MOST_WRITTEN, WRITTEN_WITHIN
 from dockerbroker.broker.watching import PERIOD
 from dockerbroker.errors import Unavailable
 from dockerbroker.model.roles import Role
@@ -121,6 +122,22 @@ class CredentialsTests(SynchronousTestCase):
             answer = self.stack.request("PUT", f"/certificate/{address}", certificate, auth=auth)
             self.assertEqual(answer.status, status, answer.body)
         self.assertEqual(list(self.stack.persister.tables.certificates), ["10.0.0.7"])
+
+    def test_agent_floods(self) -> None:
+        """S29: one that speaks for one host after the other is refused, and some of it is written down."""
+        self.add(Role="agent", User="a", ServiceHost="10.0.0.7")
+        ping = {"DockerHost": "10.0.0.7", "DockerPort": 2376}
+        number = self.successResultOf(Deferred.fromCoroutine(self.stack.persister.audit_head())).number
+        for host in range(MOST_WRITTEN + 5):
+            sent = {**ping, "ServiceHost": f"host{host}"}
+            answer = self.stack.request("POST", "/ping", sent, auth=("a", "another horse"))
+            self.assertEqual(answer.status, 403)
+        head = self.successResultOf(Deferred.fromCoroutine(self.stack.persister.audit_head()))
+        self.assertEqual(head.number - number, MOST_WRITTEN)
+        self.stack.advance(WRITTEN_WITHIN)
+        self.stack.request("POST", "/ping", {**ping, "ServiceHost": "late"}, auth=("a", "another horse"))
+        head = self.successResultOf(Deferred.fromCoroutine(self.stack.persister.audit_head()))
+        self.assertEqual(head.number - number, MOST_WRITTEN + 1)
 
     def test_refused(self) -> None:
         """What is wrong is told without the password, and changes nothing."""
