@@ -158,10 +158,9 @@ class RoutesTests(AuditCase):
             found = self.news()
             told = [(one["action"], one["subject"], one["result"]) for one in found]
             self.assertEqual(told, deed.told, route)
-            role = "agent" if route == ("PUT", "/certificate/{host}") else roles[route]
             for one in found:
                 who = [one[name] for name in ("role", "name", "request_id", "platform", "user")]
-                self.assertEqual(who, [role, USER, "request-7", "cloudfoundry", "u-1"], route)
+                self.assertEqual(who, [roles[route], USER, "request-7", "cloudfoundry", "u-1"], route)
                 self.assertNotEqual(one["peer"], "6.6.6.6")
         self.assertNotIn(_CANARY, "".join(record.content for record in self.log()))
         self.assertNotIn(_CANARY[::-1], "".join(record.content for record in self.log()))
