@@ -236,7 +236,11 @@ def _open(cipher: AESGCM, place: Place, label: str, stored: str) -> str:
     if label_of(stored) != label:
         raise Unopened("it is sealed with another key")
     try:
-        body = b64decode(stored[len(MARK) :].partition(":")[2], validate=True)
+        text = stored[len(MARK) :].partition(":")[2]
+        body = b64decode(text, validate=True)
+        if b64encode(body).decode("ascii") != text:
+            # Bits that say nothing, at the end of base64.
+            raise ValueError("it is not as it was made")
         nonce, sealed = body[:_NONCE_BYTES], body[_NONCE_BYTES:]
         return cipher.decrypt(nonce, sealed, place.bound_to(label)).decode()
     except (InvalidTag, ValueError):
