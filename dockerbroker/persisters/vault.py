@@ -236,12 +236,16 @@ def _open(cipher: AESGCM, place: Place, label: str, stored: str) -> str:
     if label_of(stored) != label:
         raise Unopened("it is sealed with another key")
     try:
-        text = stored[len(MARK) :].partition(":")[2]
-        body = b64decode(text, validate=True)
-        if b64encode(body).decode("ascii") != text:
-            # Bits that say nothing, at the end of base64.
-            raise ValueError("it is not as it was made")
+        body = _decoded(stored[len(MARK) :].partition(":")[2])
         nonce, sealed = body[:_NONCE_BYTES], body[_NONCE_BYTES:]
         return cipher.decrypt(nonce, sealed, place.bound_to(label)).decode()
     except (InvalidTag, ValueError):
         raise Unopened("it was changed, or belongs elsewhere") from None
+
+
+def _decoded(text: str) -> bytes:
+    """Return the bytes that became this text; raises `ValueError`, also for other texts of the same bytes."""
+    body = b64decode(text, validate=True)
+    if b64encode(body).decode("ascii") != text:
+        raise ValueError("it is not as it was made")
+    return body
