@@ -37,7 +37,7 @@ def private_trouble(path: Path, user: int) -> str | None:
     if not stat.S_ISREG(found.st_mode):
         return "is no regular file"
     if found.st_uid not in (_ROOT, user) or path.lstat().st_uid not in (_ROOT, user):
-        return "belongs to another user; run this as that user, or chown the file"
+        return "belongs to another user, whose programs alone may use it"
     if (wrong := mode_trouble(found.st_mode, found.st_uid, found.st_gid, user=user)) is not None:
         return wrong
     for folder in _above(path):
