@@ -1,15 +1,42 @@
 """What the audit log tells of each change; an operation has a record when it begins, and one at its end."""
 
 from collections.abc import Iterable
+from typing import Final
 
 from dockerbroker.model.audit import AuditEntry, Origin, Result, content_digest
 from dockerbroker.model.catalog import ImageDefinition
 from dockerbroker.model.certificates import HostCertificate
 from dockerbroker.model.credentials import Credential
 from dockerbroker.model.hosts import HostKey
-from dockerbroker.model.instances import Change, Operation, Phase, ServiceInstance
+from dockerbroker.model.instances import Change, Operation, OperationKind, Phase, ServiceInstance
 from dockerbroker.model.standing import host_id
 from dockerbroker.model.vitals import Ping
+
+#: Every action that a record may tell of.
+ACTIONS: Final = frozenset(
+    {
+        *(kind.value for kind in OperationKind),
+        "cancel",
+        "change keys",
+        "cordon host",
+        "delete certificate",
+        "delete credential",
+        "delete image",
+        "drain host",
+        "forget host",
+        "ping",
+        "put certificate",
+        "put credential",
+        "put image",
+        "reap",
+        "register host",
+        "retry",
+        "seed catalog",
+        "seed credentials",
+        "uncordon host",
+        "undrain host",
+    }
+)
 
 
 def of_beginning(change: Change, superseded: Operation | None = None) -> list[AuditEntry]:

@@ -1,5 +1,6 @@
 """Lists as administrators read them: in parts, filtered, and without anything secret."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, Generic, TypeVar
 
@@ -28,6 +29,13 @@ class Part(Generic[T]):
 
     items: tuple[T, ...]
     after: str | None = None
+
+
+def part_of(records: Mapping[str, T], after: str | None, limit: int) -> Part[tuple[str, T]]:
+    """Return those that come next of records that are all there, by their names, in the order of these."""
+    names = sorted(name for name in records if after is None or name > after)
+    told = tuple((name, records[name]) for name in names[:limit])
+    return Part(told, told[-1][0] if len(names) > limit else None)
 
 
 @frozen

@@ -14,6 +14,7 @@ from dockerbroker.web.answers import answer, body_of, detached, new_app
 from dockerbroker.web.conditions import Conditions, answer_known, tag_of
 from dockerbroker.web.origins import origin_of
 from dockerbroker.web.page import CatalogPage
+from dockerbroker.web.parameters import takes
 
 _IMAGE = "/<catalog>/image/<path:name>"
 
@@ -80,6 +81,7 @@ class CatalogRoutes:
         return self.app.resource()
 
     @app.route("/admin/catalog", methods=["GET"])
+    @takes()
     async def catalog(self, request: Request) -> bytes:
         """Return the name of the catalog and its image definitions."""
         name = self._administration.catalog_name

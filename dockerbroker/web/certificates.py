@@ -5,14 +5,40 @@ from twisted.web.server import Request
 
 from dockerbroker.broker.certificates import Certificates, Check
 from dockerbroker.model.certificates import decode_certificate, encode_certificate
+from dockerbroker.model.listings import part_of
 from dockerbroker.web.answers import answer, body_of, detached, new_app
 from dockerbroker.web.client_certificates import request_certificate
 from dockerbroker.web.conditions import Conditions, answer_known, tag_of
 from dockerbroker.web.origins import origin_of
+from dockerbroker.web.parameters import OF_LISTS, takes
+from dockerbroker.web.parts import Wanted, link
 from dockerbroker.web.principals import principal_of
 
 #: The first segments of these paths.
 CERTIFICATE, CERTIFICATES = b"certificate", b"certificates"
+
+
+class CertificateLists:
+    """The same list beside the other ones of administrators, in parts as those are."""
+
+    app = new_app()
+
+    def __init__(self, certificates: Certificates) -> None:
+        self._certificates = certificates
+
+    def resource(self) -> KleinResource:
+        """Return the resource of these routes."""
+        return self.app.resource()
+
+    @app.route("/admin/certificates", methods=["GET"])
+    @takes(*OF_LISTS)
+    async def certificates(self, request: Request) -> bytes:
+        """List the certificates."""
+        wanted = Wanted.of(request)
+        every = {certificate.host: certificate for certificate in await self._certificates.all()}
+        found = part_of(every, wanted.after, wanted.limit)
+        link(request, wanted, found.after)
+        return answer_known(request, [encode_certificate(certificate) for _, certificate in found.items])
 
 
 class CertificateRoutes:

@@ -6,8 +6,12 @@ from twisted.web.server import Request
 from dockerbroker import wire
 from dockerbroker.broker.credentials import Admission
 from dockerbroker.model.credentials import decode_login, encode_credential
+from dockerbroker.model.listings import part_of
 from dockerbroker.web.answers import answer, body_of, detached, new_app
+from dockerbroker.web.conditions import answer_known
 from dockerbroker.web.origins import origin_of
+from dockerbroker.web.parameters import OF_LISTS, takes
+from dockerbroker.web.parts import Wanted, link
 
 
 class CredentialRoutes:
@@ -23,12 +27,17 @@ class CredentialRoutes:
         return self.app.resource()
 
     @app.route("/admin/credentials", methods=["GET"])
+    @takes(*OF_LISTS)
     async def credentials(self, request: Request) -> bytes:
         """List the credentials."""
-        found = await self._admission.credentials.all()
-        return answer(request, 200, [encode_credential(credential) for credential in found])
+        wanted = Wanted.of(request)
+        every = {credential.id: credential for credential in await self._admission.credentials.all()}
+        found = part_of(every, wanted.after, wanted.limit)
+        link(request, wanted, found.after)
+        return answer_known(request, [encode_credential(credential) for _, credential in found.items])
 
     @app.route("/admin/credentials", methods=["POST"])
+    @takes()
     async def add_credential(self, request: Request) -> bytes:
         """Let somebody in, by a password that is given, or by one that is made and told."""
         login, is_made = decode_login(wire.decode_object(body_of(request)))
@@ -37,6 +46,7 @@ class CredentialRoutes:
         return answer(request, 201, document | ({"Password": login.password.reveal()} if is_made else {}))
 
     @app.route("/admin/credentials/<credential>", methods=["DELETE"])
+    @takes()
     async def remove_credential(self, request: Request, credential: str) -> bytes:
         """Let nobody in by one credential any more."""
         await detached(self._admission.remove(credential, origin_of(request)))

@@ -8,6 +8,7 @@ from twisted.web.server import Request
 
 from dockerbroker.web.answers import new_app
 from dockerbroker.web.conditions import answer_known
+from dockerbroker.web.parameters import takes
 
 
 @lru_cache
@@ -26,11 +27,13 @@ class DocumentRoutes:
         return self.app.resource()
 
     @app.route("/admin/openapi.yaml", methods=["GET"])
+    @takes()
     def whole(self, request: Request) -> bytes:
         """Return the document of all APIs."""
         return _answer(request, "openapi.yaml")
 
     @app.route("/admin/openapi-operators.yaml", methods=["GET"])
+    @takes()
     def operators(self, request: Request) -> bytes:
         """Return the document for agents and administrators."""
         return _answer(request, "openapi-operators.yaml")

@@ -19,6 +19,7 @@ from dockerbroker.web.answers import answer, detached, new_app
 from dockerbroker.web.conditions import answer_known
 from dockerbroker.web.origins import origin_of
 from dockerbroker.web.osb_requests import check_identifier
+from dockerbroker.web.parameters import OF_LISTS, takes
 from dockerbroker.web.parts import Wanted, link
 from dockerbroker.web.query import Query
 
@@ -39,6 +40,7 @@ class InventoryRoutes:
         return self.app.resource()
 
     @app.route("/admin/instances", methods=["GET"])
+    @takes(*OF_LISTS, "service", "plan", "host", "state", "organization", "space")
     async def instances(self, request: Request) -> bytes:
         """List service instances."""
         wanted = Wanted.of(request)
@@ -48,6 +50,7 @@ class InventoryRoutes:
         return answer_known(request, [encode_instance(one) for one in part.items])
 
     @app.route(_INSTANCE, methods=["GET"])
+    @takes()
     async def instance(self, request: Request, instance_id: str) -> bytes:
         """Return one service instance."""
         known = await self._inventory.instance(_checked("instance", instance_id))
@@ -55,6 +58,7 @@ class InventoryRoutes:
         return answer_known(request, {**encode_instance(known.instance), **condition})
 
     @app.route(f"{_INSTANCE}/bindings", methods=["GET"])
+    @takes(*OF_LISTS)
     async def bindings(self, request: Request, instance_id: str) -> bytes:
         """List the bindings of a service instance."""
         wanted = Wanted.of(request)
@@ -64,12 +68,14 @@ class InventoryRoutes:
         return answer_known(request, [encode_binding(one) for one in part.items])
 
     @app.route(f"{_INSTANCE}/bindings/<binding_id>", methods=["GET"])
+    @takes()
     async def binding(self, request: Request, instance_id: str, binding_id: str) -> bytes:
         """Return one binding."""
         ids = _checked("instance", instance_id), _checked("binding", binding_id)
         return answer_known(request, encode_binding(await self._inventory.binding(*ids)))
 
     @app.route("/admin/operations", methods=["GET"])
+    @takes(*OF_LISTS, "instance", "binding", "kind", "state", "unfinished")
     async def operations(self, request: Request) -> bytes:
         """List operations, those begun last first."""
         wanted = Wanted.of(request)
@@ -79,12 +85,14 @@ class InventoryRoutes:
         return answer_known(request, [encode_operation(one) for one in part.items])
 
     @app.route("/admin/operations/<operation_id>", methods=["GET"])
+    @takes()
     async def operation(self, request: Request, operation_id: str) -> bytes:
         """Return one operation."""
         checked = _checked("operation", operation_id)
         return answer_known(request, _encoded(await self._operations.one(checked)))
 
     @app.route("/admin/operations/<operation_id>/retry", methods=["POST"])
+    @takes()
     async def retry(self, request: Request, operation_id: str) -> bytes:
         """Let an operation that waits be tried at once."""
         checked = _checked("operation", operation_id)
@@ -92,6 +100,7 @@ class InventoryRoutes:
         return answer(request, 202, _encoded(await self._operations.one(checked)))
 
     @app.route("/admin/operations/<operation_id>/cancel", methods=["POST"])
+    @takes()
     async def cancel(self, request: Request, operation_id: str) -> bytes:
         """Let an operation be undone."""
         checked = _checked("operation", operation_id)
@@ -125,6 +134,9 @@ def _operations(query: Query) -> OperationFilter:
     )
     if wanted.binding is not None and wanted.instance is None:
         raise InvalidRequest("The query parameter binding needs the parameter instance beside it.")
+    for name, identifier in (("instance", wanted.instance), ("binding", wanted.binding)):
+        if identifier is not None:
+            check_identifier(f"query parameter {name}", identifier)
     return wanted
 
 

@@ -6,6 +6,7 @@ from twisted.web.server import Request
 from dockerbroker.persisters.interfaces import IPersister
 from dockerbroker.web.answers import new_app
 from dockerbroker.web.conditions import answer_known
+from dockerbroker.web.parameters import takes
 
 
 class KeyRoutes:
@@ -21,6 +22,7 @@ class KeyRoutes:
         return self.app.resource()
 
     @app.route("/admin/keys", methods=["GET"])
+    @takes()
     async def keys(self, request: Request) -> bytes:
         """Tell which key encrypts, which ones may be needed, and whether that is being changed."""
         found = await self._persister.keys()

@@ -2,6 +2,7 @@
 
 from dockerbroker.broker.administration import Administration
 from dockerbroker.broker.audit_log import AuditLog
+from dockerbroker.broker.certificates import Certificates
 from dockerbroker.broker.credentials import Admission
 from dockerbroker.broker.host_administration import HostAdministration
 from dockerbroker.broker.inventory import Inventory
@@ -9,6 +10,7 @@ from dockerbroker.broker.operations import Operations
 from dockerbroker.broker.sweeping import Sweeps
 from dockerbroker.web.administration import CatalogRoutes
 from dockerbroker.web.audit import AuditRoutes
+from dockerbroker.web.certificates import CertificateLists
 from dockerbroker.web.credentials import CredentialRoutes
 from dockerbroker.web.documents import DocumentRoutes
 from dockerbroker.web.hosts import HostRoutes
@@ -18,7 +20,9 @@ from dockerbroker.web.reaper import ReaperRoutes
 from dockerbroker.web.sections import Sections
 
 
-def make_sections(administration: Administration, sweeps: Sweeps, admission: Admission) -> Sections:
+def make_sections(
+    administration: Administration, certificates: Certificates, sweeps: Sweeps, admission: Admission
+) -> Sections:
     """Return the sections of a broker."""
     persister = administration.persister
     hosts = HostRoutes(HostAdministration(persister)).resource()
@@ -29,6 +33,7 @@ def make_sections(administration: Administration, sweeps: Sweeps, admission: Adm
         {
             b"audit": AuditRoutes(AuditLog(persister)).resource(),
             b"catalog": CatalogRoutes(administration).resource(),
+            b"certificates": CertificateLists(certificates).resource(),
             b"conditions": hosts,
             b"credentials": CredentialRoutes(admission).resource(),
             b"hosts": hosts,

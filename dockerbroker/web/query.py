@@ -2,9 +2,9 @@
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from enum import Enum
-from typing import TypeVar
+from typing import Final, TypeVar
 from urllib.parse import parse_qs
 
 from attrs import frozen
@@ -15,13 +15,15 @@ E = TypeVar("E", bound=Enum)
 
 _NUMBER = re.compile(r"[0-9]{1,15}\Z")
 
+#: So many characters of a name that nobody knows are told.
+_SHOWN: Final = 50
 #: More parameters than any request has a use for.
 MOST_PARAMETERS = 100
 
 
 @frozen
 class Query:
-    """The parameters behind the `?` of a request; those that nobody asks for do not count."""
+    """The parameters behind the `?` of a request; those that nobody asks for or checks do not count."""
 
     values: Mapping[str, Sequence[str]]
 
@@ -40,6 +42,15 @@ class Query:
                 f"The query is not valid UTF-8, percent-encoded, of up to {MOST_PARAMETERS} parameters."
             ) from None
         return cls(values)
+
+    def check_names(self, known: Collection[str]) -> None:
+        """Raise `InvalidRequest` when there is a parameter of another name than these."""
+        for name in self.values:
+            if name not in known:
+                knows = f"knows {', '.join(known)}" if known else "knows no parameter"
+                raise InvalidRequest(
+                    f"The query parameter {name[:_SHOWN]!r} is not known: this path {knows}."
+                )
 
     def text(self, name: str) -> str | None:
         """Return the value of a parameter, or None when it is absent; raises `InvalidRequest`."""

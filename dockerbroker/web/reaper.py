@@ -10,7 +10,9 @@ from dockerbroker.model.listings import moment
 from dockerbroker.model.orphans import Orphan
 from dockerbroker.model.standing import host_id
 from dockerbroker.web.answers import answer, new_app
+from dockerbroker.web.conditions import answer_known
 from dockerbroker.web.origins import origin_of
+from dockerbroker.web.parameters import takes
 from dockerbroker.web.query import Query
 
 
@@ -27,16 +29,19 @@ class ReaperRoutes:
         return self.app.resource()
 
     @app.route("/admin/orphans", methods=["GET"])
+    @takes()
     async def orphans(self, request: Request) -> bytes:
         """Tell what nobody owns, and whether it would be removed."""
-        return answer(request, 200, _survey(await self._sweeps.survey()))
+        return answer_known(request, _survey(await self._sweeps.survey()))
 
     @app.route("/admin/reaper", methods=["GET"])
+    @takes()
     async def last(self, request: Request) -> bytes:
         """Tell how the last sweep goes, or how it has ended."""
-        return answer(request, 200, _sweep(self._sweeps.last))
+        return answer_known(request, _sweep(self._sweeps.last))
 
     @app.route("/admin/reaper", methods=["POST"])
+    @takes("force")
     async def start(self, request: Request) -> bytes:
         """Let what nobody owns be removed."""
         forced = Query.of(request.uri).flag("force")

@@ -223,7 +223,7 @@ def make_apis(
         platform=Platform(broker, page),
         agents=agents,
         certificates=CertificateRoutes(certificates),
-        sections=make_sections(administration, sweeps, admission),
+        sections=make_sections(administration, certificates, sweeps, admission),
         administrators=Administrators(administration, page),
         ask=administration.persister.cluster_id,
     )
