@@ -26,7 +26,7 @@ STRANGE: Final = (
     "The broker's database is not the one with which the broker was started; the operator must look at it."
 )
 LOCKED: Final = (
-    "The broker lacks a key to the secrets in its database; the operator must give it to the broker."
+    "The broker has not the keys to the secrets in its database; its log tells the operator what to do."
 )
 
 
@@ -116,7 +116,7 @@ class Watch:
             self.tell(MOVED)
         elif found.locked is not None:
             self._log.error(
-                "Not ready: the database {why}. Every request is refused until this broker has it",
+                "Not ready: the database {why}. Every request is refused until that is done",
                 why=found.locked,
             )
             self.tell(LOCKED)

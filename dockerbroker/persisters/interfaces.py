@@ -18,7 +18,8 @@ from dockerbroker.persisters.administered import IAdministered
 class DatabaseState:
     """Whose records a database holds, None without any, and why no broker may use it: half a sentence.
 
-    `locked` is why this broker may not, though others may: it lacks a key to the secrets.
+    `locked` is why this broker may not, though others may: it lacks a key to the secrets, or has seen the
+    database say of its keys what it does not say any more.
     `credentials` is another number after each change of the credentials, and 0 before the first one.
     """
 

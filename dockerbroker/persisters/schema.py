@@ -10,6 +10,7 @@ from dockerbroker.errors import InvalidConfiguration
 from dockerbroker.persisters import migrations
 from dockerbroker.persisters.archive import obstacle
 from dockerbroker.persisters.tables import (
+    bindings,
     certificates,
     credentials,
     deployment,
@@ -18,10 +19,13 @@ from dockerbroker.persisters.tables import (
     metadata,
     operations,
 )
-from dockerbroker.persisters.vault import Vault
+from dockerbroker.persisters.vault import FORGOTTEN, MARK, Vault
 
 #: The key under which `migrations/env.py` finds the connection.
 CONNECTION: Final = "connection"
+
+#: Where secrets stand.
+_KEPT: Final = (images, certificates, credentials, instances, bindings)
 
 #: Where Alembic keeps the revision of the database.
 _versions: Final = Table("alembic_version", MetaData(), Column("version_num", String))
@@ -76,19 +80,25 @@ def require_open(connection: Connection) -> None:
 def settle_keys(connection: Connection, vault: Vault, *, closed: bool) -> None:
     """Let a database that holds no secret begin with the newest of the vault's keys, and let the vault learn.
 
-    Raises `InvalidConfiguration` when the vault lacks a key, unless nobody is to work with the database.
+    Raises `InvalidConfiguration` when the vault lacks a key, or when secrets are sealed and nothing says with
+    which key, unless nobody is to work with the database.
     """
-    told = connection.execute(select(deployment.c.sealing)).scalar()
+    told = connection.execute(select(deployment.c.sealing)).scalar() or None
     if told is None and (first := vault.first_sealing()) is not None and not _has_secrets(connection):
         connection.execute(update(deployment).values(sealing=first))
         told = first
-    if (why := vault.learn(told)) is not None and not closed:
+    why = FORGOTTEN if told is None and _has_sealed(connection) else vault.learn(told)
+    if why is not None and not closed:
         raise InvalidConfiguration(f"keys: the database {connection.engine.url.database} {why}.")
 
 
 def _has_secrets(connection: Connection) -> bool:
-    kept = (images, certificates, credentials, instances)
-    return any(connection.execute(select(one).limit(1)).first() for one in kept)
+    return any(connection.execute(select(one).limit(1)).first() for one in _KEPT)
+
+
+def _has_sealed(connection: Connection) -> bool:
+    sealed = (select(one.c.secret).where(one.c.secret.like(f"{MARK}%")).limit(1) for one in _KEPT)
+    return any(connection.execute(one).first() for one in sealed)
 
 
 def write_something(connection: Connection) -> None:

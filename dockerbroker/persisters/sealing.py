@@ -50,7 +50,12 @@ def read_sealing(text: str | None) -> Sealing:
     if not isinstance(found, dict):
         raise ValueError("it is no object")  # noqa: TRY004  (there is one kind of error for whatever is wrong)
     primary, canaries = found.get("primary"), found.get("canaries")
-    if not isinstance(primary, str) or not isinstance(canaries, dict) or primary not in canaries:
+    if (
+        not isinstance(primary, str)
+        or not isinstance(canaries, dict)
+        or primary not in canaries
+        or not primary
+    ):
         raise ValueError("it names no key")
     if not all(isinstance(one, str) for one in canaries.values()):
         raise ValueError("a canary is no text")

@@ -12,7 +12,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
 from typing import ClassVar, Final
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from twisted.logger import Logger
@@ -27,7 +27,16 @@ from dockerbroker.persisters.sealing import PLAIN, Sealing, read_sealing
 MARK: Final = "sealed:1:"
 #: What users are told.
 LOCKED: Final = (
-    "The broker lacks a key to the secrets in its database; the operator must give it to the broker."
+    "The broker has not the keys to the secrets in its database; its log tells the operator what to do."
+)
+#: Why nobody may work with a database, as the end of a sentence: beside sealed secrets none is written plain.
+FORGOTTEN: Final = (
+    "does not say with which keys its secrets are encrypted, although some are; "
+    "put back a backup in which it does"
+)
+_TAKEN_AWAY: Final = (
+    "does not say any more that {what} encrypted; put back a backup in which it does, or start the brokers "
+    "again if you have put back one from before there were keys"
 )
 
 #: The kinds of records that have a secret.
@@ -72,6 +81,15 @@ class _View:
     obstacle: str | None = None
 
 
+def _taken_away(before: Sealing, after: Sealing) -> str | None:
+    """Return why a database cannot be worked with that has protected its secrets better before."""
+    if before.primary != PLAIN and after.primary == PLAIN:
+        return _TAKEN_AWAY.format(what="its secrets are")
+    if not before.accepts_plain and after.accepts_plain:
+        return _TAKEN_AWAY.format(what="all of its secrets are")
+    return None
+
+
 def _canary_place(label: str) -> Place:
     return Place("deployment", (label,), "canary")
 
@@ -82,8 +100,9 @@ class Vault:
 
     `learn` must be called with what the database says before anything is read or written, and again
     whenever that may have changed. A vault that has never learned anything seals nothing; one that `is_stale`
-    must learn before it seals again, since others may have changed the keys meanwhile. `seconds` is a
-    monotonic clock.
+    must learn before it seals again, since others may have changed the keys meanwhile. Once it has learned of
+    a key it never again writes anything plain, although the database may tell it to: who can write there must
+    not learn secrets by that. `seconds` is a monotonic clock.
     """
 
     _log: ClassVar[Logger] = Logger()
@@ -104,8 +123,10 @@ class Vault:
 
     @property
     def is_stale(self) -> bool:
-        """Whether it has learned, and not for so long that another key may seal by now."""
-        return self._learned_at is not None and self.seconds() - self._learned_at > FRESH
+        """Whether it has keys and has never learned, or not for so long that another key may seal by now."""
+        if self._learned_at is None:
+            return bool(self._view.keys)
+        return self.seconds() - self._learned_at > FRESH
 
     def learn(self, told: str | None) -> str | None:
         """Take what the database says; returns why this broker cannot work with it, None if it can.
@@ -118,17 +139,19 @@ class Vault:
         try:
             sealing = read_sealing(told)
         except ValueError as error:
-            view = _View(
-                view.sealing, view.keys, told, f"says of its keys what cannot be understood ({error})"
-            )
+            why = f"says of its keys what cannot be understood ({error}); put back a backup in which it does"
+            view = evolve(view, told=told, obstacle=why)
         else:
-            view = self._seen(sealing, view.keys, told)
+            view = self._seen(sealing, view, told)
         if view.obstacle is None and view.sealing.primary != self._view.sealing.primary:
             self._log.info("Secrets are sealed with the key {label}", label=view.sealing.primary)
         self._view = view
         return view.obstacle
 
-    def _seen(self, sealing: Sealing, keys: Mapping[str, AESGCM], told: str | None) -> _View:
+    def _seen(self, sealing: Sealing, view: _View, told: str | None) -> _View:
+        if (taken := _taken_away(view.sealing, sealing)) is not None:
+            return evolve(view, told=told, obstacle=taken)
+        keys = view.keys
         if (obstacle := self._obstacle(sealing, keys)) is not None:
             keys = self._loaded(keys)
             obstacle = self._obstacle(sealing, keys)
@@ -159,8 +182,7 @@ class Vault:
     def knows(self, label: str) -> bool:
         """Return whether there is a key of that label, looking once more when there was none."""
         if label not in self._view.keys:
-            view = self._view
-            self._view = _View(view.sealing, self._loaded(view.keys), view.told, view.obstacle)
+            self._view = evolve(self._view, keys=self._loaded(self._view.keys))
         return label in self._view.keys
 
     def canary(self, label: str) -> str:

@@ -249,6 +249,28 @@ class SealingContract(ArchiveTestCase):
         self.another(Vault(evolve(persister.vault.source, text=Secret(text))))
         self.assertIn("another key one", str(self.state.locked))
 
+    def test_taken_away(self) -> None:
+        """A broker that has sealed writes nothing plain when the database says nothing of keys any more."""
+        persister = self.sealed_with("one")
+        self.fill_with_secrets()
+        told = self.done(self.archive.standing()).identity.sealing
+        self.done(self.archive.change_sealing(told, None, auditing.keys_changed("", ITSELF)))
+        self.assertIn("put back a backup", str(self.done(persister.state()).locked))
+        for write in (
+            persister.put_certificate(values.certificate("late")),
+            persister.put_credential(values.credential("late")),
+            persister.put_image(values.STATIC),
+            persister.begin(
+                values.provision("q", values.instance("late", 20009)), owner="one", ttl=15, within=60
+            ),
+        ):
+            self.refused(Unavailable, write)
+        self.assert_whole(persister)
+        self.assertEqual([len(self.done(self.archive.page(kind, None, 9))) for kind in SECRET_KINDS], [1] * 5)
+        self.done(self.archive.change_sealing(None, told, auditing.keys_changed("one", ITSELF)))
+        self.assertIsNone(self.done(persister.state()).locked)
+        self.done(persister.put_certificate(_CERTIFICATE))
+
     def test_first_key(self) -> None:
         """What was written without keys is read as before, until all of it is sealed; then no more."""
         self.fill_with_secrets()

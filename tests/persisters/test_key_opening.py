@@ -13,17 +13,18 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from dockerbroker.config.persister import PersisterConfiguration, SqliteConfiguration
 from dockerbroker.errors import InvalidConfiguration
-from dockerbroker.persisters.archive import Kind
+from dockerbroker.model.instances import Change, Phase
+from dockerbroker.persisters.archive import Kind, Resealed
 from dockerbroker.persisters.opening import archive_of, check, open_persister
 from dockerbroker.persisters.redis.opening import at_once, open_blocking
 from dockerbroker.persisters.sealing import Sealing, read_sealing
-from dockerbroker.persisters.vault import label_of
+from dockerbroker.persisters.vault import SECRET_KINDS, label_of, place_of
 from tests.persisters import values
 from tests.persisters.archives import whole_of
 from tests.persisters.files import open_here, temporary_folder
 from tests.persisters.server_fixture import open_here as open_on_server
 from tests.servers import server
-from tests.vaults import key_source
+from tests.vaults import key_source, sealing_vault
 
 reactor: Any = _reactor
 
@@ -81,23 +82,51 @@ class KeyOpeningTests(SynchronousTestCase):
         self.assertEqual(self.sealing(archive), Sealing())
         check(configuration)
 
+    def taken_away(self, configuration: PersisterConfiguration) -> None:
+        """A single secret that is sealed, of whatever kind, shows that what was said of keys is lacking."""
+        check(configuration)
+        persister, archive = self.opened(configuration)
+        for call in (
+            persister.put_image(values.STATIC),
+            persister.put_certificate(values.certificate("h")),
+            persister.put_credential(values.credential("c")),
+            persister.begin(values.provision("o", values.instance("i1")), owner="x", ttl=9, within=9),
+        ):
+            begun = self.done(call)
+        self.done(persister.commit(Change(operation=begun.over(Phase.SUCCEEDED, 1.0))))
+        self.done(persister.begin(values.bind("p", values.binding("i1", "b1")), owner="x", ttl=9, within=9))
+        keys = sealing_vault("one")
+        for kind in SECRET_KINDS:
+            [row] = self.done(archive.page(kind, None, 9))
+            sealed = keys.seal(place_of(kind, row), row["secret"])
+            self.done(archive.reseal(kind, [Resealed(row=row, secret=sealed)]))
+            for asked in (configuration, evolve(configuration, keys=key_source("one"))):
+                self.assertIn("does not say with which keys", self.refused(asked))
+            changed = {**row, "secret": sealed}
+            self.assertEqual(
+                self.done(archive.reseal(kind, [Resealed(row=changed, secret=row["secret"])])), 0
+            )
+        check(configuration)
+
     def test_sqlite(self) -> None:
         """A file of SQLite."""
-        for number, case in enumerate((self.keys, self.plain)):
+        for number, case in enumerate((self.keys, self.plain, self.taken_away)):
             case(SqliteConfiguration(database=temporary_folder(self) / f"{number}.db"))
 
     def test_mysql(self) -> None:
         """A database of MySQL or MariaDB."""
         self.keys(server("mysql").new_database())
+        self.taken_away(server("mysql").new_database())
 
     def test_postgresql(self) -> None:
         """A database of PostgreSQL."""
         self.keys(server("postgresql").new_database())
         self.plain(server("postgresql").new_database())
+        self.taken_away(server("postgresql").new_database())
 
     def test_redis(self) -> None:
         """A database of Redis."""
-        for case in (self.keys, self.plain):
+        for case in (self.keys, self.plain, self.taken_away):
             case(server("redis").new_database())
 
 

@@ -39,6 +39,8 @@ UNBOUNDED = {
     "renew": "SMEMBERS",
     # One field for each host; the instances of a service in one space.
     "reserved": "HGETALL",
+    # The bindings of the instances at which it looks.
+    "sealed": "ZRANGE",
     "neighbours": "HGETALL",
     "writing": "ZRANGE",
 }

@@ -109,6 +109,7 @@ class LearnTests(SynchronousTestCase):
         """When all is sealed nothing plain is taken; as long as a first key is at work it is."""
         keys = sealing_vault("one")
         self.assertRaises(Unopened, keys.open, HERE, "{}")
+        keys = vault("one")
         begun = Sealing(primary="one", canaries={PLAIN: "", "one": keys.canary("one")})
         self.assertIsNone(keys.learn(begun.text()))
         self.assertEqual(keys.open(HERE, "{}"), "{}")
@@ -127,6 +128,38 @@ class LearnTests(SynchronousTestCase):
         self.assertIn("another key one", str(vault("one").learn(wrong.text())))
         self.assertIn("no key file", str(vault().learn(told)))
 
+    def test_taken_away(self) -> None:
+        """A vault that has sealed writes and takes nothing plain although the database asks for it."""
+        keys = sealing_vault("one")
+        told, stored = keys.sealing.text(), keys.seal(HERE, "a")
+        doubtful = evolve(keys.sealing, canaries={**keys.sealing.canaries, PLAIN: ""}).text()
+        for taken in (None, "", doubtful, None):
+            self.assertIn("does not say any more that", str(keys.learn(taken)))
+            self.assertRaises(Unavailable, keys.seal, HERE, "a")
+            self.assertRaises(Unopened, keys.open, HERE, "{}")
+            self.assertEqual(keys.open(HERE, stored), "a")
+        self.assertIsNone(keys.learn(told))
+        self.assertEqual(label_of(keys.seal(HERE, "a")), "one")
+
+    def test_taken_away_while_changing(self) -> None:
+        """A first change of keys that has not ended may end, and is not taken back."""
+        keys = vault("one")
+        settled = Sealing(primary="one", canaries={"one": keys.canary("one")})
+        begun = evolve(settled, canaries={**settled.canaries, PLAIN: ""})
+        for told in (None, begun.text(), settled.text()):
+            self.assertIsNone(keys.learn(told))
+        self.assertIn("all of its secrets are", str(keys.learn(begun.text())))
+        self.assertIsNone(keys.learn(settled.text()))
+        other = vault("one")
+        self.assertIsNone(other.learn(begun.text()))
+        self.assertIn("put back a backup", str(other.learn(None)))
+
+    def test_never_looked(self) -> None:
+        """A vault with keys must learn before it seals for the first time; without keys nothing is lost."""
+        self.assertTrue(vault("one").is_stale)
+        self.assertFalse(sealing_vault("one").is_stale)
+        self.assertFalse(vault().is_stale)
+
     def test_not_understood(self) -> None:
         """What says of its keys what cannot be understood is an obstacle."""
         for told in (
@@ -135,6 +168,7 @@ class LearnTests(SynchronousTestCase):
             "{}",
             '{"primary": "one", "canaries": {}}',
             '{"primary": "a", "canaries": {"a": 1}}',
+            '{"primary": "", "canaries": {"": ""}}',
         ):
             self.assertIn("cannot be understood", str(vault("one").learn(told)))
 

@@ -114,6 +114,21 @@ class WatchTests(SynchronousTestCase):
         persister.vault.source = key_source("one")
         self.assert_well()
 
+    def test_keys_taken_away(self) -> None:
+        """Where nothing is said of keys any more everything is refused until it is said again."""
+        persister = self.stack.persister
+        persister.vault.source = key_source("one")
+        canaries = {PLAIN: "", "one": sealing_vault("one").sealing.canaries["one"]}
+        told = persister.tables.sealing = Sealing(primary="one", canaries=canaries).text()
+        self.assert_well()
+        persister.tables.sealing = None
+        self.assert_refused(LOCKED)
+        self.stack.advance(10 * PERIOD)
+        (why,) = self.told()
+        self.assertIn("does not say any more that its secrets are encrypted; put back a backup", why)
+        persister.tables.sealing = told
+        self.assert_well()
+
     def test_nothing_taken_over(self) -> None:
         """Operations in another deployment's database are left alone, and taken over in its own."""
         tables = self.stack.persister.tables

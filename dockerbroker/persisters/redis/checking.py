@@ -20,7 +20,7 @@ from dockerbroker.persisters.redis.rows import packed
 from dockerbroker.persisters.redis.scripts import Scripts
 from dockerbroker.persisters.redis.troubles import SLOW, Failed
 from dockerbroker.persisters.troubles import NO_TLS
-from dockerbroker.persisters.vault import Vault
+from dockerbroker.persisters.vault import FORGOTTEN, MARK, Vault
 
 #: The version of what the keys mean. It is raised when brokers that do not know a change must not run.
 SCHEMA: Final = 1
@@ -42,6 +42,8 @@ _WRITING: Final = (
 )
 #: How many keys are looked at at once for those of another program.
 _SOME: Final = "1000"
+#: At how many records a script looks, which holds up all others.
+_LOOKED_AT: Final = 500
 
 
 @define(eq=False)
@@ -69,7 +71,7 @@ class Checking:
         state, moved_to, sealing = await self._check_schema()
         if not closed and (why := obstacle(state, moved_to)) is not None:
             raise refusal("prefix", f"the database with the prefix {self.configuration.prefix!r} {why}")
-        if (why := self.vault.learn(sealing or None)) is not None and not closed:
+        if (why := await self._lacking_keys(sealing or None)) is not None and not closed:
             raise InvalidConfiguration(
                 f"keys: the database with the prefix {self.configuration.prefix!r} {why}."
             )
@@ -166,6 +168,21 @@ class Checking:
             )
         closed, moved_to, sealing = state
         return closed, moved_to, sealing
+
+    async def _lacking_keys(self, sealing: str | None) -> str | None:
+        """Return why this broker cannot work with the secrets, as the end of a sentence."""
+        if sealing is None and await self._has_sealed():
+            return FORGOTTEN
+        return self.vault.learn(sealing)
+
+    async def _has_sealed(self) -> bool:
+        for kind in ("image", "certificate", "credential", "instance"):
+            last: str | None = None
+            while last != "":
+                found, last = await self._run("sealed", kind=kind, after=last, limit=_LOOKED_AT, mark=MARK)
+                if found == "1":
+                    return True
+        return False
 
     async def _has_keys(self) -> bool:
         pattern = "".join(f"\\{one}" if one in "*?[]^\\" else one for one in self.base) + "*"

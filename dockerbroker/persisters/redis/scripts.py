@@ -56,6 +56,7 @@ _READING: Final = (
     "ports",
     "record",
     "reserved",
+    "sealed",
     "standing",
     "tombstones",
 )
