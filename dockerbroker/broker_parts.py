@@ -152,7 +152,7 @@ def make_parts(
     returning = Returning(seams.persister, seams.engines, comparer)
     admission = Admission(Credentials(seams.persister, authenticator.run, time.time), authenticator)
     sweeps = Sweeps(seams.persister, seams.engines, reactor, time.time)
-    pings = Pings(seams.persister, reactor, restarts.heard)
+    pings = Pings(seams.persister, reactor, restarts.heard, limits=configuration.host_limits)
     return Parts(
         persister=persister,
         engines=engines,

@@ -25,6 +25,7 @@ from dockerbroker.model.instances import (
     ServiceInstance,
 )
 from dockerbroker.model.liveness import Verdict
+from dockerbroker.model.registrations import USUAL, HostLimits, Room
 from dockerbroker.model.reservations import NOTHING, Reserved
 from dockerbroker.model.vitals import Ping
 from dockerbroker.persisters import host_records, records
@@ -78,12 +79,17 @@ class MemoryPersister(MemoryAdministered):
             self.vault.learn(self.tables.sealing)
             return self.vault.in_use()
 
-    async def record_pings(self, pings: Iterable[Ping]) -> Mapping[HostKey, str]:
+    async def record_pings(self, pings: Iterable[Ping], limits: HostLimits = USUAL) -> Mapping[HostKey, str]:
         """Store what the pings tell."""
         with self._call("record_pings"):
             refused: dict[HostKey, str] = {}
+            known = self.tables.hosts
+            room = Room(limits, len(known), [key.service_host for key in known])
             for ping in pings:
-                key, before = ping.host.key, self.tables.hosts.get(ping.host.key)
+                key, before = ping.host.key, known.get(ping.host.key)
+                if before is None and (full := room.refusal(ping)) is not None:
+                    refused[key] = full
+                    continue
                 self.tables.hosts[key], refusal = host_records.pinged_row(before, ping, self.seconds())
                 if refusal is not None:
                     refused[key] = refusal

@@ -52,6 +52,7 @@ _WRONG = {
     "massguard": 3,
     "connections": 15,
     "connectionsperpeer": "many",
+    "mosthosts": 0,
 }
 _COMPLAINTS = (
     "dispatcher: 'RoundRobin' is not known; use BinpackDispatcher, SimpleDispatcher, SpreadDispatcher",
@@ -73,6 +74,7 @@ _COMPLAINTS = (
     "massguard: must be true or false",
     "connections: must be a whole number from 16 to 100000",
     "connectionsperpeer: must be a whole number from 16 to 100000",
+    "mosthosts: must be a whole number from 1 to 1000000",
 )
 
 

@@ -51,6 +51,7 @@ _KEYS = st.text() | st.sampled_from(
         "perhost",
         "connections",
         "connectionsperpeer",
+        "mosthosts",
         "dockeraddresses",
         "execcommands",
         "platform",

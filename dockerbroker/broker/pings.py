@@ -11,11 +11,11 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from dockerbroker.errors import Conflict, TooManyRequests, Unavailable
+from dockerbroker.errors import Conflict, Forbidden, TooManyRequests, Unavailable
 from dockerbroker.model import auditing
 from dockerbroker.model.hosts import HostKey
-from dockerbroker.model.liveness import OLD_SESSION, OTHER_ENGINE
-from dockerbroker.model.registrations import Registrations
+from dockerbroker.model.liveness import NO_ROOM, OLD_SESSION, OTHER_ENGINE, TOO_MANY_OF_ONE
+from dockerbroker.model.registrations import USUAL, HostLimits, Registrations
 from dockerbroker.model.vitals import Ping
 from dockerbroker.persisters.interfaces import IPersister
 
@@ -40,6 +40,17 @@ REFUSALS: Final = {
         "The Docker host {host} had another Docker Engine before. If it was set up anew, let an "
         "administrator forget the host; otherwise two hosts have the same servicehost, dockerhost and "
         "dockerport."
+    ),
+}
+#: What an agent is told whose host is not known yet, when there are too many.
+FULL: Final = {
+    NO_ROOM: (
+        "The broker knows as many Docker hosts as it may (mosthosts): the Docker host {host} is not added "
+        "until the operator has others forgotten with 'dockerbroker hosts forget'."
+    ),
+    TOO_MANY_OF_ONE: (
+        "The agents of the Docker host {host} have made as many Docker addresses known as they may: another "
+        "one is not added until the operator has others forgotten with 'dockerbroker hosts forget'."
     ),
 }
 
@@ -67,6 +78,7 @@ class Pings:
     _clock: IReactorTime
     _heard: Callable[[Ping], object] = lambda _ping: None
     _pace: float = PACE
+    _limits: HostLimits = USUAL
     _not_before: float = field(default=0.0, init=False)
     _waiting: list[_Waiting] = field(factory=list, init=False)
     _is_writing: bool = field(default=False, init=False)
@@ -78,8 +90,8 @@ class Pings:
     def record(self, ping: Ping) -> Deferred[None]:
         """Return a Deferred that fires when this ping is stored, or a later one; it fails as the write does.
 
-        It fails with `Conflict` when the ping is refused, and with `TooManyRequests` when agents of the host
-        start too often.
+        It fails with `Conflict` when the ping is refused, with `Forbidden` when it is of one host too many,
+        and with `TooManyRequests` when agents of the host start too often.
         """
         waiting = _Waiting(ping, Deferred())
         if wait := self._wait(ping):
@@ -159,7 +171,7 @@ class Pings:
             group = self._next_group()
             newest = _newest(group)
             try:
-                refused = await self._persister.record_pings(newest.values())
+                refused = await self._persister.record_pings(newest.values(), self._limits)
             except Exception:  # noqa: BLE001 (it belongs to whoever waits)
                 self._fail(group, Failure())
             else:
@@ -185,6 +197,13 @@ class Pings:
             one.stored.callback(None)
             return
         host = one.ping.host.key.service_host
+        if refusal in FULL:
+            description = FULL[refusal].format(host=host)
+            # Whoever makes up hosts has a new name for each; who looks at the log needs one.
+            if self._is_news(("" if refusal == NO_ROOM else host, None, refusal)):
+                self._log.warn("a ping is refused: {why}", why=description)
+            one.stored.errback(Forbidden(description))
+            return
         description = REFUSALS[refusal].format(host=host)
         if self._is_news((host, one.ping.vitals.session, refusal)):
             self._log.warn("a ping of {host} is refused: {why}", host=host, why=description)

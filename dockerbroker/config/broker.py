@@ -22,6 +22,7 @@ from dockerbroker.model.docker_addresses import AllowedAddresses, read_addresses
 from dockerbroker.model.hosts import LEAST_ASKED, MOST_ASKED
 from dockerbroker.model.members import Members, printable, shown
 from dockerbroker.model.placement import Overcommit
+from dockerbroker.model.registrations import HostLimits
 from dockerbroker.model.roles import Role
 from dockerbroker.model.secrets import Secret
 
@@ -53,6 +54,7 @@ _LONGEST_WAIT = 540.0
 _LONGEST_ANSWER = 45.0
 _MOST_PER_HOST = 100
 _LEAST_CONNECTIONS, _MOST_CONNECTIONS = 16, 100_000
+_MOST_HOSTS = 1_000_000
 _DEFAULT_DISPATCHER = "SimpleDispatcher"
 #: Whether something is placed on hosts whose Docker is too old to hold containers.
 _ALLOWED, _REFUSED = "allowed", "refused"
@@ -114,6 +116,7 @@ class BrokerConfiguration:
     mass_guard: bool
     agent_keep_alive: float | None
     connections: ConnectionLimits
+    host_limits: HostLimits
     warnings: tuple[str, ...]
 
 
@@ -151,6 +154,9 @@ def load_broker(path: Path, environment: Mapping[str, str]) -> BrokerConfigurati
         docker_addresses=_read_addresses(top),
         commands=read_commands(top.texts("execcommands")),
         connections=_read_connections(top),
+        host_limits=HostLimits(
+            in_all=top.integer("mosthosts", HostLimits().in_all, least=1, most=_MOST_HOSTS)
+        ),
         plain_docker=top.truth("plaindocker", default=False),
         narrow_ports=_read_word(top, "portaddress", _ANY_ADDRESS, _SERVICE_HOST) == _SERVICE_HOST,
         refuses_outdated=_read_word(top, "outdatedhosts", _ALLOWED, _REFUSED) == _REFUSED,

@@ -20,6 +20,9 @@ from dockerbroker.model.vitals import Ping
 #: Why a ping is refused: a newer session or a later ping was heard, or the host has another engine.
 OLD_SESSION: Final = "session"
 OTHER_ENGINE: Final = "engine"
+#: Or the host is not known yet, and too many are: in all, or for the `ServiceHost` of its agent.
+NO_ROOM: Final = "room"
+TOO_MANY_OF_ONE: Final = "many"
 
 #: How many sessions are remembered that were replaced.
 MOST_FORMER: Final = 8

@@ -1,15 +1,24 @@
-"""How often agents of one host may start."""
+"""How often agents of one host may start, and how many hosts they may make known."""
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
+from collections.abc import Iterable
 from typing import Final
 
-from attrs import define, field
+from attrs import define, field, frozen
+
+from dockerbroker.model.liveness import NO_ROOM, TOO_MANY_OF_ONE
+from dockerbroker.model.vitals import Ping
 
 #: So many starts of agents of one host are taken within so many seconds.
 MOST: Final = 3
 WITHIN: Final = 8.0
 #: Of so many hosts starts are remembered; those whose agents have started last.
 MOST_HOSTS: Final = 10_000
+#: So many hosts a deployment knows unless its operator says otherwise.
+DEFAULT_IN_ALL: Final = 10_000
+#: So many hosts an agent makes known that speaks for one `ServiceHost` alone: one machine may have several
+#: Docker Engines, each with its port.
+DEFAULT_OF_ONE: Final = 16
 
 
 @define(eq=False)
@@ -39,3 +48,42 @@ class Registrations:
         while len(self._starts) > MOST_HOSTS:
             self._starts.popitem(last=False)
         return 0.0
+
+
+@frozen(kw_only=True)
+class HostLimits:
+    """How many hosts pings may make known: in all, and for the `ServiceHost` of an agent that has one."""
+
+    in_all: int = DEFAULT_IN_ALL
+    of_one: int = DEFAULT_OF_ONE
+
+
+USUAL: Final = HostLimits()
+
+
+@define(eq=False)
+class Room:
+    """The room for further hosts in a database that knows so many `in_all`.
+
+    `names` are the `ServiceHost`s of those that are known, at least of all that have one of a further host.
+    """
+
+    limits: HostLimits
+    in_all: int
+    names: Iterable[str]
+    _of_one: Counter[str] = field(init=False)
+
+    @_of_one.default
+    def _counted(self) -> "Counter[str]":
+        return Counter(self.names)
+
+    def refusal(self, ping: Ping) -> str | None:
+        """Return why there is no room for the host of a ping, which is not known yet, or count it."""
+        name = ping.host.key.service_host
+        if self.in_all >= self.limits.in_all:
+            return NO_ROOM
+        if ping.is_bound and self._of_one[name] >= self.limits.of_one:
+            return TOO_MANY_OF_ONE
+        self.in_all += 1
+        self._of_one[name] += 1
+        return None

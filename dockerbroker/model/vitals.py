@@ -37,10 +37,12 @@ class Ping:
     """What a ping says: the host as its agent is configured, and how it is.
 
     The next ping comes within `host.keep_alive` seconds. When a broker has asked for that interval,
-    `own_keep_alive` is the one that the agent would keep otherwise. `origin` tells who has sent it.
+    `own_keep_alive` is the one that the agent would keep otherwise. `origin` tells who has sent it, and
+    `is_bound` whether that one may speak for this `ServiceHost` alone.
     """
 
     host: DockerHost
     vitals: Vitals = field(factory=Vitals)
     own_keep_alive: float | None = None
     origin: Origin = ITSELF
+    is_bound: bool = False

@@ -11,6 +11,7 @@ from dockerbroker.model import auditing
 from dockerbroker.model.fleet import Fleet
 from dockerbroker.model.hosts import LONGEST_GAP, DockerHost, HostKey, Observation, observed
 from dockerbroker.model.liveness import Verdict
+from dockerbroker.model.registrations import HostLimits, Room
 from dockerbroker.model.reservations import Reserved
 from dockerbroker.model.vitals import Ping
 from dockerbroker.persisters import host_records, records, refusals
@@ -42,6 +43,7 @@ _HOLD_OBSERVATION: Final = select(observation.c.since, observation.c.at).with_fo
 _CLAMP_PINGS: Final = (
     update(hosts).where(hosts.c.pinged_at > bindparam("latest")).values(pinged_at=bindparam("now"))
 )
+_COUNT: Final = select(func.count()).select_from(hosts)
 _FIND_HOST: Final = select(hosts).where(*of_host(hosts))
 _SUMS: Final = ("memory", "cpus", "ports", "instances")
 _FACTS: Final = [
@@ -68,6 +70,7 @@ def _hold_pinged(count: int) -> Select[Any]:
 def record_pings(
     connection: Connection,
     pinged: Iterable[Ping],
+    limits: HostLimits,
     now: Callable[[Connection], float],
     put: Insert,
     wall: float,
@@ -82,19 +85,31 @@ def record_pings(
     before = {_key(row): row for row in _held(connection, {ping.host.key.service_host for ping in pings})}
     # It is only now that no other broker writes: the time must not be one from before.
     at = now(connection)
-    refused: dict[HostKey, str] = {}
-    rows, registered = [], []
+    new = [ping for ping in pings if host_records.host_id(ping.host.key) not in before]
+    refused = _without_room(connection, new, limits, before) if new else {}
+    rows = []
     for ping in pings:
-        known = before.get(host_records.host_id(ping.host.key))
-        row, refusal = host_records.pinged_row(known, ping, at)
+        if ping.host.key in refused:
+            continue
+        row, refusal = host_records.pinged_row(before.get(host_records.host_id(ping.host.key)), ping, at)
         rows.append(row)
-        if known is None:
-            registered.append(auditing.host_registered(ping))
         if refusal is not None:
             refused[ping.host.key] = refusal
-    run(connection, put, rows)
-    append(connection, registered, wall)
+    if rows:
+        run(connection, put, rows)
+    registered = [ping for ping in new if ping.host.key not in refused]
+    append(connection, [auditing.host_registered(ping) for ping in registered], wall)
     return refused
+
+
+def _without_room(
+    connection: Connection, new: Iterable[Ping], limits: HostLimits, known: Iterable[tuple[str, str, int]]
+) -> dict[HostKey, str]:
+    """Return why there is no room for some of the new hosts; `known` are those that have their names."""
+    in_all = connection.execute(_COUNT).scalar_one()
+    room = Room(limits, in_all, [service_host for service_host, _, _ in known])
+    refusals = {ping.host.key: room.refusal(ping) for ping in new}
+    return {key: refusal for key, refusal in refusals.items() if refusal is not None}
 
 
 def _held(connection: Connection, names: Collection[str]) -> Iterable[Mapping[str, Any]]:

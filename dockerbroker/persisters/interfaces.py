@@ -9,6 +9,7 @@ from dockerbroker.model.fleet import Fleet
 from dockerbroker.model.hosts import DockerHost, HostKey, HostReport
 from dockerbroker.model.instances import Change, Operation, ServiceBinding, ServiceInstance
 from dockerbroker.model.liveness import Verdict
+from dockerbroker.model.registrations import USUAL, HostLimits
 from dockerbroker.model.reservations import Reserved
 from dockerbroker.model.vitals import Ping
 from dockerbroker.persisters.administered import IAdministered
@@ -66,11 +67,13 @@ class IPersister(IAdministered):
     async def keys() -> KeysInUse:
         """Return with which keys the secrets in the database are sealed now."""
 
-    async def record_pings(pings: Iterable[Ping]) -> Mapping[HostKey, str]:
+    async def record_pings(pings: Iterable[Ping], limits: HostLimits = USUAL) -> Mapping[HostKey, str]:
         """Store the hosts as their agents describe them, and that they were heard now.
 
-        No two of them have the same key. Returns why some are refused (`liveness.heard`): of those nothing is
-        stored but that two agents claim to be one host. A host that was dead returns.
+        No two of them have the same key. Returns why some are refused (`liveness.heard`,
+        `registrations.Room`): of those nothing is stored but that two agents claim to be one host. A host
+        that was dead returns. Calls at the same moment may together make more hosts known than the `limits`
+        say, each of them at most as many as it would alone.
         """
 
     async def observe() -> None:

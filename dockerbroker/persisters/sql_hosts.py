@@ -10,6 +10,7 @@ from dockerbroker.model.audit import ITSELF, AuditEntry, Origin
 from dockerbroker.model.fleet import Fleet
 from dockerbroker.model.hosts import DockerHost, HostKey, HostReport
 from dockerbroker.model.liveness import Verdict
+from dockerbroker.model.registrations import USUAL, HostLimits
 from dockerbroker.model.vitals import Ping
 from dockerbroker.persisters import host_queries, tables
 from dockerbroker.persisters.databases import Database, Query
@@ -27,12 +28,12 @@ class SqlHosts:
     known_facts: KnownFacts
     wall: Callable[[], float]
 
-    async def record_pings(self, pings: Iterable[Ping]) -> Mapping[HostKey, str]:
+    async def record_pings(self, pings: Iterable[Ping], limits: HostLimits = USUAL) -> Mapping[HostKey, str]:
         """Store what the pings tell."""
         pinged = list(pings)
         return await self._write(
             lambda connection: host_queries.record_pings(
-                connection, pinged, self.database.now, self.database.upsert(tables.hosts), self.wall()
+                connection, pinged, limits, self.database.now, self.database.upsert(tables.hosts), self.wall()
             )
         )
 

@@ -78,7 +78,11 @@ class Agents(Resource):
 
         The answer names the interval for which the next ping is asked.
         """
-        ping = evolve(decode_ping(wire.decode_object(body_of(request))), origin=origin_of(request))
+        ping = evolve(
+            decode_ping(wire.decode_object(body_of(request))),
+            origin=origin_of(request),
+            is_bound=bool(principal_of(request).host) or request_certificate(request) is not None,
+        )
         try:
             self._check(request, ping.host)
         except Forbidden as error:

@@ -14,8 +14,9 @@ from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from dockerbroker.broker.pings import MOST, PACE, Pings
-from dockerbroker.errors import Conflict, Unavailable
+from dockerbroker.errors import Conflict, Forbidden, Unavailable
 from dockerbroker.model.hosts import DockerHost, HostKey
+from dockerbroker.model.registrations import HostLimits
 from dockerbroker.model.vitals import Ping
 from tests.persisters import values
 from tests.pinging import ping
@@ -36,8 +37,9 @@ class Slow:
     sizes: list[int] = field(factory=list)
     stored: dict[HostKey, DockerHost] = field(factory=dict)
 
-    async def record_pings(self, pings: Iterable[Ping]) -> Mapping[HostKey, str]:
+    async def record_pings(self, pings: Iterable[Ping], limits: HostLimits) -> Mapping[HostKey, str]:
         """Store the hosts when `finish` is called."""
+        del limits
         group, done = list(pings), Deferred[None]()
         self.writes.append((group, done))
         self.sizes.append(len(group))
@@ -208,6 +210,18 @@ class PingsTests(SynchronousTestCase):
                 self.database.finish()
                 self.failureResultOf(again, Conflict)
         self.assertEqual(len(events), 1)
+
+    def test_no_room(self) -> None:
+        """S31: what is one host too many is told what the operator does; the log is told once."""
+        for refusal, told in (("room", 1), ("many", 3)):
+            with capturedLogs() as events:
+                for number in (1, 2, 3, 1):
+                    self.database.refused = {host(number).key: refusal}
+                    refused = self.ping(number)
+                    self.database.finish()
+                    error = self.failureResultOf(refused, Forbidden).value
+                    self.assertIn("dockerbroker hosts forget", error.description)
+            self.assertEqual(len(events), told)
 
     def test_failure(self) -> None:
         """When a write fails nobody is acknowledged who waits; the next ping is written."""

@@ -9,6 +9,7 @@ from attrs import evolve
 from dockerbroker.errors import NotFound
 from dockerbroker.model.hosts import HostKey, HostReport, HostState
 from dockerbroker.model.liveness import Life, Verdict
+from dockerbroker.model.registrations import HostLimits
 from dockerbroker.model.vitals import Vitals
 from tests.contracts.persister_case import PersisterTestCase
 from tests.persisters import values
@@ -182,6 +183,33 @@ class LivenessContract(PersisterTestCase):
         self.assertEqual(self.done(self.persister.record_pings(told)), {keys[1]: "engine"})
         ages = {report.host.key: report.age for report in self.done(self.persister.hosts())}
         self.assertEqual(ages, {keys[0]: 0, keys[1]: 1, keys[2]: 0})
+
+    def test_room(self) -> None:
+        """S31: only so many hosts become known; known ones ping on, and a forgotten one makes room."""
+        keys = [HostKey(service_host=name, docker_host="d", docker_port=1) for name in "abcd"]
+        told, limits = [ping(values.host(key)) for key in keys], HostLimits(in_all=3)
+        self.assertEqual(self.done(self.persister.record_pings(told[:2], limits)), {})
+        self.assertEqual(self.done(self.persister.record_pings(told, limits)), {keys[3]: "room"})
+        self.wait(1)
+        self.assertEqual(self.done(self.persister.record_pings(told[3:], limits)), {keys[3]: "room"})
+        self.assertEqual(self.done(self.persister.record_pings(told[:3], limits)), {})
+        ages = {report.host.key: report.age for report in self.done(self.persister.hosts())}
+        self.assertEqual(ages, dict.fromkeys(keys[:3], 0))
+        self.done(self.persister.forget_host(keys[0]))
+        self.assertEqual(self.done(self.persister.record_pings(told[3:], limits)), {})
+
+    def test_room_of_one(self) -> None:
+        """S31: an agent that speaks for one host makes only so many addresses of it known; others more."""
+        keys = [HostKey(service_host='"a', docker_host="d", docker_port=port) for port in (1, 2, 3)]
+        other = HostKey(service_host='"a,', docker_host="d", docker_port=1)
+        told = [evolve(ping(values.host(key)), is_bound=True) for key in (*keys, other)]
+        limits = HostLimits(of_one=2)
+        self.assertEqual(self.done(self.persister.record_pings(told[:1], limits)), {})
+        self.assertEqual(self.done(self.persister.record_pings(told, limits)), {keys[2]: "many"})
+        self.assertEqual(self.done(self.persister.record_pings(told, limits)), {keys[2]: "many"})
+        self.assertEqual(len(self.done(self.persister.audit(0, 99))), 3)
+        self.assertEqual(self.done(self.persister.record_pings([ping(values.host(keys[2]))], limits)), {})
+        self.assertEqual(self.done(self.persister.record_pings(told, limits)), {})
 
     def test_lives(self) -> None:
         """Hosts are judged by their silence and interval, each by its own."""

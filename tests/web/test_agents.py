@@ -160,6 +160,18 @@ class PingTests(SynchronousTestCase):
         again = self.stack.request("POST", "/ping", {**PING, "Session": "d", "Sequence": 1})
         self.assertNotEqual(again.status, 429)
 
+    def test_too_many(self) -> None:
+        """S31: an agent that speaks for one host makes 16 addresses of it known, and pings on for them."""
+        login = {"Role": "agent", "User": "a", "Password": "another horse", "ServiceHost": "h"}
+        self.assertEqual(self.stack.request("POST", "/admin/credentials", login).status, 201)
+        told = {"ServiceHost": "h", "DockerHost": "127.0.0.1"}
+        auth = ("a", "another horse")
+        for ports, status in ((range(1, 17), 200), (range(17, 20), 403), (range(1, 3), 200)):
+            for port in ports:
+                answer = self.stack.request("POST", "/ping", {**told, "DockerPort": port}, auth=auth)
+                self.assertEqual(answer.status, status, (port, answer.body))
+        self.assertEqual(len(self.known()), 1 + 16)
+
     def test_refusals_change_nothing(self) -> None:
         """A malformed ping is answered with 400 and leaves everything as it was."""
         before = dict(self.stack.persister.tables.hosts)

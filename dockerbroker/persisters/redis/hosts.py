@@ -8,6 +8,7 @@ from dockerbroker.model.audit import ITSELF, AuditEntry, Origin
 from dockerbroker.model.fleet import Fleet
 from dockerbroker.model.hosts import LONGEST_GAP, ROUNDING, DockerHost, HostKey, HostReport, Observation
 from dockerbroker.model.liveness import MOST_FORMER, Verdict
+from dockerbroker.model.registrations import USUAL, HostLimits
 from dockerbroker.model.vitals import Ping
 from dockerbroker.persisters import records, refusals
 from dockerbroker.persisters.host_records import KnownFacts
@@ -22,20 +23,29 @@ class RedisHosts:
 
     known_facts: KnownFacts
 
-    async def record_pings(self, pings: Iterable[Ping]) -> Mapping[HostKey, str]:
+    async def record_pings(self, pings: Iterable[Ping], limits: HostLimits = USUAL) -> Mapping[HostKey, str]:
         """Store what the pings tell."""
         pinged = list(pings)
         told = [rows.ping(ping) for ping in pinged]
         refused, unknown = await self._ask("ping", pings=told, most=MOST_FORMER, rounding=ROUNDING)
         if unknown:
-            refused = [*refused, *await self._register(pinged, texts(unknown))]
+            refused = [*refused, *await self._register(pinged, texts(unknown), limits)]
         return {rows.host_key(identifier): why for identifier, why in refused}
 
-    async def _register(self, pings: Sequence[Ping], unknown: Collection[str]) -> list[Any]:
+    async def _register(
+        self, pings: Sequence[Ping], unknown: Collection[str], limits: HostLimits
+    ) -> list[Any]:
         """Store pings for hosts that were not known, each with the record that tells of it."""
         new = [ping for ping in pings if rows.host_id(ping.host.key) in unknown]
-        told = [rows.ping(ping) | {"audit": self._told(auditing.host_registered(ping))} for ping in new]
-        refused, _ = await self._ask("ping", pings=told, most=MOST_FORMER, rounding=ROUNDING)
+        told = [rows.new_ping(ping, self._told(auditing.host_registered(ping))) for ping in new]
+        refused, _ = await self._ask(
+            "ping",
+            pings=told,
+            most=MOST_FORMER,
+            rounding=ROUNDING,
+            in_all=limits.in_all,
+            of_one=limits.of_one,
+        )
         return list(refused)
 
     async def observe(self) -> None:

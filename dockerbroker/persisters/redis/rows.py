@@ -116,6 +116,17 @@ def host_id(key: HostKey) -> str:
     return json.dumps([key.service_host, key.docker_host, key.docker_port], separators=(",", ":"))
 
 
+def new_ping(told: Ping, audit: Any) -> dict[str, Any]:
+    """Return what a script is given of a ping for a host that is not known, with its audit records.
+
+    For an agent that speaks for one `ServiceHost` alone it is told how the ids of all its hosts begin.
+    """
+    row = {**ping(told), "audit": audit}
+    if told.is_bound:
+        row["own"] = f"[{json.dumps(told.host.key.service_host)},"
+    return row
+
+
 def ping(told: Ping) -> dict[str, Any]:
     """Return what a script is given of a ping."""
     row = host_records.new_row(told)

@@ -1,5 +1,5 @@
--- Stores what pings tell; `model.liveness.heard` says the same in Python. Of hosts that are not known nothing
--- is stored without a record for the audit log.
+-- Stores what pings tell; `model.liveness.heard` and `model.registrations.Room` say the same in Python. Of
+-- hosts that are not known nothing is stored without a record for the audit log.
 
 local now, refused, unknown = now(), {}, {}
 local most, rounding = tonumber(given.most), tonumber(given.rounding)
@@ -47,12 +47,43 @@ local function is_refused(sessions, ping, is_live)
   return false
 end
 
+-- The ids of all hosts that were known, and how many have become known since.
+local known, added = nil, 0
+-- How many hosts are known whose ids begin so: of one agent.
+local counts = {}
+local function count(own)
+  if not counts[own] then
+    counts[own] = 0
+    for _, id in ipairs(known) do
+      if string.sub(id, 1, #own) == own then
+        counts[own] = counts[own] + 1
+      end
+    end
+  end
+  return counts[own]
+end
+
+-- Why there is no room for a host that is not known.
+local function crowded(ping)
+  known = known or redis.call('SMEMBERS', base .. 'hosts')
+  if #known + added >= tonumber(given.in_all) then
+    return 'room'
+  end
+  if ping.own and count(ping.own) >= tonumber(given.of_one) then
+    return 'many'
+  end
+end
+
 local function hear(ping)
   local name, row = key('host', ping.id), ping.row
   local stored = redis.call('HMGET', name, 'pinged_at', 'engine_id', 'sessions', 'state')
   if not stored[4] and not ping.audit then
     unknown[#unknown + 1] = ping.id
     return nil
+  end
+  local why = not stored[4] and crowded(ping)
+  if why then
+    return why
   end
   local is_other = ping.engine_id ~= '' and stored[2] and stored[2] ~= '' and stored[2] ~= ping.engine_id
   if is_other then
@@ -78,6 +109,10 @@ local function hear(ping)
   put(name, row)
   if not stored[4] then
     redis.call('SADD', base .. 'hosts', ping.id)
+    added = added + 1
+    if ping.own then
+      counts[ping.own] = counts[ping.own] + 1
+    end
     audit(ping.audit)
   end
 end
