@@ -16,6 +16,7 @@ from dockerbroker.model.hosts import DockerHost, HostKey
 from dockerbroker.model.instances import InstanceState, OperationKind, ServiceInstance
 from dockerbroker.model.reservations import NOTHING
 from tests.crash.databases import Databases
+from tests.crash.invariants import audit_complaints
 from tests.crash.platform import Platform
 from tests.crash.scenarios import SERVICE, Act
 from tests.crash.world import Broker, Death, World, result
@@ -150,7 +151,9 @@ class Move:
             found.append(f"its data is {[one.contents for one in world.there.disk.values()]}")
         if world.engine.world or world.engine.disk:
             found.append(f"left here: {world.engine.world}, {world.engine.disk}")
-        return found + self._ledger() + self._deleted()
+        found += self._ledger() + self._deleted()
+        # All of them are over by now, so that the log must tell how each has ended.
+        return [*found, *audit_complaints(world.reader)]
 
     def _ledger(self) -> list[str]:
         """Return how the database contradicts the instance about what is held of hosts."""
