@@ -26,7 +26,7 @@ Ask = Callable[[], Coroutine[Any, Any, object]]
 
 
 class Health(Resource):
-    """Answers whoever asks, so that nothing in its answers may be worth hiding.
+    """Answers whoever asks, so that it tells nothing but up or down; the log is told why, once a change.
 
     However many ask for readiness at once, the database is asked once.
     """
@@ -45,6 +45,7 @@ class Health(Resource):
         self.is_ending = False
         self._clock = clock
         self._waiting: list[Deferred[str | None]] = []
+        self._told: str | None = None
 
     def render(self, request: Request) -> int:
         """Tell at once that the broker is up; whether it is ready, when the database has answered."""
@@ -61,12 +62,22 @@ class Health(Resource):
         gone: list[Failure] = []
         request.notifyFinish().addErrback(gone.append)
         trouble = await self._trouble()
+        self._tell_log(trouble)
         if gone:
             return
         if trouble is None:
             send(request, answer(request, 200, {"status": "ready"}))
         else:
-            send(request, answer(request, 503, {"status": "not ready", "description": trouble}))
+            send(request, answer(request, 503, {"status": "not ready"}))
+
+    def _tell_log(self, trouble: str | None) -> None:
+        if trouble == self._told:
+            return
+        self._told = trouble
+        if trouble is None:
+            self._log.info("the broker is ready again")
+        else:
+            self._log.warn("the broker is not ready: {why}", why=trouble)
 
     async def _trouble(self) -> str | None:
         """Return in a sentence why the broker is not ready, or None if it is."""

@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from attrs import evolve
 from twisted.internet.defer import Deferred
+from twisted.logger import LogEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from dockerbroker.errors import Unavailable
@@ -35,6 +36,14 @@ class HealthCase(SynchronousTestCase):
     def setUp(self) -> None:
         """Start the broker, whose database is open."""
         self.stack = Stack()
+        self.listen()
+
+    def listen(self) -> None:
+        """Collect what the log is told."""
+        self.told: list[LogEvent] = []
+        observer = self.told.append
+        globalLogPublisher.addObserver(observer)
+        self.addCleanup(globalLogPublisher.removeObserver, observer)
 
     def probe(self, path: str, method: str = "GET", **options: Any) -> Answer:
         """Ask without credentials and version."""
@@ -52,11 +61,13 @@ class HealthCase(SynchronousTestCase):
         return database
 
     def assert_not_ready(self, answer: Answer, words: str) -> None:
-        """It is told that the broker is not ready and why, and nothing that nobody must know."""
-        self.assertEqual((answer.status, answer.json["status"]), (503, "not ready"))
-        self.assertIn(words, answer.json["description"])
-        self.assertEqual(set(answer.json), {"status", "description"})
-        self.assertNotIn(SECRET.encode(), answer.body)
+        """S20: it is told that the broker is not ready, and nothing else; the log is told why, once."""
+        self.assertEqual((answer.status, answer.json), (503, {"status": "not ready"}))
+        [why] = [
+            event["why"] for event in self.told if event.get("log_format", "").startswith("the broker is not")
+        ]
+        self.assertIn(words, why)
+        self.assertNotIn(SECRET, why)
 
 
 class ProbeTests(HealthCase):
@@ -151,6 +162,18 @@ class ReadyTests(HealthCase):
         database.asked[1].errback(Unavailable("It is down."))
         self.assertEqual(self.stack.settle(last).status, 503)
 
+    def test_told_once(self) -> None:
+        """However often it is asked, the log is told once that it is not ready, and once that it is."""
+        for count in (1, 2):
+            for _ in range(5):
+                self.stack.persister.fail_next("cluster_id", Unavailable("Down."))
+                self.assertEqual(self.probe("/readyz").status, 503)
+            for _ in range(5):
+                self.assertEqual(self.probe("/readyz").status, 200)
+            formats = [event.get("log_format") or "" for event in self.told]
+            lines = [text for text in formats if text.startswith("the broker is ")]
+            self.assertEqual(len(lines), 2 * count)
+
     def test_client_that_goes_away(self) -> None:
         """A client that is gone before the database has answered does no harm."""
         database = self.hang()
@@ -167,7 +190,8 @@ class ReadyTests(HealthCase):
         self.stack.site.drain()
         kept.head(request=b"GET /readyz")
         self.assertTrue(kept.received().startswith(b"HTTP/1.1 503 "))
-        self.assertIn(b"The broker is ending.", kept.received())
+        self.assertNotIn(b"ending", kept.received())
+        self.assertIn("The broker is ending.", [event.get("why") for event in self.told])
 
 
 class ClosedTests(HealthCase):
@@ -176,6 +200,7 @@ class ClosedTests(HealthCase):
     def setUp(self) -> None:
         """Start the broker."""
         self.stack = Stack(is_open=False)
+        self.listen()
 
     def test_probes(self) -> None:
         """It is up, but not ready until its database is open."""
