@@ -21,7 +21,8 @@ from benchmarks.pinging import Crowd, Pinged, verdict
 from benchmarks.sides import Sides
 from tests.asking import REDIS
 from tests.engine_transport import ThrowawayAuthority
-from tests.polling import free_port, poll
+from tests.polling import poll
+from tests.ports import free_port
 from tests.running import RunningBroker
 
 #: The agents of whose pings it is measured what they cost, and those of a large fleet.

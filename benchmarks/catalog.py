@@ -14,7 +14,7 @@ from attrs import frozen
 
 from benchmarks.processes import cpu_seconds, resident_mebibytes
 from benchmarks.sides import Sides
-from tests.polling import free_port
+from tests.ports import free_port
 from tests.running import PASSWORD, USER, RunningBroker
 
 CONNECTIONS = 4

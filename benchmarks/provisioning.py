@@ -10,7 +10,7 @@ from uuid import uuid4
 import docker
 
 from benchmarks.sides import Sides
-from tests.polling import free_port
+from tests.ports import free_port
 from tests.real_engine import RealEngine
 from tests.running import RunningBroker
 

@@ -25,11 +25,12 @@ from docker.errors import DockerException
 from tests.engine_images import SEARCH_PATH, EngineUnavailableError
 from tests.engine_transport import ThrowawayAuthority, forward, server_context, write_material
 from tests.fleet.namespaces import Namespace
-from tests.polling import comes_true, free_port
+from tests.polling import comes_true
+from tests.ports import free_port
 
 FOLDER_PREFIX = "dockerbroker-engine-"
-START_SECONDS = 60
-STOP_SECONDS = 30
+START_SECONDS = 180
+STOP_SECONDS = 60
 _LAZY_UNMOUNT = 2
 _SIOCGIFADDR, _SIOCGIFNETMASK = 0x8915, 0x891B
 #: What Docker gives docker0 by itself, and into how many parts it is cut: sixteen.
@@ -133,7 +134,7 @@ class PrivateDockerd:
             return  # a forked child leaves the engine to its parent
         self.thaw()
         with contextlib.suppress(DockerException, OSError):
-            client = docker.APIClient(base_url=self.unix_url, timeout=20)
+            client = docker.APIClient(base_url=self.unix_url, timeout=STOP_SECONDS)
             for container in client.containers(all=True):
                 client.remove_container(container["Id"], force=True, v=True)
             client.close()

@@ -1,23 +1,16 @@
-"""Waiting for what other processes do, within bounds; and ports for them."""
+"""Waiting for what other processes do, within bounds."""
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Callable
 
-#: How long anything may take, in seconds; only waited for when something is wrong.
-PATIENCE = 60.0
+#: How long anything may take, in seconds, on a machine that is busy with other things; only waited for when
+#: something is wrong.
+PATIENCE = 120.0
 
 #: The pause between two looks, in seconds, where nothing else is said.
 SHORT_PAUSE = 0.02
-
-
-def free_port() -> int:
-    """Return a port of this machine on which nobody listens, on any interface."""
-    with socket.create_server(("", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def comes_true(condition: Callable[[], bool], seconds: float = PATIENCE, pause: float = SHORT_PAUSE) -> bool:

@@ -1,4 +1,4 @@
-"""A real Docker Engine for the tests: the one that answers, or a private one that ends with the process."""
+"""A real Docker Engine for the tests: the one of DOCKER_HOST, or a private one that ends with the process."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from tests.engine_private import PrivateDockerd, answers
 from tests.engine_transport import ThrowawayAuthority, TlsMaterial, forward, server_context, write_material
 
 REQUIRE_VARIABLE = "DOCKERBROKER_REQUIRE_BACKENDS"
+_MACHINES_OWN = "unix:///var/run/docker.sock"
 
 _lock = threading.RLock()
 _engine: RealEngine | EngineUnavailableError | None = None
@@ -72,17 +73,19 @@ class RealEngine:
 
 
 def engine() -> RealEngine:
-    """The process's engine: one that answers already, or a private one, stopped at exit.
+    """The process's engine: that of DOCKER_HOST, or a private one, stopped at exit.
 
-    Raises EngineUnavailableError where there is neither.
+    Only where no private one can be started it is the machine's own, which other processes use as well.
+    Raises EngineUnavailableError where there is none.
     """
     global _engine  # noqa: PLW0603 - one engine per process is the purpose of this module
     with _lock:
         if _engine is None:
+            named = os.environ.get("DOCKER_HOST", "")
             try:
-                _engine = _found_engine() or engine_of(PrivateDockerd.start())
+                _engine = _found_engine(named) or engine_of(PrivateDockerd.start())
             except EngineUnavailableError as error:
-                _engine = error
+                _engine = _found_engine(_MACHINES_OWN) or error
     if isinstance(_engine, EngineUnavailableError):
         raise _engine
     return _engine
@@ -128,8 +131,7 @@ def require(backend_available: bool, reason: str) -> None:
     raise SkipTest(reason)
 
 
-def _found_engine() -> RealEngine | None:
-    url = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
+def _found_engine(url: str) -> RealEngine | None:
     if not url.startswith("unix://") or not answers(url):
         return None
     path = url.removeprefix("unix://")

@@ -20,10 +20,14 @@ from urllib.parse import quote
 from attrs import define, field, frozen
 
 from dockerbroker.config import PersisterConfiguration, SqliteConfiguration
-from tests.polling import PATIENCE, free_port, poll
+from tests.polling import PATIENCE, poll
+from tests.ports import free_port
 
 USER = "admin"
 PASSWORD = "the platform's password"
+#: Seconds between the pings of an agent of which nothing else is said: its host is never taken for dead
+#: because the agent, or the whole machine, stood still for a moment.
+_SELDOM = 3600
 
 
 @frozen
@@ -63,11 +67,11 @@ class RunningBroker:
     agent: subprocess.Popen[bytes] | None = None
 
     def start(self) -> RunningBroker:
-        """Start both programs and wait until the host has registered."""
+        """Start both programs and wait until the host may be used."""
         self._write("agent.config", self._agent_config())
         self.restart_broker()
         self.agent = self._program("dockeragent", "agent", *self.agent_options)
-        self._wait_for_host()
+        self.wait_for_host()
         return self
 
     def start_broker(self) -> None:
@@ -189,6 +193,16 @@ class RunningBroker:
             check=False,
         )
 
+    def hosts(self) -> list[dict[str, Any]]:
+        """Return what the broker knows of its hosts."""
+        found: list[dict[str, Any]] = self.request("GET", "/admin/hosts").document
+        return found
+
+    def wait_for_host(self) -> None:
+        """Wait until there is a host that may be used."""
+        # The first ping may be sent before Docker has answered the agent; the next one follows its answer.
+        poll(lambda: any(host["IsUsable"] for host in self.hosts()), lambda: f"{self.hosts()}\n{self.log()}")
+
     def log(self) -> str:
         """Return what the broker has logged."""
         return (self.folder / f"{self.name}.log").read_text("utf-8", "replace")
@@ -224,7 +238,7 @@ class RunningBroker:
             "dockerhost": self.docker_host if is_path else docker_host,
             "dockerport": 0 if is_path else int(docker_port),
             "isactive": True,
-            "keepalive": 1,
+            "keepalive": _SELDOM,
             **self.agent_settings,
         }
         server = {"host": "127.0.0.1", "port": self.port, "user": USER, "password": PASSWORD}
@@ -259,14 +273,6 @@ class RunningBroker:
             return self.request("GET", "/v2/catalog").status == 200
         except OSError:
             return False
-
-    def _wait_for_host(self) -> None:
-        # The agent logs that it has registered once the broker has stored its ping.
-        log = self.folder / "agent.log"
-        poll(
-            lambda: log.exists() and "egistered" in log.read_text("utf-8"),
-            lambda: f"the agent does not register: {self.log()}",
-        )
 
 
 def persister_section(configuration: PersisterConfiguration) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from dockerbroker.config.endpoints import TcpEndpoint
 from dockerbroker.errors import InvalidConfiguration
 from dockerbroker.lifetime import check_endpoint
-from tests.polling import free_port
+from tests.ports import free_port
 
 
 class AddressTests(SynchronousTestCase):

@@ -36,7 +36,8 @@ from dockerbroker.config import load_agent, load_broker
 from dockerbroker.lifetime import ProgramOptions
 from dockerbroker.lifetime.hardening import ALLOW_ROOT
 from tests.configurations import agent_document, broker_document, written
-from tests.polling import PATIENCE, free_port
+from tests.polling import PATIENCE
+from tests.ports import free_port
 from tests.programs import ROOT, environment
 
 _MAKE_SERVICE = """

@@ -18,7 +18,7 @@ from dockerbroker.model.containers import (
 from dockerbroker.model.plans import RESTARTS
 from tests.contracts import engine
 from tests.contracts.images import CRASHING, KEEPING, PLAIN, RESERVED, VOLUMES
-from tests.polling import free_port
+from tests.ports import free_port
 
 
 class ContainerContract(engine.EngineTestCase):

@@ -8,7 +8,7 @@ from dockerbroker.errors import BadCommand, EngineError, HostPortTaken, NameTake
 from dockerbroker.model.containers import LABEL_CLUSTER, Container
 from tests.contracts import engine
 from tests.contracts.images import BROKEN, CRASHING
-from tests.polling import free_port
+from tests.ports import free_port
 
 _CREATES = 50
 

@@ -20,7 +20,7 @@ from tests.contracts import (
     real,
 )
 from tests.contracts.images import FIRST, PLAIN
-from tests.polling import free_port
+from tests.ports import free_port
 
 
 class RealContainerTests(engine_containers.ContainerContract):

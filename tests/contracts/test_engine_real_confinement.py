@@ -9,7 +9,7 @@ from dockerbroker.engines.docker import DockerEngine
 from dockerbroker.model.confinement import DEFAULT_PIDS, Confinement
 from dockerbroker.model.secrets import Secret
 from tests.contracts import engine, real
-from tests.polling import free_port
+from tests.ports import free_port
 
 #: Each is tried by root in a container, and fails.
 FORBIDDEN: Final = {

@@ -9,7 +9,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from dockerbroker.crashpoints import EXIT_STATUS, VARIABLE
 from tests.configurations import broker_document, written
-from tests.polling import PATIENCE, free_port
+from tests.polling import PATIENCE
+from tests.ports import free_port
 from tests.programs import Programs, environment
 
 

@@ -13,7 +13,8 @@ from dockerbroker.model.containers import LABEL_INSTANCE
 from dockerbroker.model.secrets import Secret
 from tests.integration import keeper
 from tests.integration.test_programs import ProgramCase
-from tests.polling import free_port, poll
+from tests.polling import poll
+from tests.ports import free_port
 from tests.real_engine import require_engine
 from tests.running import Answer, RunningBroker, persister_section
 from tests.servers import private_server, server

@@ -15,7 +15,7 @@ from dockerbroker.errors import AlreadyExists, Unavailable
 from tests.faults.case import FaultTestCase, begin
 from tests.persisters import values
 from tests.pinging import pings
-from tests.polling import free_port
+from tests.ports import free_port
 from tests.servers import server as the_server
 
 _BURST = 16

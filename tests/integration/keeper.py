@@ -11,6 +11,7 @@ from urllib.request import urlopen
 
 import docker
 
+from tests.polling import PATIENCE
 from tests.real_engine import RealEngine
 
 NAME: Final = "keeper"
@@ -75,7 +76,7 @@ def served(container: Mapping[str, Any]) -> Any:
     network = container["NetworkSettings"]
     (binding,) = network["Ports"]["8080/tcp"][:1]
     try:
-        with closing(urlopen(f"http://127.0.0.1:{binding['HostPort']}/told", timeout=10)) as answer:
+        with closing(urlopen(f"http://127.0.0.1:{binding['HostPort']}/told", timeout=PATIENCE)) as answer:
             return json.loads(answer.read()).get("parameters", {})
     except HTTPError as error:
         # Who answered can be told by how.

@@ -39,7 +39,7 @@ class AdoptingTests(SynchronousTestCase):
         keeper.make_image(engine)
         self.client: docker.APIClient = engine.client()
         self.addCleanup(self.client.close)
-        self.broker = RunningBroker([keeper.SERVICE], engine.unix_url)
+        self.broker = RunningBroker([keeper.SERVICE], engine.unix_url, agent_settings={"keepalive": 5})
         self.addCleanup(self.broker.stop)
         self.broker.start()
         self.config = self.broker.folder / "broker.config"

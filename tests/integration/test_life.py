@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 from tests.integration import leftovers
 from tests.integration.case import BrokerCase
 from tests.polling import poll
+from tests.ports import free_ports
 from tests.real_engine import require_engine
 from tests.running import Answer
 
@@ -194,7 +195,7 @@ class TwoPortsCase(BrokerCase):
 
     def agent_settings(self) -> dict[str, Any]:
         """Return two neighbouring ports as the host's range."""
-        low, high = _two_free_ports()
+        low, high = free_ports(2)
         return {"portbind_min": low, "portbind_max": high}
 
 
@@ -253,13 +254,3 @@ class CommandTests(BrokerCase):
         self.assertEqual((bound.status, bound.document), (201, {"credentials": {"user": "u"}}))
         self.assertEqual(self.broker.deprovision("c", "echo").status, 200)
         self.assert_nothing_left()
-
-
-def _two_free_ports() -> tuple[int, int]:
-    for low in range(31000, 32000, 2):
-        try:
-            with socket.create_server(("0.0.0.0", low)), socket.create_server(("0.0.0.0", low + 1)):
-                return low, low + 1
-        except OSError:
-            continue
-    raise AssertionError("no two neighbouring ports are free")

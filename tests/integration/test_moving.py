@@ -30,7 +30,9 @@ class MovingTests(SynchronousTestCase):
         keeper.make_image(engine)
         self.client: docker.APIClient = engine.client()
         self.addCleanup(self.client.close)
-        self.broker = RunningBroker([keeper.SERVICE], engine.unix_url, {"answerwithin": 0})
+        self.broker = RunningBroker(
+            [keeper.SERVICE], engine.unix_url, {"answerwithin": 0}, agent_settings={"keepalive": 5}
+        )
         self.addCleanup(self.broker.stop)
         self.broker.start()
         self.database = self.broker.folder / "broker.db"
@@ -76,6 +78,7 @@ class MovingTests(SynchronousTestCase):
         self.old_broker_is_refused()
         self.broker.persister = self.server
         self.broker.restart_broker()
+        self.broker.wait_for_host()
         poll(lambda: self.poll_of("moved-4") == "succeeded", self.broker.log)
         self.assertEqual(keeper.served(self.container("moved-4")), {"size": 4})
         self.assertEqual([self.container(f"moved-{number}")["Id"] for number in range(4)], before)

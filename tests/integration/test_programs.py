@@ -16,7 +16,8 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.configurations import agent_document, broker_document, written
-from tests.polling import PATIENCE, free_port, poll
+from tests.polling import PATIENCE, poll
+from tests.ports import free_port
 from tests.programs import Programs, is_running
 
 HEADERS = {

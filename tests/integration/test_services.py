@@ -8,6 +8,7 @@ import pymysql
 import redis
 
 from tests.integration.case import BrokerCase
+from tests.polling import PATIENCE
 from tests.running import Answer
 
 MEGABYTE = 1024 * 1024
@@ -177,7 +178,7 @@ def _redis(credentials: dict[str, Any]) -> redis.Redis:
         port=int(credentials["port"]),
         username=credentials["username"],
         password=credentials["password"],
-        socket_timeout=10,
+        socket_timeout=PATIENCE,
     )
 
 
@@ -188,7 +189,7 @@ def _answer_of(credentials: dict[str, Any], statement: str) -> Any:
         user=credentials["username"],
         password=credentials["password"],
         database=credentials["database"],
-        connect_timeout=10,
+        connect_timeout=int(PATIENCE),
     )
     with connection, connection.cursor() as cursor:
         cursor.execute(statement)

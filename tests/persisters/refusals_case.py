@@ -21,7 +21,7 @@ from dockerbroker.model.secrets import Secret
 from dockerbroker.persisters.opening import check
 from tests.engine_transport import ThrowawayAuthority
 from tests.persisters.files import temporary_folder
-from tests.polling import free_port
+from tests.ports import free_port
 from tests.programs import ROOT, environment
 from tests.servers import private_server, server
 from tests.servers.common import Server

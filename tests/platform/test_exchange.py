@@ -16,7 +16,7 @@ from twisted.web.client import Agent
 
 from tests.platform.exchange import TIMEOUT, Answered, Exchange, Request, kind_of
 from tests.platform.verdicts import Call, Lost, Reply
-from tests.polling import free_port
+from tests.ports import free_port
 
 _REQUEST = Request(call=Call.PROVISION, instance_id="a b/ä", query={"b": "2", "a": "1&"}, body={"x": 1})
 _PUT = b"PUT /v2/service_instances/a%20b%2F%C3%A4?a=1%26&b=2 HTTP/1.1\r\n"
