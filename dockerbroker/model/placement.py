@@ -253,15 +253,18 @@ def choose_ports(
     stale client of the former instance would reach the new one: they are chosen only for want of others, from
     the beginning. Raises `NoPort` when the range has too few free ports.
     """
-    free = [port for port in host.ports if port not in leased and port not in blocked]
-    if len(free) < len(wanted):
+    taken = {*leased, *blocked}.intersection(host.ports)
+    if (free := len(host.ports) - len(taken)) < len(wanted):
         others = sum(port in blocked for port in host.ports)
         why = f", and {others} in use by something else than service instances" if others else ""
         raise NoPort(
             f"The Docker host {host.key.service_host} has no free port: {len(wanted)} wanted, "
-            f"{len(free)} of {host.ports.start} to {host.ports.stop - 1} free{why}."
+            f"{free} of {host.ports.start} to {host.ports.stop - 1} free{why}."
         )
-    fresh = sorted(set(free).difference(resting))
+    passed_over = taken.union(resting)
+    # Nothing is listed where all are free: the range may have thousands.
+    fresh = [port for port in host.ports if port not in passed_over] if passed_over else host.ports
     chosen = sample(fresh, min(len(wanted), len(fresh)))
-    chosen += [port for port in resting if port in free][: len(wanted) - len(chosen)]
+    rested = [port for port in resting if port in host.ports and port not in taken]
+    chosen += rested[: len(wanted) - len(chosen)]
     return dict(zip(wanted, chosen, strict=True))
