@@ -49,6 +49,7 @@ from dockerbroker.engines.interfaces import Engines, Executors
 from dockerbroker.engines.trials import DockerTrials
 from dockerbroker.persisters.opening import open_persister
 from dockerbroker.threads import DaemonThreadPool
+from dockerbroker.tls.serving import CurrentCertificate
 from dockerbroker.web.agents import Agents
 from dockerbroker.web.site import Apis, make_apis
 
@@ -90,6 +91,7 @@ async def open_parts(
     database_threads: DaemonThreadPool,
     docker_threads: DaemonThreadPool,
     authenticator: Authenticator,
+    shown: CurrentCertificate | None,
 ) -> Parts:
     """Open the database, seed it if it is new, and make what works on it; raises as `open_persister`."""
     # Made here, since the program may have become a daemon, which is another process.
@@ -103,7 +105,7 @@ async def open_parts(
         allows_plain=configuration.plain_docker,
         narrow_ports=configuration.narrow_ports,
     )
-    parts = make_parts(reactor, configuration, persister, engines, owner, authenticator)
+    parts = make_parts(reactor, configuration, persister, engines, owner, authenticator, shown)
     try:
         # From now on this is the database that it is to be.
         await parts.watch.look()
@@ -127,6 +129,7 @@ def make_parts(
     engines: DockerEngines,
     owner: str,
     authenticator: Authenticator,
+    shown: CurrentCertificate | None = None,
 ) -> Parts:
     """Wire what works on an open database; `owner` is this broker's name, as the persister knows it."""
     limits, reach = _limits(configuration), armed(os.environ)
@@ -183,6 +186,7 @@ def make_parts(
             ),
             sweeps,
             admission,
+            shown,
         ),
     )
 

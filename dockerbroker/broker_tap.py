@@ -188,6 +188,7 @@ class Program:
             self.database_threads,
             self.docker_threads,
             self.authenticator,
+            self._certificate,
         )
         if not self._opening.is_wanted:
             await parts.close()

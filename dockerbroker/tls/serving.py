@@ -109,6 +109,11 @@ class CurrentCertificate:
         return "" if self._pair is None else self._pair.fingerprint
 
     @property
+    def ends(self) -> float:
+        """Until when it is valid, in seconds since 1970."""
+        return 0.0 if self._pair is None else self._pair.ends.timestamp()
+
+    @property
     def days_left(self) -> float:
         """For how many days it is still valid; less than none when it has ended."""
         return 0.0 if self._pair is None else self._pair.days_left(self.wall())

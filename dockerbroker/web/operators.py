@@ -8,6 +8,7 @@ from dockerbroker.broker.host_administration import HostAdministration
 from dockerbroker.broker.inventory import Inventory
 from dockerbroker.broker.operations import Operations
 from dockerbroker.broker.sweeping import Sweeps
+from dockerbroker.tls.serving import CurrentCertificate
 from dockerbroker.web.administration import CatalogRoutes
 from dockerbroker.web.audit import AuditRoutes
 from dockerbroker.web.certificates import CertificateLists
@@ -18,12 +19,17 @@ from dockerbroker.web.inventory import InventoryRoutes
 from dockerbroker.web.keys import KeyRoutes
 from dockerbroker.web.reaper import ReaperRoutes
 from dockerbroker.web.sections import Sections
+from dockerbroker.web.tls import TlsRoutes
 
 
 def make_sections(
-    administration: Administration, certificates: Certificates, sweeps: Sweeps, admission: Admission
+    administration: Administration,
+    certificates: Certificates,
+    sweeps: Sweeps,
+    admission: Admission,
+    shown: CurrentCertificate | None,
 ) -> Sections:
-    """Return the sections of a broker."""
+    """Return the sections of a broker, which shows that certificate."""
     persister = administration.persister
     hosts = HostRoutes(HostAdministration(persister)).resource()
     inventory = InventoryRoutes(Inventory(persister), Operations(persister)).resource()
@@ -44,5 +50,6 @@ def make_sections(
             b"operations": inventory,
             b"orphans": reaper,
             b"reaper": reaper,
+            b"tls": TlsRoutes(shown).resource(),
         }
     )

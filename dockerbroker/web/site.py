@@ -19,6 +19,7 @@ from dockerbroker.broker.sweeping import Sweeps
 from dockerbroker.errors import BrokerError, InvalidRequest, Unavailable
 from dockerbroker.model.connections import ConnectionLimits
 from dockerbroker.model.roles import Role
+from dockerbroker.tls.serving import CurrentCertificate
 from dockerbroker.web.administration import Administrators
 from dockerbroker.web.agents import Agents
 from dockerbroker.web.answers import answer_error, answer_failure, without_body
@@ -216,14 +217,15 @@ def make_apis(
     agents: Agents,
     sweeps: Sweeps,
     admission: Admission,
+    shown: CurrentCertificate | None = None,
 ) -> Apis:
-    """Return the APIs of a broker."""
+    """Return the APIs of a broker, which shows that certificate, or none."""
     page = CatalogPage(broker, reactor)
     return Apis(
         platform=Platform(broker, page),
         agents=agents,
         certificates=CertificateRoutes(certificates),
-        sections=make_sections(administration, certificates, sweeps, admission),
+        sections=make_sections(administration, certificates, sweeps, admission, shown),
         administrators=Administrators(administration, page),
         ask=administration.persister.cluster_id,
     )

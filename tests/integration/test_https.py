@@ -66,6 +66,7 @@ class HttpsTests(SynchronousTestCase):
         self.assertIn(f"has the SHA-256 fingerprint {fingerprint}", self.running.log())
         self.assertIn(f"https://127.0.0.1:{self.running.port}/ping", self.agents_url())
         self.assertEqual(self.running.request("GET", "/readyz").status, 200)
+        self.assertEqual(self.running.request("GET", "/admin/tls").document["Fingerprint"], fingerprint)
 
     def agents_url(self) -> str:
         """Return where the agent, which has registered, sends its pings."""
