@@ -42,9 +42,13 @@ class AuditPart:
 
 @define(eq=False)
 class AuditLog:
-    """Reads the log by its numbers, so that what is written meanwhile comes last."""
+    """Reads the log by its numbers, so that what is written meanwhile comes last.
+
+    All of it is read in pages of so many records.
+    """
 
     persister: IPersister
+    page: int = _PAGE
 
     async def some(self, wanted: AuditFilter, *, after: int, limit: int) -> AuditPart:
         """Return at most `limit` of the wanted records after that number.
@@ -67,25 +71,40 @@ class AuditLog:
 
     async def all(self, after: int = 0) -> AsyncIterator[AuditRecord]:
         """Yield all records after that number."""
-        while page := await self.persister.audit(after, _PAGE):
+        while page := await self.persister.audit(after, self.page):
             for record in page:
                 yield record
             after = page[-1].number
 
     async def verify(self) -> "Verified":
-        """Return what is wrong with the log from its oldest record to its end, which is read first."""
+        """Return what is wrong with the log from its oldest record to its end, which is read first.
+
+        What is deleted meanwhile since it is old is not missed.
+        """
         head = await self.persister.audit_head()
         before: AuditHead | None = None
         found: list[str] = []
         count = 0
         async for record in self.all():
+            if before is not None and await self._are_forgotten(before, record):
+                before = None
             found += breaks([record], before)
             before, count = end_of(record), count + 1
-            if record.number == head.number:
+            if record.number > head.number:
+                # The end of then is deleted by now, or there was none.
+                head = await self.persister.audit_head()
+            if record.number >= head.number:
                 break
         if (before or AuditHead()) != head:
             found.append(f"The log should end with the record {head.number}, and its hash.")
         return Verified(count=count, breaks=tuple(found))
+
+    async def _are_forgotten(self, before: AuditHead, record: AuditRecord) -> bool:
+        """Whether all records between the two are absent because the log begins later by now."""
+        if record.number <= before.number + 1:
+            return False
+        oldest = await self.persister.audit(0, 1)
+        return bool(oldest) and oldest[0].number >= record.number
 
 
 @frozen(kw_only=True)

@@ -1,7 +1,8 @@
 """Moves all records of a deployment to another database, and compares every one of them there."""
 
 import secrets
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from itertools import islice
 from typing import Final
@@ -12,7 +13,10 @@ from attrs import define, field
 from dockerbroker.command.deployment import Side
 from dockerbroker.command.showing import show_table, tell
 from dockerbroker.errors import BrokerError, Conflict
+from dockerbroker.model import auditing
+from dockerbroker.model.audit import AuditHead, command
 from dockerbroker.persisters.archive import Closed, IArchive, Kind, Row, Standing, released
+from dockerbroker.persisters.audit_rows import audit_row
 from dockerbroker.persisters.carrying import Shift, carried, differences
 
 #: How many records are read at first, at most, and how many bytes they should have.
@@ -21,6 +25,7 @@ _MOST: Final = 200
 _BYTES: Final = 1 << 20
 #: How many differences of one kind are told.
 _TOLD: Final = 10
+_ORIGIN: Final = command("migrate-state")
 
 
 @define(eq=False, kw_only=True)
@@ -37,7 +42,9 @@ class Move:
     target: Side
     forced: bool = False
     mover: str = field(factory=lambda: secrets.token_hex(16))
+    wall: Callable[[], float] = time.time
     _counts: dict[Kind, int] = field(factory=dict, init=False)
+    _end: AuditHead = field(factory=AuditHead, init=False)
 
     async def run(self) -> int:
         """Move everything; returns 1 when anything differs, and raises what stands in the way."""
@@ -45,6 +52,8 @@ class Move:
         require_movable(source, target, forced=self.forced)
         try:
             found = await self._move(source, target)
+            if not found:
+                await self._tell_log()
         except Exception:
             await self._give_up(source)
             raise
@@ -83,6 +92,8 @@ class Move:
             rows = [carried(kind, row, shift) for row in page]
             await self.target.archive.write(kind, rows, mover=self.mover)
             self._counts[kind] += len(page)
+            if kind is Kind.AUDIT:
+                self._end = AuditHead(number=page[-1]["number"], hash=page[-1]["hash"])
 
     async def _compare(self, kind: Kind, shift: Shift) -> list[str]:
         """Read both sides once more, and return how the target differs, as far as that is told."""
@@ -97,6 +108,13 @@ class Move:
         else:
             found += differences(kind, [], await self.target.archive.page(kind, last, 1))
         return list(islice(found, _TOLD))
+
+    async def _tell_log(self) -> None:
+        """Write a record of the move behind those that came with it."""
+        counts = {kind.value: count for kind, count in self._counts.items()}
+        entry = auditing.records_moved(self.source.name, counts, _ORIGIN)
+        row = audit_row(entry.id, self._end.append(entry.content(self.wall())))
+        await self.target.archive.write(Kind.AUDIT, [row], mover=self.mover)
 
     async def _hand_over(self) -> None:
         # Should this end between the two, neither of them can be used, rather than both.

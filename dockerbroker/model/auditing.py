@@ -1,6 +1,6 @@
 """What the audit log tells of each change; an operation has a record when it begins, and one at its end."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from dockerbroker.model.audit import AuditEntry, Origin, Result, content_digest
@@ -92,6 +92,12 @@ def keys_changing(label: str, origin: Origin) -> AuditEntry:
 def keys_changed(label: str, origin: Origin) -> AuditEntry:
     """Return what is written when all secrets are sealed with a key."""
     return AuditEntry(action="change keys", subject=label, origin=origin)
+
+
+def records_moved(source: str, counts: Mapping[str, int], origin: Origin) -> AuditEntry:
+    """Tell that all records came from another database; `counts` are how many there are of each kind."""
+    detail = ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)
+    return AuditEntry(action="migrate state", subject=source, origin=origin, detail=detail)
 
 
 def image_put(definition: ImageDefinition, origin: Origin) -> AuditEntry:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
@@ -10,6 +11,7 @@ from click.testing import CliRunner
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
+from dockerbroker.broker.audit_log import AuditLog
 from dockerbroker.command.deployment import Side
 from dockerbroker.command.moving import Move
 from dockerbroker.persisters.archive import IArchive, Kind, Row
@@ -21,6 +23,8 @@ T = TypeVar("T")
 
 #: Times of the two databases' clocks, of which neither knows the other.
 SOURCE_TIME, TARGET_TIME = 5000.0, 70.0
+#: What the record of a move tells first.
+_RECORD = ["migrate state", "here", "operator", "migrate-state"]
 
 
 class MoveCase(SynchronousTestCase):
@@ -83,6 +87,11 @@ class MoveCase(SynchronousTestCase):
         self.assertEqual(source.identity, target.identity)
         shift = Shift(source=source.now, target=target.now)
         there = self.rows(self.target)
+        *there[Kind.AUDIT], last = there[Kind.AUDIT]
+        log = self.done(AuditLog(self.target.persister).verify())
+        self.assertEqual((log.breaks, log.count), ((), len(there[Kind.AUDIT]) + 1))
+        told = json.loads(last["document"])
+        self.assertEqual([told[one] for one in ("action", "subject", "role", "name")], _RECORD)
         for kind, rows in self.rows(self.source).items():
             self.assertEqual(there[kind], [carried(kind, row, shift) for row in rows], kind)
 

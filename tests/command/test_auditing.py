@@ -43,6 +43,15 @@ class AuditTests(LineCase):
         self.assert_said(result, 1)
         self.assertEqual(result.stdout, f"The record {record.number} has been changed.\n")
 
+    def test_verify_gaps(self) -> None:
+        """A record that is not there, between others or at the end, is told."""
+        log = self.stack.persister.tables.audit
+        kept = list(log)
+        del log[1]
+        result = self.ask("audit", "verify")
+        self.assertEqual((result.exit_code, result.stdout), (1, "After the record 1 comes the record 3.\n"))
+        log[:] = kept
+
     def test_verify_file(self) -> None:
         """An exported log is verified without any database; the first record that is not whole is told."""
         lines = self.exported()

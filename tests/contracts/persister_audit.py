@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from typing import Any
 
-from attrs import evolve
+from attrs import define, evolve
 
+from dockerbroker.broker.audit_log import AuditLog
 from dockerbroker.errors import Busy, Conflict, LostLease, NotFound
 from dockerbroker.model.audit import AuditEntry, AuditHead, AuditRecord, Origin, Result, breaks, end_of
 from dockerbroker.model.instances import Change, Phase
@@ -20,6 +21,26 @@ _WHO = Origin(
     role="platform", name="cf", platform="cloudfoundry", user="u-1 ä", request_id="r\n1", peer="10.0.0.1"
 )
 _ADMINISTRATOR = Origin(role="administrator", name="root")
+
+
+@define
+class _Forgetful:
+    """A persister in which something happens when so many pages of the log were read."""
+
+    persister: Any
+    happen: Callable[[], Coroutine[Any, Any, Any]]
+    calls: int = 1
+
+    async def audit(self, after: int, limit: int) -> Any:
+        """Return a page."""
+        if self.calls == 0:
+            await self.happen()
+        self.calls -= 1
+        return await self.persister.audit(after, limit)
+
+    async def audit_head(self) -> Any:
+        """Return the end."""
+        return await self.persister.audit_head()
 
 
 class AuditContract(PersisterTestCase):
@@ -214,6 +235,28 @@ class AuditContract(PersisterTestCase):
         later = self.done(self.fixture.restart().audit(0, 100))
         self.assertEqual(list(breaks(later, AuditHead(number=5, hash=whole[4].hash))), [])
         self.assertEqual([one.number for one in later], [6, 7])
+
+    def test_forgotten_while_verified(self) -> None:
+        """What retention deletes while the log is verified is no gap, be it all that there was."""
+        entries = [AuditEntry(action="reap", subject=str(number)) for number in range(9)]
+        for entry in entries[:8]:
+            self.done(self.persister.write_audit(entry))
+
+        async def forget_all() -> None:
+            await self.persister.write_audit(entries[8])
+            await self.persister.forget_audit(4e9, 100)
+
+        for forget, count in ((lambda: self.persister.forget_audit(4e9, 4), 6), (forget_all, 3)):
+            meanwhile: Any = _Forgetful(self.persister, forget)
+            found = self.done(AuditLog(meanwhile, page=2).verify())
+            self.assertEqual((found.count, found.breaks), (count, ()))
+        self.assertEqual([one.number for one in self.done(self.persister.audit(0, 99))], [9])
+
+    def test_first_while_verified(self) -> None:
+        """The first record of all may come while the log is verified."""
+        entry = AuditEntry(action="reap", subject="i")
+        begun: Any = _Forgetful(self.persister, lambda: self.persister.write_audit(entry), calls=0)
+        self.assertEqual(self.done(AuditLog(begun).verify()).breaks, ())
 
     def test_race(self) -> None:
         """Of changes that come at once each has its record, and they are one chain."""
