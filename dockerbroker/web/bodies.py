@@ -1,4 +1,4 @@
-"""The bodies that are arriving: how large each may be, how slowly it may come, and how much all may be."""
+"""The bodies of those who are not let in yet: how large and how slow each may be, and how much all may be."""
 
 from typing import Final, Protocol
 
@@ -14,7 +14,7 @@ WINDOW: Final = 10.0
 LEAST_IN_WINDOW: Final = 10 * 1024
 #: In how many chunks a body may come: each costs time, in which nobody else is served.
 MOST_CHUNKS: Final = 16 * 1024
-#: How much of all bodies that have not arrived yet is kept in memory, in bytes.
+#: How much is kept in memory, in bytes, of all bodies that arrive, or whose senders are not let in yet.
 LARGEST_SUM: Final = 64 * 1024 * 1024
 
 
@@ -57,7 +57,7 @@ class Body:
 
 @define(eq=False)
 class Bodies:
-    """All bodies that are arriving. When they are too much together, the largest is refused."""
+    """Bodies whose senders are not let in yet; when they are too much together, the largest is refused."""
 
     _arriving: set[Body] = field(factory=set, init=False)
     _sum: int = field(default=0, init=False)

@@ -13,6 +13,7 @@ from twisted.web.http import HTTPChannel, Request
 from twisted.web.server import Site
 
 from dockerbroker.errors import BrokerError, InvalidRequest, TooSlow
+from dockerbroker.web.answers import answer_error, send
 from dockerbroker.web.bodies import WINDOW, Bodies, Body
 from dockerbroker.web.deadlines import Deadline
 from dockerbroker.web.framing import (
@@ -60,6 +61,7 @@ class GuardedChannel(HTTPChannel):
         self._are_ordinary = True
         self._line: RequestLine | None = None
         self._body: Body | None = None
+        self._held: Body | None = None
         self._head_size = self._header_count = self._unparsed = self._dropped = 0
 
     def connectionMade(self) -> None:
@@ -150,15 +152,23 @@ class GuardedChannel(HTTPChannel):
         if getattr(self._transferDecoder, "_trailerHeaders", None):
             self.refuse(InvalidRequest("Headers behind the body are not supported."))
             return
-        self._end_body()
+        # It takes memory, and nobody knows yet who has sent it.
+        self._held, self._body = self._body, None
         self._stage = Stage.BUSY
         self._deadline.set(None)
         super().allContentReceived()
+
+    def let_in(self) -> None:
+        """Count the body of the request that is being worked on no more: whoever has sent it may."""
+        if self._held is not None:
+            self._held.end()
+            self._held = None
 
     # What goes out.
 
     def requestDone(self, request: Request) -> None:
         """Wait for the next request."""
+        self.let_in()
         self._line = None
         self._move(Stage.KEPT, KEPT_FOR)
         super().requestDone(request)
@@ -186,6 +196,9 @@ class GuardedChannel(HTTPChannel):
         """
         if self._is_ended:
             return
+        if self.is_busy:
+            self._refuse_waiting(error)
+            return
         headers = self.requests[-1].requestHeaders if self.requests else None
         identities = headers.getRawHeaders(REQUEST_IDENTITY, []) if headers is not None else []
         method = self._line.method if self._line is not None else b""
@@ -199,6 +212,13 @@ class GuardedChannel(HTTPChannel):
         self._close()
         network.unregisterProducer()
         network.loseWriteConnection()
+
+    def _refuse_waiting(self, error: BrokerError) -> None:
+        """Answer a request that waits for being let in, of which nothing was done yet, and end with it."""
+        request = self.requests[0]
+        self.persistent = False
+        request.setHeader(b"connection", b"close")
+        send(request, answer_error(request, error))
 
     def loseConnection(self) -> None:
         """Close the connection when all answers are sent, or when they are not taken in time."""
@@ -256,6 +276,7 @@ class GuardedChannel(HTTPChannel):
             self._abort()
 
     def _end_body(self) -> None:
+        self.let_in()
         if self._body is not None:
             self._body.end()
             self._body = None

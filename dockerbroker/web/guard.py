@@ -38,6 +38,11 @@ class GuardedRequest(Request):
         if cast("GuardedChannel", self.channel).takes(data):
             super().handleContentChunk(data)
 
+    def let_in(self) -> None:
+        """Let the body count no more among those of strangers; the client may be gone."""
+        if self.channel is not None:
+            cast("GuardedChannel", self.channel).let_in()
+
     def process(self) -> None:
         """Process the request, counted by the site until it is answered or its client is gone."""
         # Twisted's own method, which sets the site, comes too late.

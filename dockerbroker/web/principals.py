@@ -8,8 +8,10 @@ from dockerbroker.model.roles import Principal
 
 
 def let_in(request: Request, principal: Principal) -> None:
-    """Remember who asks."""
-    cast("Any", request).principal = principal
+    """Remember who asks, whose body does not count among those of strangers any more."""
+    asking = cast("Any", request)
+    asking.principal = principal
+    asking.let_in()
 
 
 def principal_of(request: Request) -> Principal:

@@ -129,11 +129,15 @@ class Root(Resource):
 
     async def _ask(self, request: Request, gate: Gate, entrance: Entrance) -> None:
         """Answer the request when it is known who asks."""
-        gone: list[Failure] = []
-        request.notifyFinish().addErrback(gone.append)
+        # Also with an answer: it is refused when too many bodies wait.
+        gone: list[Failure | None] = []
+        request.notifyFinish().addBoth(gone.append)
         try:
-            let_in(request, await entrance.ask(request))
-            body = NOT_DONE_YET if gone else self._admit(request, gate)
+            principal = await entrance.ask(request)
+            if gone:
+                return
+            let_in(request, principal)
+            body = self._admit(request, gate)
         except BrokerError as error:
             body = without_body(request, answer_error(request, error))
         except Exception:  # noqa: BLE001 (whatever it is, the client has an answer)

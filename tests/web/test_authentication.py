@@ -9,6 +9,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from dockerbroker.errors import InvalidRequest, Unauthenticated, UnsupportedVersion
 from dockerbroker.web.auth import Basic, check_version
+from dockerbroker.web.bodies import LARGEST_SUM
+from tests.broker.test_authentication import Threads
 from tests.model.values import unhurried
 from tests.stack import PASSWORD, USER, Answer, Stack, instance_path, provision_body
 from tests.web.connection import Connection
@@ -113,6 +115,33 @@ class RouteTests(SynchronousTestCase):
         statuses = {stack.settle(one).status for one in asked}
         self.assertLessEqual(statuses, {201, 503})
         self.assertIn(201, statuses)
+
+    def test_bodies_that_wait(self) -> None:
+        """S7: bodies count while a password is hashed; one that is refused meanwhile has no second answer."""
+        stack, threads = Stack(), Threads()
+        stack.authenticator.run = threads
+        size = 1_000_000
+        connections = [Connection(stack) for _ in range(LARGEST_SUM // size + 1)]
+        for connection in connections:
+            connection.head(
+                b"Content-Type: application/json",
+                b"Content-Length: %d" % size,
+                request=b"PUT /v2/service_instances/i-1",
+                authorization=b"Basic " + b64encode(b"nobody:wrong"),
+            )
+            connection.send(b" " * size)
+        threads.work()
+        answers = [connection.received() for connection in connections]
+        self.assertEqual({answer.count(b"HTTP/1.1 ") for answer in answers}, {1})
+        self.assertEqual(sum(b"HTTP/1.1 503 " in answer for answer in answers), 1)
+        self.assertEqual(sum(b"HTTP/1.1 401 " in answer for answer in answers), len(answers) - 1)
+        self.assertEqual(stack.site._bodies._sum, 0)
+
+    def test_body_of_somebody_known(self) -> None:
+        """The body of a request that is worked on does not count among those of strangers."""
+        stack = Stack()
+        stack.ask("PUT", instance_path("i-1"), provision_body())
+        self.assertEqual(stack.site._bodies._sum, 0)
 
     def test_scheme_in_any_case(self) -> None:
         """The name of the scheme has no case (RFC 7235)."""

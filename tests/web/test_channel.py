@@ -1,14 +1,14 @@
 """Time on a connection: how long clients may take, and how long a handler may."""
 
 import json
-from typing import Final
+from typing import Final, cast
 
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from dockerbroker.web.bodies import LARGEST_SUM, LEAST_IN_WINDOW, MOST_CHUNKS, WINDOW
 from dockerbroker.web.channel import HEAD_WITHIN, KEPT_FOR, LARGEST_DISCARD, TAKEN_WITHIN
-from dockerbroker.web.guard import GuardedSite
+from dockerbroker.web.guard import GuardedRequest, GuardedSite
 from tests.web.recording import Line, Recorder, Seen, recording_site
 
 GET: Final = b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -174,6 +174,25 @@ class BodyTests(ChannelCase):
         self.assertEqual([reply.status for line in lines for reply in line.replies], [503])
         small.send(b"0123456789")
         self.assertEqual([reply.status for reply in small.replies], [200])
+
+    def test_bodies_that_wait(self) -> None:
+        """S7: bodies count until it is known who has sent them, or until they are answered."""
+        much = b" " * 1_000_000
+        count = LARGEST_SUM // len(much)
+        lines = [Line(self.site, f"192.0.2.{number}") for number in range(count + 3)]
+        slow = PUT.replace(b"/v2/x", b"/slow").replace(b"\r\n\r\n", _JSON)
+        largest, *others = lines[: count + 1]
+        for line, size in ((largest, 1_040_000), *((one, 1_000_000) for one in others)):
+            line.send(slow % size + b" " * size)
+        self.assertEqual([reply.status for line in others for reply in line.replies], [])
+        self.assertEqual([reply.status for reply in largest.replies], [503])
+        self.assertTrue(largest.wire.is_closed)
+        for request in self.recorder.waiting:
+            if not request.finished:
+                cast("GuardedRequest", request).let_in()
+        for line in lines[count + 1 :]:
+            line.send(PUT % len(much) + much)
+            self.assertEqual([reply.status for reply in line.replies], [200])
 
 
 class WorkTests(ChannelCase):

@@ -1,10 +1,10 @@
 """Whether the broker is up, and whether it is ready."""
 
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from attrs import evolve
 from twisted.internet.defer import Deferred
-from twisted.logger import LogEvent, globalLogPublisher
+from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from dockerbroker.errors import Unavailable
@@ -41,7 +41,7 @@ class HealthCase(SynchronousTestCase):
     def listen(self) -> None:
         """Collect what the log is told."""
         self.told: list[LogEvent] = []
-        observer = self.told.append
+        observer = cast("ILogObserver", self.told.append)
         globalLogPublisher.addObserver(observer)
         self.addCleanup(globalLogPublisher.removeObserver, observer)
 
