@@ -14,7 +14,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from dockerbroker.errors import TooManyRequests, Unauthenticated, Unavailable
-from dockerbroker.model.attempts import WrongAttempts, origin_of
+from dockerbroker.model.attempts import MOST_IN_ALL, WrongAttempts, origin_of
 from dockerbroker.model.credentials import Candidate, Candidates, Cost, Credential, Login, Salt
 from dockerbroker.model.roles import Principal, Role
 
@@ -83,6 +83,7 @@ class _Attempt:
     claim: Claim
     tag: bytes
     origin: str
+    user: str
     asking: list[Deferred[Principal]] = field(factory=list)
 
 
@@ -108,6 +109,7 @@ class Authenticator:
     _valid: frozenset[Credential] = field(default=frozenset(), init=False, repr=False)
     _known: dict[bytes, _Known] = field(factory=dict, init=False, repr=False)
     _wrong: WrongAttempts = field(factory=WrongAttempts, init=False)
+    _wrong_in_all: WrongAttempts = field(factory=lambda: WrongAttempts(MOST_IN_ALL), init=False)
     _under_way: dict[bytes, _Attempt] = field(factory=dict, init=False, repr=False)
     _welcome: deque[_Attempt] = field(factory=deque, init=False, repr=False)
     _waiting: deque[_Attempt] = field(factory=deque, init=False, repr=False)
@@ -156,24 +158,30 @@ class Authenticator:
         elif tag in self._under_way:
             self._under_way[tag].asking.append(asking)
         else:
-            attempt = _Attempt(claim, tag, origin_of(claim.peer), [asking])
+            attempt = self._attempt(claim, tag, asking)
             if (refusal := self._refusal(attempt)) is not None:
                 asking.errback(refusal)
             else:
                 self._queue(attempt)
         return asking
 
+    def _attempt(self, claim: Claim, tag: bytes, asking: Deferred[Principal]) -> _Attempt:
+        """Return an attempt; what stands for its user is made of any name alike, be it known or not."""
+        origin = origin_of(claim.peer)
+        return _Attempt(claim, tag, origin, f"{origin} {self._tag(claim.realm, claim.user).hex()}", [asking])
+
     def _refusal(self, attempt: _Attempt) -> TooManyRequests | Unavailable | None:
         if attempt.tag in self._known:
             return None
-        if (refusal := self._throttled(attempt.origin)) is not None:
+        if (refusal := self._throttled(attempt)) is not None:
             return refusal
         if len(self._waiting) >= MOST_WAITING or self._of_one[attempt.origin] >= MOST_OF_ONE:
             return Unavailable("Too many passwords wait for being compared; try again later.")
         return None
 
-    def _throttled(self, origin: str) -> TooManyRequests | None:
-        wait = self._wrong.wait(origin, self.clock.seconds())
+    def _throttled(self, attempt: _Attempt) -> TooManyRequests | None:
+        now = self.clock.seconds()
+        wait = max(self._wrong.wait(attempt.user, now), self._wrong_in_all.wait(attempt.origin, now))
         if not wait:
             return None
         return TooManyRequests(
@@ -204,7 +212,7 @@ class Authenticator:
             self._of_one[attempt.origin] -= 1
             if not self._of_one[attempt.origin]:
                 del self._of_one[attempt.origin]
-            refusal = self._throttled(attempt.origin)
+            refusal = self._throttled(attempt)
             if refusal is None:
                 return attempt
             self._answer(attempt, Failure(refusal))
@@ -238,9 +246,15 @@ class Authenticator:
         elif found is not None and found in self._valid:
             self._answer(attempt, self._remember(attempt.tag, found))
         else:
-            if self._wrong.count(attempt.origin, self.clock.seconds()):
+            if self._count(attempt):
                 self._log.warn("Too many wrong passwords from {origin}", origin=attempt.origin)
             self._answer(attempt, Failure(Unauthenticated("The user name or the password is wrong.")))
+
+    def _count(self, attempt: _Attempt) -> bool:
+        """Count a wrong one; return whether more of its user, or of all, must wait from now on."""
+        now = self.clock.seconds()
+        of_user = self._wrong.count(attempt.user, now)
+        return self._wrong_in_all.count(attempt.origin, now) or of_user
 
     def _remember(self, tag: bytes, credential: Credential) -> Principal:
         principal = Principal(role=credential.role, name=credential.user, host=credential.host)

@@ -21,7 +21,7 @@ from dockerbroker.broker.authentication import (
     Realm,
 )
 from dockerbroker.errors import TooManyRequests, Unauthenticated, Unavailable
-from dockerbroker.model.attempts import MOST, WITHIN
+from dockerbroker.model.attempts import MOST, MOST_IN_ALL, WITHIN
 from dockerbroker.model.credentials import Credential, Login
 from dockerbroker.model.roles import Principal, Role
 from dockerbroker.model.secrets import Secret
@@ -219,6 +219,34 @@ class WrongTests(AuthenticationCase):
         self.exhaust()
         self.assertIsNone(self.known(claim()))
         self.assertEqual(self.let_in(claim()), CF)
+
+    def test_same_address_new(self) -> None:
+        """Who guesses as one user does not keep others out that are new here, at the same address."""
+        self.exhaust()
+        self.refused(TooManyRequests, claim("one"))
+        agent = claim("one", "agent", realm=Realm.of(Role.AGENT))
+        self.assertEqual(self.let_in(agent), Principal(role=Role.AGENT, name="agent", host="h"))
+
+    def test_nobody_known(self) -> None:
+        """Who guesses is not told by waiting which users there are: every name has as many attempts."""
+        answers = []
+        for user in ("cf", "nobody"):
+            self.setUp()
+            self.refused(Unauthenticated, claim("x", "somebody"))
+            asked = [self.ask(claim(str(number), user)) for number in range(MOST + 5)]
+            self.threads.work()
+            kinds = [self.failureResultOf(one, Unauthenticated, TooManyRequests).type for one in asked]
+            answers.append((kinds, self.threads.hashed))
+        self.assertEqual(answers[0], answers[1])
+        self.assertEqual(answers[0][0].count(TooManyRequests), 5)
+
+    def test_any_users(self) -> None:
+        """S25: who guesses as ever other users has so many attempts from one address, and no more hashes."""
+        for number in range(MOST_IN_ALL):
+            self.refused(Unauthenticated, claim("x", f"user {number}"))
+        self.refused(TooManyRequests, claim("x", "cf"))
+        self.assertEqual(self.threads.hashed, MOST_IN_ALL)
+        self.assertEqual(self.let_in(claim(peer="192.0.2.2")), CF)
 
     def test_networks(self) -> None:
         """Whoever has a network of IPv6 has one address."""
