@@ -58,7 +58,7 @@ class CanaryTests(BrokerCase):
         folder.mkdir(mode=0o700)
         path = folder / "keys"
         add_key(path, "one")
-        type(self).settings = {"keys": str(path), "readywithin": 10}
+        type(self).settings = {"keys": str(path)}
 
     def send(self, method: str, path: str, body: Any = None, **options: Any) -> int:
         """Send a request whose answer must tell no secret; return its status."""
