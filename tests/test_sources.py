@@ -33,7 +33,7 @@ SECRETS: Final = ("password", "secret", "_token", "passphrase")
 #: What runs statements of SQL.
 STATEMENTS: Final = ("execute", "executemany", "exec_driver_sql", "text")
 #: Statements that take no parameters; what is put into these is a number that the program has made.
-NUMBERED: Final = {("postgresql.py", "connection.execute"), ("sqlite.py", "connection.exec_driver_sql")}
+NUMBERED: Final = {("postgresql.py", "connection.execute"), ("sqlite.py", "driver.execute")}
 RULES: Final = ("S102", "S301", "S302", "S307", "S323", "S501", "S506", "S602", "S604", "S605", "S608")
 
 
