@@ -16,8 +16,7 @@ from dockerbroker.errors import BrokerError, Conflict
 from dockerbroker.model import auditing
 from dockerbroker.model.audit import AuditHead, command
 from dockerbroker.persisters.archive import Closed, IArchive, Kind, Row, Standing, released
-from dockerbroker.persisters.audit_rows import audit_row
-from dockerbroker.persisters.carrying import Shift, carried, differences
+from dockerbroker.persisters.carrying import Shift, appended, carried, differences
 
 #: How many records are read at first, at most, and how many bytes they should have.
 _FIRST: Final = 16
@@ -113,7 +112,7 @@ class Move:
         """Write a record of the move behind those that came with it."""
         counts = {kind.value: count for kind, count in self._counts.items()}
         entry = auditing.records_moved(self.source.name, counts, _ORIGIN)
-        row = audit_row(entry.id, self._end.append(entry.content(self.wall())))
+        row = appended(self._end, entry, self.wall())
         await self.target.archive.write(Kind.AUDIT, [row], mover=self.mover)
 
     async def _hand_over(self) -> None:

@@ -5,6 +5,7 @@ from typing import Final
 
 from attrs import frozen
 
+from dockerbroker.model.audit import AuditEntry, AuditHead
 from dockerbroker.persisters.archive import KEYS, Kind, Row
 
 #: The lease of an operation that nobody carries: by every clock it has lapsed.
@@ -20,6 +21,18 @@ class Shift:
 
     source: float
     target: float
+
+
+def appended(end: AuditHead, entry: AuditEntry, at: float) -> Row:
+    """Return the audit record that follows on the end of the log; `at` is in seconds since 1970."""
+    record = end.append(entry.content(at))
+    return {
+        "number": record.number,
+        "id": entry.id,
+        "document": record.content,
+        "previous": record.previous,
+        "hash": record.hash,
+    }
 
 
 def carried(kind: Kind, row: Row, shift: Shift) -> Row:
