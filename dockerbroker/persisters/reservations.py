@@ -6,10 +6,11 @@ in a transaction, so that whoever waits for it holds nothing that its holder may
 
 from collections import Counter
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, Final
 
 from sqlalchemy import BigInteger, Connection, Insert, bindparam, or_, select, update
-from sqlalchemy.dialects import mysql, postgresql, sqlite
+from sqlalchemy.dialects import mysql, sqlite
 
 from dockerbroker.model.hosts import HostKey
 from dockerbroker.model.reservations import NOTHING, Most, Reserved
@@ -35,12 +36,6 @@ _FIND_HOLDINGS: Final = select(
 _FIND_NEIGHBOURS: Final = select(instances.c.reserved, instances.c.reserved_there).where(
     instances.c.neighbourhood == bindparam("neighbourhood")
 )
-#: What inserts the row of a host unless it is there.
-_INSERTS: Final[Mapping[str, Insert]] = {
-    "sqlite": sqlite.insert(reservations).inline().on_conflict_do_nothing(),
-    "postgresql": postgresql.insert(reservations).inline().on_conflict_do_nothing(),
-    "mysql": mysql.insert(reservations).inline().on_duplicate_key_update(instances=reservations.c.instances),
-}
 _ADD: Final = (
     update(reservations)
     .where(*of_host(reservations))
@@ -121,6 +116,20 @@ def _reserve(connection: Connection, key: HostKey, more: Reserved, most: Most | 
         return
     # Either there is no room, or nothing was ever reserved on the host.
     empty = records.host_columns(key) | records.reserved_columns(NOTHING)
-    run(connection, _INSERTS[connection.dialect.name], empty)
+    run(connection, _insert(connection.dialect.name), empty)
     if run(connection, adding, parameters).rowcount == 0:
         raise refusals.host_full(key.service_host)
+
+
+@cache
+def _insert(dialect: str) -> Insert:
+    """Return what inserts the row of a host unless it is there."""
+    if dialect == "sqlite":
+        return sqlite.insert(reservations).inline().on_conflict_do_nothing()
+    if dialect == "postgresql":
+        # Imported here, since it brings all its drivers along and most starts do not need it.
+        from sqlalchemy.dialects import postgresql  # noqa: PLC0415
+
+        return postgresql.insert(reservations).inline().on_conflict_do_nothing()
+    kept = {"instances": reservations.c.instances}
+    return mysql.insert(reservations).inline().on_duplicate_key_update(kept)
