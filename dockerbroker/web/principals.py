@@ -5,14 +5,11 @@ from typing import Any, cast
 from twisted.web.server import Request
 
 from dockerbroker.model.roles import Principal
-from dockerbroker.web.guard import GuardedRequest
 
 
 def let_in(request: Request, principal: Principal) -> None:
-    """Remember who asks, whose body does not count among those of strangers any more."""
+    """Remember who asks."""
     cast("Any", request).principal = principal
-    if isinstance(request, GuardedRequest):
-        request.let_in()
 
 
 def principal_of(request: Request) -> Principal:

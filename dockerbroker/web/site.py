@@ -18,7 +18,7 @@ from dockerbroker.broker.service import ServiceBroker
 from dockerbroker.broker.sweeping import Sweeps
 from dockerbroker.errors import BrokerError, InvalidRequest, Unavailable
 from dockerbroker.model.connections import ConnectionLimits
-from dockerbroker.model.roles import Role
+from dockerbroker.model.roles import Principal, Role
 from dockerbroker.tls.serving import CurrentCertificate
 from dockerbroker.web.administration import Administrators
 from dockerbroker.web.agents import Agents
@@ -27,7 +27,7 @@ from dockerbroker.web.apis import Api, api_of
 from dockerbroker.web.auth import check_version
 from dockerbroker.web.certificates import CertificateRoutes
 from dockerbroker.web.entrance import Entrance
-from dockerbroker.web.guard import GuardedSite
+from dockerbroker.web.guard import GuardedRequest, GuardedSite
 from dockerbroker.web.health import Ask, Health
 from dockerbroker.web.identity import ORIGINATING_IDENTITY, REQUEST_IDENTITY, originating_identity
 from dockerbroker.web.operators import make_sections
@@ -124,7 +124,7 @@ class Root(Resource):
         if principal is None:
             Deferred.fromCoroutine(self._ask(request, gate, gate.entrance))
             return NOT_DONE_YET
-        let_in(request, principal)
+        _let_in(request, principal)
         return self._admit(request, gate)
 
     async def _ask(self, request: Request, gate: Gate, entrance: Entrance) -> None:
@@ -136,7 +136,7 @@ class Root(Resource):
             principal = await entrance.ask(request)
             if gone:
                 return
-            let_in(request, principal)
+            _let_in(request, principal)
             body = self._admit(request, gate)
         except BrokerError as error:
             body = without_body(request, answer_error(request, error))
@@ -177,6 +177,13 @@ class Root(Resource):
         if api is Api.CERTIFICATES:
             return gates.certificates
         return gates.sections if is_section(segments) else gates.administrators
+
+
+def _let_in(request: Request, principal: Principal) -> None:
+    """Remember who asks; the body does not count among those of strangers any more."""
+    let_in(request, principal)
+    if isinstance(request, GuardedRequest):
+        request.let_in()
 
 
 def _segments(request: Request) -> list[bytes]:

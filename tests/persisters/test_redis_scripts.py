@@ -33,6 +33,8 @@ UNBOUNDED = {
     "hosts": "SMEMBERS",
     # Only after nobody was there, or when the clock went back.
     "observe": "SMEMBERS",
+    # Only for hosts that are not known yet, to count the others, of which there are `mosthosts`.
+    "ping": "SMEMBERS",
     "images": "ZRANGE",
     "lessors": "ZRANGE",
     "prelude": "HGETALL",
