@@ -37,7 +37,7 @@ class ImageDefinition:
     instances_retrievable: bool = True
     bindings_retrievable: bool = True
     allow_context_updates: bool = False
-    dashboard_url: str | None = None
+    dashboard_url: str | None = field(default=None, repr=False)
     credentials: Secret[dict[str, Any]] | None = None
     numinstances: int = 1
     container_name: str | None = None

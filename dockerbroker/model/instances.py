@@ -126,7 +126,7 @@ class ServiceInstance:
     ports: Mapping[str, int] = field(factory=dict)
     volumes: Mapping[str, str] = field(factory=dict)
     provisioned: Secret[dict[str, Any]] = field(factory=no_members)
-    dashboard_url: str | None = None
+    dashboard_url: str | None = field(default=None, repr=False)
     state: InstanceState = InstanceState.PROVISIONING
     successor: "ServiceInstance | None" = None
     operation_id: str | None = None

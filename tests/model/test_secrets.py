@@ -18,7 +18,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 import dockerbroker
 from dockerbroker.model.secrets import SHOWN, Secret, redact, texts
-from tests.model.values import binding, documents, instance, unhurried
+from tests.model.values import binding, definition, documents, instance, unhurried
 
 CANARY = "canary-8d1f0c"
 
@@ -124,6 +124,14 @@ class SecretTests(SynchronousTestCase):
             for text in (repr(holder), str(holder), f"{holder}", f"{holder!r:>9}"):
                 self.assertNotIn(CANARY, text)
                 self.assertIn(SHOWN, text)
+
+    def test_dashboards_not_printed(self) -> None:
+        """The URL of a dashboard, which may have a password in it, is not printed either (S57)."""
+        url = f"https://admin:{CANARY}@$HOST/"
+        offered = definition("a", "b", dashboard_url=url)
+        there = instance(offered, dashboard_url=url)
+        for holder in (offered, there, evolve(there, successor=there)):
+            self.assertNotIn(CANARY, f"{holder} {holder!r}")
 
     def test_unchanged(self) -> None:
         """What a secret holds is neither exchanged nor taken away."""
