@@ -23,10 +23,18 @@ from dockerbroker.engines.streams import (
     ProtocolError,
     TlsCodec,
 )
-from dockerbroker.errors import BadCommand, EngineError, ExecutableOverrun, NotThere, OutcomeUnknown
+from dockerbroker.errors import (
+    BadCommand,
+    EngineError,
+    ExecutableOverrun,
+    InvalidRequest,
+    NotThere,
+    OutcomeUnknown,
+)
 from dockerbroker.model.containers import ExecOutput
 from dockerbroker.model.executables import STDERR_TAIL
 from dockerbroker.model.secrets import Secret
+from dockerbroker.wire import decode_object
 
 #: How long the engine may take to begin, and an inspection may take, in seconds.
 _ANSWER = 10.0
@@ -168,8 +176,8 @@ class ExecStart:
             data, is_end = connection.exchange(_SETTLE)
             body += data
         text = body.decode("utf-8", "replace")
-        with contextlib.suppress(ValueError, KeyError, TypeError):
-            text = str(json.loads(text)["message"])
+        with contextlib.suppress(InvalidRequest, KeyError):
+            text = str(decode_object(bytes(body))["message"])
         return translation.refusal(str(self.address), head.status, text)
 
     def _read(self, connection: Connection) -> None:

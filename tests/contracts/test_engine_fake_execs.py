@@ -104,6 +104,14 @@ class ExecTests(FakeCase):
             self.script(answer(status, {"message": message}))
             self.assertIn(message, await self.assert_raises(error, self.start()))
 
+    async def test_refused_with_anything(self) -> None:
+        """A refusal whose explanation is nothing that Docker would say is a refusal all the same."""
+        deep = b'{"message":' + b"[" * 2000 + b"]" * 2000 + b"}"
+        others = (b"[]", b"7", b"null", b'"x"', b"{}", b'{"message": {}}', b"\xff", b"")
+        for body in (deep, b"[" * 4000, *others):
+            self.script(then_cut(answer(500, body)))
+            self.assertIn("refused with status 500", await self.assert_raises(EngineError, self.start()))
+
     async def test_m15_words_of_docker(self) -> None:
         """Docker's own words on standard output are told from the command's by the exec's process (M15)."""
         text = b'OCI runtime exec failed: exec failed: exec: "/bind": permission denied: unknown\r\n'

@@ -110,6 +110,18 @@ class VerifyingTests(TestCase):
             self.assertIsNone(await self.ping(port, host))
         self.assertEqual(self.pings.told, [b"{}"] * 2)
 
+    async def test_of_the_machine(self) -> None:
+        """An agent without authorities of its own trusts those of its machine, and no other."""
+        # OpenSSL looks for the machine's where this says.
+        self.patch_environment("SSL_CERT_FILE", str(self.ca))
+        port = self.serve(*self.authority.issue("127.0.0.1"))
+        self.assertIsNone(await self.ping(port, ca=None))
+        other = self.serve(*Authority("other").issue("127.0.0.1"))
+        error = await self.ping(other, ca=None)
+        assert error is not None
+        self.assertIn("is not trusted", str(reason_of(error)))
+        self.assertEqual(self.pings.told, [b"{}"])
+
     def patch_environment(self, name: str, value: str) -> None:
         """Set a variable until the test ends."""
         import os
