@@ -38,10 +38,14 @@ class HeaderTests(SynchronousTestCase):
                     answer = stack.request(method, path, body, auth=auth)
                     self.assert_plain(answer)
                     statuses.add(answer.status)
-            self.assert_plain(stack.request("TRACE", path))
-            self.assert_plain(stack.request("PUT", path, b"x", headers={"Content-Type": "text/plain"}))
-            self.assert_plain(stack.request("PUT", path, b"x" * 1_100_000))
-        self.assertLessEqual({200, 400, 401, 404}, statuses)
+            for answer in (
+                stack.request("TRACE", path),
+                stack.request("PUT", path, b"x", headers={"Content-Type": "text/plain"}),
+                stack.request("PUT", path, b"x" * 1_100_000),
+            ):
+                self.assert_plain(answer)
+                statuses.add(answer.status)
+        self.assertLessEqual({200, 400, 401, 404, 405, 413, 415}, statuses)
 
     def test_words(self) -> None:
         """Behind each status stand its words, also where Twisted has none."""
