@@ -1,5 +1,6 @@
 """What the audit log tells of each change; an operation has a record when it begins, and one at its end."""
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Final
 
@@ -72,8 +73,35 @@ def _ended(operation: Operation) -> AuditEntry:
         result=Result.SUCCEEDED if is_done else Result.FAILED,
         binding_id=operation.binding_id or "",
         operation_id=operation.id,
-        detail=operation.description,
+        detail="" if is_done else _kind_of_failure(operation.description),
     )
+
+
+#: Beginnings of descriptions that are the broker's own words, with nothing in them that others have said.
+_OWN_WORDS: Final = re.compile(
+    r"/(?:provision|update|bind|unbind|deprovision) of the service image "
+    r"(?:failed with exit status -?\d{1,10}|printed something other than one JSON object)"
+    r"|The [a-z]+ took too long: it was stopped in the step '[a-z]+'"
+    r"|The [a-z]+ was cancelled by an operator"
+    r"|The creation was ended by a deletion"
+    r"|The broker failed unexpectedly"
+)
+_CONTAINER: Final = re.compile(
+    r"The container of .*? (ended with exit status -?\d{1,10}|was not ready within)"
+)
+_UNTOLD: Final = "The record of the operation tells why"
+
+
+def _kind_of_failure(description: str) -> str:
+    """Return what a record tells of a failure: never a text of an image, which could be a secret.
+
+    What a service has invented and prints is unknown to the broker, and nothing can be taken out of the log.
+    """
+    if own := _OWN_WORDS.match(description):
+        return f"{own[0]}."
+    if ended := _CONTAINER.match(description):
+        return f"The container {ended[1].removesuffix(' within')}."
+    return f"{_UNTOLD}."
 
 
 def _wanted(instance: ServiceInstance | None) -> str:

@@ -177,6 +177,7 @@ def hidden_texts(instance: ServiceInstance, binding: ServiceBinding | None) -> f
     """Return the strings of the instance and binding that must not appear in a description or log."""
     hidden = texts(instance.parameters.reveal()) | texts(instance.provisioned.reveal())
     hidden |= texts(dict(instance.plan.options.environment))
+    hidden |= texts([instance.dashboard_url, instance.definition.dashboard_url])
     if instance.definition.credentials is not None:
         hidden |= texts(instance.definition.credentials.reveal())
     if binding is not None:

@@ -1,7 +1,9 @@
 """A value that does not print itself."""
 
 import hmac
+import json
 from typing import Any, Final, Generic, NoReturn, TypeVar
+from urllib.parse import quote, quote_plus
 
 T = TypeVar("T")
 
@@ -94,7 +96,16 @@ _WORTH_HIDING = 6
 
 
 def redact(text: str, hidden: frozenset[str]) -> str:
-    """Return the text with every hidden string replaced."""
-    for secret in sorted(hidden, key=len, reverse=True):
+    """Return the text with every hidden string replaced, also as JSON and addresses spell it."""
+    spelled = {spelling for secret in hidden for spelling in _spellings(secret)}
+    for secret in sorted(spelled, key=len, reverse=True):
         text = text.replace(secret, "[redacted]")
     return text
+
+
+def _spellings(secret: str) -> set[str]:
+    """Return how a program may write a text: as it is, inside of JSON, or inside of an address."""
+    as_json = {json.dumps(secret, ensure_ascii=is_ascii)[1:-1] for is_ascii in (True, False)}
+    encoded = secret.encode("utf-8", "surrogatepass")
+    addresses = {quote(encoded), quote(encoded, safe=""), quote_plus(encoded)}
+    return {secret, *as_json, *(text.replace("/", "\\/") for text in as_json), *addresses}

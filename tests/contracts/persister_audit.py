@@ -78,11 +78,13 @@ class AuditContract(PersisterTestCase):
         begun = self.begin(self.provision("i"))
         self.assertEqual(self.told(), [("provision", "i", "begun", "platform")])
         self.done(self.persister.commit(Change(operation=begun)))
-        failed = evolve(begun, description="No room.").over(Phase.FAILED, 1.0)
+        told = "/bind of the service image failed with exit status 3: its new password is swordfish"
+        failed = evolve(begun, description=told).over(Phase.FAILED, 1.0)
         self.done(self.persister.commit(Change(operation=failed, remove_instance=True)))
         self.assertEqual(self.told()[1:], [("provision", "i", "failed", "platform")])
         last = self.last()
-        self.assertEqual((last["operation_id"], last["detail"], last["user"]), ("o-i", "No room.", "u-1 ä"))
+        self.assertEqual((last["operation_id"], last["user"]), ("o-i", "u-1 ä"))
+        self.assertEqual(last["detail"], "/bind of the service image failed with exit status 3.")
         self.assertEqual((last["request_id"], last["peer"], last["name"]), ("r?1", "10.0.0.1", "cf"))
 
     def test_over_at_once(self) -> None:

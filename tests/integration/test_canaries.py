@@ -6,6 +6,7 @@ import contextlib
 import json
 import secrets
 import time
+from base64 import b64decode
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
@@ -19,10 +20,18 @@ from tests.running import PASSWORD, Answer
 
 _SERVER: str = 'CMD ["sh", "-c", "trap exit TERM; httpd -f -p 8080 & wait"]'
 #: Each occurs nowhere else.
-_NAMES = ("parameter", "told", "bound", "binding", "static", "malformed", "key", "added", "wrong", "again")
+_NAMES = (
+    *("parameter", "told", "bound", "binding", "static", "malformed", "key", "added", "wrong", "again"),
+    *("dashboard", "context"),
+)
 CANARIES = {name: f"canary-{name}-{secrets.token_hex(16)}" for name in _NAMES}
+#: What an image has made itself, and tells as its failure; nobody else knows it.
+_INVENTED = f"canary-invented-{secrets.token_hex(16)}"
+_DASHBOARD = f"http://{CANARIES['dashboard']}.example.com/"
 #: They hold what they are configured with.
 _OWN_FILES = {"broker.config", "agent.config"}
+#: What is stored in plain: see docs/decisions/0033-secrets-at-rest.md.
+_PLAIN = {("context", "broker.db")}
 
 
 def definition(name: str) -> dict[str, Any]:
@@ -50,9 +59,12 @@ class CanaryTests(BrokerCase):
     def prepare(self) -> None:
         """Make the images, and a key."""
         bind = f'#!/bin/sh\ncat >&2\necho \'{{"credentials": {{"password": "{CANARIES["bound"]}"}}}}\'\n'
+        provision = f"#!/bin/sh\ncat >&2\necho '{json.dumps({'dashboard_url': _DASHBOARD})}'\n"
         engine = require_engine()
-        engine.image("canaries/good", {"/bind": bind}, changes=["EXPOSE 8080", _SERVER])
-        fail = "#!/bin/sh\ncat >&2\necho failed >&2\nexit 1\n"
+        scripts = {"/bind": bind, "/provision": provision}
+        engine.image("canaries/good", scripts, changes=["EXPOSE 8080", _SERVER])
+        # All that it was given is in its last line, which is told.
+        fail = f"#!/bin/sh\nprintf {_INVENTED} >&2\ncat >&2\nexit 1\n"
         engine.image("canaries/bad", {"/provision": fail}, changes=["EXPOSE 8080", _SERVER])
         folder = Path(self.mktemp()).absolute()
         folder.mkdir(mode=0o700)
@@ -79,11 +91,13 @@ class CanaryTests(BrokerCase):
         self._fail()
         exported = self.broker.command("audit", "export").stdout
         self.assertIn('"action":"bind"', exported)
+        self.assertIn("/provision of the service image failed with exit status 1.", exported)
+        self.assertNotIn(_INVENTED, exported)
         found = [
             f"{name}: {where}"
             for where, text in self._places(began, exported)
-            for name, secret in {**CANARIES, "password": PASSWORD}.items()
-            if secret.encode() in text
+            for name, secret in self._secrets()
+            if secret in text and (name, Path(where).name[: len("broker.db")]) not in _PLAIN
         ]
         self.assertEqual(found, [])
         # What is looked for is found where it is.
@@ -93,14 +107,23 @@ class CanaryTests(BrokerCase):
         self.assertEqual(self.broker.deprovision("good", "good").status, 200)
         self.assert_nothing_left()
 
+    def _secrets(self) -> Iterator[tuple[str, bytes]]:
+        """Yield all that is looked for, each with its name."""
+        for name, secret in {**CANARIES, "password": PASSWORD}.items():
+            yield name, secret.encode()
+        key = Path(self.settings["keys"]).read_bytes().split()[1]
+        yield "a key of the ring", key
+        yield "a key of the ring as it is", b64decode(key)
+
     def _live(self) -> None:
         """Make an instance and a binding, which is told its own password and nobody else."""
         broker, given = self.broker, CANARIES
-        made = broker.provision("good", "good", parameters={"password": given["parameter"]})
+        told = {"platform": "cloudfoundry", "instance_name": given["context"]}
+        made = broker.provision("good", "good", parameters={"password": given["parameter"]}, context=told)
         bound = broker.bind("good", "b", "good", parameters={"password": given["binding"]})
         self.assertEqual((made.status, bound.status), (201, 201), (made, bound))
         self.assertEqual(bound.document["credentials"], {"password": given["bound"]})
-        self.answers.append(made)
+        self.assertEqual(made.document, {"dashboard_url": _DASHBOARD})
         login = {"Role": "agent", "User": "another", "Password": given["added"]}
         self.assertEqual(self.send("POST", "/admin/credentials", login), 201)
 
@@ -109,6 +132,8 @@ class CanaryTests(BrokerCase):
         given = CANARIES
         told = self.broker.provision("bad", "bad", parameters={"password": given["told"]})
         self.assertEqual(told.status, 500, told)
+        self.assertIn(_INVENTED, told.description)
+        self.assertIn("[redacted]", told.description)
         self.answers.append(told)
         text = json.dumps({"parameters": {"password": given["malformed"]}})[:-1].encode()
         self.assertEqual(self.send("PUT", "/v2/service_instances/x", raw=text), 400)

@@ -7,6 +7,7 @@ import pickle
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 from attrs import asdict, astuple, evolve, frozen
 from cattrs import Converter
@@ -264,6 +265,21 @@ class RedactTests(SynchronousTestCase):
         hidden = texts([key])
         self.assertEqual(redact(f"bad key: {key}", hidden), "bad key: [redacted]")
         self.assertEqual(redact("line 2: AAAABBBB", hidden), "line 2: [redacted]")
+
+    def test_spellings(self) -> None:
+        """A secret is found as JSON and addresses spell it, too."""
+        secret = 'sw"ord/f\u00efsh &\\n'
+        for spelled in (
+            json.dumps(secret),
+            json.dumps(secret, ensure_ascii=False),
+            json.dumps(secret).replace("/", "\\/"),
+            f"?password={quote(secret, safe='')}",
+            f"?password={quote_plus(secret)}",
+            f"/{quote(secret)}/",
+        ):
+            shown = redact(f"bad {spelled}", frozenset({secret}))
+            self.assertIn("[redacted]", shown)
+            self.assertNotIn("ord", shown.replace("password", ""), spelled)
 
     def test_one_within_another(self) -> None:
         """A secret that contains another one is hidden as a whole."""
