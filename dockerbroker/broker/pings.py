@@ -110,9 +110,11 @@ class Pings:
         Nor is one of too many written down.
         """
         host, agent = ping.host.key.service_host, ping.origin
-        if not self._has_room() or not self._is_news((host, agent.name, f"{agent.peer} {why}")):
+        refusal = (host, agent.name, f"{agent.peer} {why}")
+        if not self._has_room() or not self._is_news(refusal):
             return
-        self._written.append(self._clock.seconds())
+        at = self._clock.seconds()
+        self._written.append(at)
         self._log.warn(
             "a ping of the agent {agent!r} at {peer} for the host {host!r} is refused: {why}",
             agent=agent.name,
@@ -123,7 +125,10 @@ class Pings:
         try:
             await self._persister.write_audit(auditing.ping_refused(ping, why))
         except Unavailable:
-            self._refused.clear()
+            # It is written down with a later ping; until then it takes no room.
+            self._refused.discard(refusal)
+            if at in self._written:
+                self._written.remove(at)
 
     def _has_room(self) -> bool:
         """Return whether one more may be written down now."""

@@ -13,8 +13,9 @@ from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
-from dockerbroker.broker.pings import MOST, PACE, Pings
+from dockerbroker.broker.pings import MOST, MOST_WRITTEN, PACE, Pings
 from dockerbroker.errors import Conflict, Forbidden, Unavailable
+from dockerbroker.model.audit import AuditEntry
 from dockerbroker.model.hosts import DockerHost, HostKey
 from dockerbroker.model.registrations import HostLimits
 from dockerbroker.model.vitals import Ping
@@ -35,7 +36,15 @@ class Slow:
     writes: list[tuple[list[Ping], Deferred[None]]] = field(factory=list)
     refused: dict[HostKey, str] = field(factory=dict)
     sizes: list[int] = field(factory=list)
+    told: list[str] = field(factory=list)
+    is_away: bool = False
     stored: dict[HostKey, DockerHost] = field(factory=dict)
+
+    async def write_audit(self, entry: AuditEntry) -> None:
+        """Write a record, unless the database is away."""
+        if self.is_away:
+            raise Unavailable("It is away.")
+        self.told.append(entry.subject)
 
     async def record_pings(self, pings: Iterable[Ping], limits: HostLimits) -> Mapping[HostKey, str]:
         """Store the hosts when `finish` is called."""
@@ -112,6 +121,23 @@ class PingsTests(SynchronousTestCase):
         self.successResultOf(settled)
         self.failureResultOf(failed, Unavailable)
         self.successResultOf(Deferred.fromCoroutine(self.pings.settled()))
+
+    def refuse(self, number: int) -> None:
+        """Refuse a ping of a host."""
+        refused = Deferred.fromCoroutine(self.pings.refuse(ping(host(number)), "It is another's."))
+        self.successResultOf(refused)
+
+    def test_refused_without_database(self) -> None:
+        """A refusal that could not be written down takes no room and is written later, and only that one."""
+        self.refuse(0)
+        self.database.is_away = True
+        for number in range(1, 2 * MOST_WRITTEN):
+            self.refuse(number)
+        self.database.is_away = False
+        for number in range(2 * MOST_WRITTEN):
+            self.refuse(number)
+        self.assertEqual(len(self.database.told), MOST_WRITTEN)
+        self.assertEqual(self.database.told, [f"host{n},host{n},1" for n in range(MOST_WRITTEN)])
 
     def test_pace(self) -> None:
         """One that comes soon after another waits for more; one that comes alone is written at once."""
