@@ -200,7 +200,12 @@ def leased_ports_of(instance: ServiceInstance) -> list[dict[str, Any]]:
 
 def binding_row(binding: ServiceBinding) -> dict[str, Any]:
     """Return the columns of a binding."""
-    secret = {"parameters": binding.parameters.reveal(), "document": binding.document.reveal()}
+    secret = {
+        "parameters": binding.parameters.reveal(),
+        "document": binding.document.reveal(),
+        "context": binding.context,
+        "bind_resource": binding.bind_resource,
+    }
     return {
         "instance_id": binding.instance_id,
         "id": binding.id,
@@ -271,6 +276,7 @@ def _instance_secrets(instance: ServiceInstance) -> dict[str, Any]:
     return {
         "parameters": instance.parameters.reveal(),
         "provisioned": instance.provisioned.reveal(),
+        "context": instance.context,
         "dashboard_url": instance.dashboard_url,
         "definition": _image_secrets(instance.definition),
     }
@@ -298,10 +304,11 @@ _ELSEWHERE: Final[Mapping[type[AttrsInstance], tuple[str, ...]]] = {
         "last_operation_id",
         "parameters",
         "provisioned",
+        "context",
         "dashboard_url",
         "successor",
     ),
-    ServiceBinding: ("instance_id", "id", "parameters", "document"),
+    ServiceBinding: ("instance_id", "id", "parameters", "document", "context", "bind_resource"),
     Operation: (
         "id",
         "instance_id",

@@ -30,7 +30,7 @@ from tests.persisters.raw import raw
 from tests.vaults import key_source, vault
 
 #: What no thief of the database may read.
-_SECRETS = [f"f0ul-s3cret-{number}-" for number in range(10)]
+_SECRETS = [f"f0ul-s3cret-{number}-" for number in range(13)]
 _IMAGE = evolve(
     values.STATIC,
     credentials=Secret({"password": _SECRETS[0]}),
@@ -44,9 +44,15 @@ _INSTANCE = values.instance(
     parameters=Secret({"a": _SECRETS[3]}),
     provisioned=Secret({"b": _SECRETS[4]}),
     dashboard_url=f"http://{_SECRETS[5]}",
+    context={"organization_annotations": {"e": _SECRETS[10]}},
 )
 _BINDING = values.binding(
-    "i1", "b1", parameters=Secret({"c": _SECRETS[6]}), document=Secret({"d": _SECRETS[7]})
+    "i1",
+    "b1",
+    parameters=Secret({"c": _SECRETS[6]}),
+    document=Secret({"d": _SECRETS[7]}),
+    context={"f": _SECRETS[11]},
+    bind_resource={"g": _SECRETS[12]},
 )
 _CERTIFICATE = evolve(values.certificate("h"), key=Secret(_SECRETS[8]))
 _CREDENTIAL = values.credential("c", hash=Secret(_SECRETS[9]))

@@ -127,15 +127,21 @@ class SecrecyTests(SynchronousTestCase):
             parameters=hidden[1],
             provisioned=hidden[2],
             dashboard_url="http://a:hidden-10@h",
+            context={"annotations": "hidden-11"},
         )
         later = evolve(values.REDIS, credentials=hidden[5], dashboard_client=hidden[6])
         successor = evolve(made, definition=later, parameters=hidden[7], provisioned=hidden[8])
         made = evolve(made, successor=successor)
-        binding = values.binding(parameters=hidden[3], document=hidden[4])
+        binding = values.binding(
+            parameters=hidden[3],
+            document=hidden[4],
+            context={"annotations": "hidden-12"},
+            bind_resource={"route": "hidden-13"},
+        )
         rows = [records.image_row(image), records.instance_row(made), records.binding_row(binding)]
         secret = "".join(row.pop("secret") for row in rows)
         self.assertNotIn("hidden", json.dumps(rows))
-        for number in range(11):
+        for number in range(14):
             self.assertIn(f"hidden-{number}", secret)
 
     def test_secret_elsewhere(self) -> None:
