@@ -93,8 +93,8 @@ class MemoryPersister(MemoryAdministered):
                 self.tables.hosts[key], refusal = host_records.pinged_row(before, ping, self.seconds())
                 if refusal is not None:
                     refused[key] = refusal
-                if before is None:
-                    self._tell(auditing.host_registered(ping))
+                else:
+                    self._tell(*host_records.told(before, ping))
             return refused
 
     async def observe(self) -> None:

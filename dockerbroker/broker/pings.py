@@ -15,7 +15,7 @@ from dockerbroker.errors import Conflict, Forbidden, TooManyRequests, Unavailabl
 from dockerbroker.model import auditing
 from dockerbroker.model.hosts import HostKey
 from dockerbroker.model.liveness import NO_ROOM, OLD_SESSION, OTHER_ENGINE, TOO_MANY_OF_ONE
-from dockerbroker.model.registrations import USUAL, HostLimits, Registrations
+from dockerbroker.model.registrations import USUAL, HostLimits, Reconfigurations, Registrations
 from dockerbroker.model.vitals import Ping
 from dockerbroker.persisters.interfaces import IPersister
 
@@ -84,6 +84,7 @@ class Pings:
     _is_writing: bool = field(default=False, init=False)
     _newest: Deferred[None] | None = field(default=None, init=False)
     _registrations: Registrations = field(factory=Registrations, init=False)
+    _reconfigurations: Reconfigurations = field(factory=Reconfigurations, init=False)
     _refused: set[tuple[str, str | None, str]] = field(factory=set, init=False)
     _written: list[float] = field(factory=list, init=False)
 
@@ -91,11 +92,11 @@ class Pings:
         """Return a Deferred that fires when this ping is stored, or a later one; it fails as the write does.
 
         It fails with `Conflict` when the ping is refused, with `Forbidden` when it is of one host too many,
-        and with `TooManyRequests` when agents of the host start too often.
+        and with `TooManyRequests` when agents of the host start, or change its settings, too often.
         """
         waiting = _Waiting(ping, Deferred())
         if wait := self._wait(ping):
-            text = "Agents of this Docker host start too often; try again later."
+            text = "Agents of this Docker host start or change it too often; try again later."
             waiting.stored.errback(TooManyRequests(text, retry_after=math.ceil(wait)))
             return waiting.stored
         self._waiting.append(waiting)
@@ -146,11 +147,14 @@ class Pings:
         return True
 
     def _wait(self, ping: Ping) -> float:
-        """Return for how many seconds a host must not register again; an agent of the original never does."""
-        if ping.vitals.session is None:
-            return 0.0
-        host = ping.host.key.service_host
-        return self._registrations.wait(host, ping.vitals.session, self._clock.seconds())
+        """Return for how many seconds a host must not register again, or not be changed.
+
+        An agent of the original never registers again.
+        """
+        now, session = self._clock.seconds(), ping.vitals.session
+        if session and (wait := self._registrations.wait(ping.host.key.service_host, session, now)):
+            return wait
+        return self._reconfigurations.wait(ping.host, now)
 
     async def settled(self) -> None:
         """Return when the pings that have come by now are stored or refused, or could not be stored."""

@@ -8,7 +8,7 @@ from dockerbroker.model.audit import AuditEntry, Origin, Result, content_digest
 from dockerbroker.model.catalog import ImageDefinition
 from dockerbroker.model.certificates import HostCertificate
 from dockerbroker.model.credentials import Credential
-from dockerbroker.model.hosts import HostKey
+from dockerbroker.model.hosts import SETTINGS, DockerHost, HostKey
 from dockerbroker.model.instances import Change, Operation, OperationKind, Phase, ServiceInstance
 from dockerbroker.model.standing import host_id
 from dockerbroker.model.vitals import Ping
@@ -18,6 +18,7 @@ ACTIONS: Final = frozenset(
     {
         *(kind.value for kind in OperationKind),
         "cancel",
+        "change host",
         "change keys",
         "cordon host",
         "delete certificate",
@@ -184,6 +185,23 @@ def ping_refused(ping: Ping, why: str) -> AuditEntry:
 def host_registered(ping: Ping) -> AuditEntry:
     """Tell that an agent has pinged for a host that was not known."""
     return AuditEntry(action="register host", subject=host_id(ping.host.key), origin=ping.origin)
+
+
+def host_changed(ping: Ping, before: DockerHost | None) -> list[AuditEntry]:
+    """Return what is written when the agent of a known host tells other settings than before.
+
+    Those that could not be read any more, and so are None, are all told.
+    """
+    changed = [
+        told
+        for name, told in SETTINGS.items()
+        if before is None or getattr(before, name) != getattr(ping.host, name)
+    ]
+    if not changed:
+        return []
+    # Arguments and labels may be anything: only their names are told.
+    detail, host = ", ".join(changed), host_id(ping.host.key)
+    return [AuditEntry(action="change host", subject=host, origin=ping.origin, detail=detail)]
 
 
 def host_cordoned(key: HostKey, origin: Origin, *, is_cordoned: bool) -> AuditEntry:

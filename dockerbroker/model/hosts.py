@@ -48,6 +48,16 @@ _IN_NAMES: Final = frozenset("-._:%[]")
 #: All words before `docker-enter` together have at most so many characters.
 _LONGEST_ARGUMENTS: Final = 4096
 _MOST_LABELS = 64
+#: What an operator sets of a host, and what it is called in a ping; the interval is agreed with the brokers.
+SETTINGS: Final = {
+    "is_active": "IsActive",
+    "perf_factor": "PerfFactor",
+    "exec_command": "ExecCommand",
+    "exec_arguments": "ExecArgs",
+    "portbind_min": "Portbind_min",
+    "portbind_max": "Portbind_max",
+    "labels": "Labels",
+}
 _LONGEST_LABEL = 255
 
 

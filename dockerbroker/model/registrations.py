@@ -1,18 +1,22 @@
-"""How often agents of one host may start, and how many hosts they may make known."""
+"""How often agents of one host may start or change it, and how many hosts they may make known."""
 
 from collections import Counter, OrderedDict
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final
 
 from attrs import define, field, frozen
 
+from dockerbroker.model.hosts import SETTINGS, DockerHost, HostKey
 from dockerbroker.model.liveness import NO_ROOM, TOO_MANY_OF_ONE
 from dockerbroker.model.vitals import Ping
 
 #: So many starts of agents of one host are taken within so many seconds.
 MOST: Final = 3
 WITHIN: Final = 8.0
-#: Of so many hosts starts are remembered; those whose agents have started last.
+#: So many changes of the settings of a host are taken within so many seconds.
+MOST_CHANGES: Final = 5
+CHANGES_WITHIN: Final = 60.0
+#: Of so many hosts starts and settings are remembered; those whose agents have started or pinged last.
 MOST_HOSTS: Final = 10_000
 #: So many hosts a deployment knows unless its operator says otherwise.
 DEFAULT_IN_ALL: Final = 10_000
@@ -47,6 +51,35 @@ class Registrations:
         self._starts.move_to_end(host)
         while len(self._starts) > MOST_HOSTS:
             self._starts.popitem(last=False)
+        return 0.0
+
+
+@define(eq=False)
+class Reconfigurations:
+    """Remembers how hosts are set, and when that was changed: each change is a record of the audit log."""
+
+    _known: OrderedDict[HostKey, tuple[tuple[Any, ...], list[float]]] = field(factory=OrderedDict, init=False)
+
+    def __len__(self) -> int:
+        """Return of how many hosts the settings are remembered."""
+        return len(self._known)
+
+    def wait(self, host: DockerHost, now: float) -> float:
+        """Take note of the settings, and return 0; or return for how many seconds no others are taken.
+
+        Those that were taken last are taken at any time.
+        """
+        settings = tuple(getattr(host, name) for name in SETTINGS)
+        known, changes = self._known.get(host.key, (settings, []))
+        if settings != known:
+            changes = [at for at in changes if at > now - CHANGES_WITHIN]
+            if len(changes) >= MOST_CHANGES:
+                return changes[0] + CHANGES_WITHIN - now
+            changes = [*changes, now]
+        self._known[host.key] = settings, changes
+        self._known.move_to_end(host.key)
+        while len(self._known) > MOST_HOSTS:
+            self._known.popitem(last=False)
         return 0.0
 
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Insert, Select, and_, bindparam, delete, func, or_, select, true, update
 
-from dockerbroker.model import auditing
+from dockerbroker.model.audit import AuditEntry
 from dockerbroker.model.fleet import Fleet
 from dockerbroker.model.hosts import LONGEST_GAP, DockerHost, HostKey, Observation, observed
 from dockerbroker.model.liveness import Verdict
@@ -87,18 +87,20 @@ def record_pings(
     at = now(connection)
     new = [ping for ping in pings if host_records.host_id(ping.host.key) not in before]
     refused = _without_room(connection, new, limits, before) if new else {}
-    rows = []
+    rows, entries = [], list[AuditEntry]()
     for ping in pings:
         if ping.host.key in refused:
             continue
-        row, refusal = host_records.pinged_row(before.get(host_records.host_id(ping.host.key)), ping, at)
+        known = before.get(host_records.host_id(ping.host.key))
+        row, refusal = host_records.pinged_row(known, ping, at)
         rows.append(row)
         if refusal is not None:
             refused[ping.host.key] = refusal
+        else:
+            entries += host_records.told(known, ping)
     if rows:
         run(connection, put, rows)
-    registered = [ping for ping in new if ping.host.key not in refused]
-    append(connection, [auditing.host_registered(ping) for ping in registered], wall)
+    append(connection, entries, wall)
     return refused
 
 

@@ -11,6 +11,8 @@ from typing import Any, Final
 from attrs import define, field, fields
 
 from dockerbroker.errors import Unreadable
+from dockerbroker.model import auditing
+from dockerbroker.model.audit import AuditEntry
 from dockerbroker.model.fleet import HostFacts
 from dockerbroker.model.hosts import HostKey, HostState
 from dockerbroker.model.liveness import HostRecord, Life, Sessions, heard
@@ -48,6 +50,19 @@ def pinged_row(before: Row | None, ping: Ping, now: float) -> tuple[dict[str, An
     if refusal is not None and before is not None:
         return {**before, **_columns(known)}, refusal
     return {**_told(ping), **_columns(known)}, refusal
+
+
+def told(before: Row | None, ping: Ping) -> list[AuditEntry]:
+    """Return what is told of a ping that is stored: of the first one, and of other settings than before."""
+    if before is None:
+        return [auditing.host_registered(ping)]
+    if before["document"] == records.host_row(ping.host)["document"]:
+        return []
+    try:
+        known = records.read_host(before)
+    except Unreadable:
+        return auditing.host_changed(ping, None)
+    return auditing.host_changed(ping, known)
 
 
 def read_record(row: Row) -> HostRecord:

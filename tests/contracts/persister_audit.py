@@ -15,7 +15,7 @@ from dockerbroker.model.instances import Change, Phase
 from dockerbroker.model.roles import Role
 from tests.contracts.persister_case import PersisterTestCase
 from tests.persisters import values
-from tests.pinging import pings
+from tests.pinging import ping, pings
 
 _WHO = Origin(
     role="platform", name="cf", platform="cloudfoundry", user="u-1 ä", request_id="r\n1", peer="10.0.0.1"
@@ -186,6 +186,60 @@ class AuditContract(PersisterTestCase):
             ],
         )
         self.assertEqual(len({one[1] for one in self.told()}), 1)
+
+    def hear(self, **settings: Any) -> None:
+        """Let the agent of a host tell how that is set."""
+        agent = Origin(role="agent", name="agents", request_id="r1")
+        [told] = pings([values.host(**settings)])
+        self.done(self.persister.record_pings([evolve(told, origin=agent)]))
+
+    def test_settings(self) -> None:
+        """What an agent changes of a known host has a record each time, with the names of what it is."""
+        self.hear()
+        for settings, changed in (
+            ({"keep_alive": 9.0}, None),
+            ({"is_active": False, "perf_factor": 2.5}, "IsActive, PerfFactor"),
+            ({"is_active": False, "perf_factor": 2.5, "keep_alive": 0.5}, None),
+            ({"exec_command": "DockerCommandExec", "exec_arguments": ("sudo", "x")}, None),
+            ({"portbind_min": 1, "portbind_max": 2, "labels": {"keep_alive": "secret"}}, None),
+            ({"portbind_min": 1, "portbind_max": 2, "labels": {"keep_alive": "other"}}, "Labels"),
+            ({}, "Portbind_min, Portbind_max, Labels"),
+        ):
+            before = len(self.told())
+            for _ in range(2):
+                self.hear(**settings)
+            told = self.told()[before:]
+            self.assertEqual(len(told), 0 if "keep_alive" in settings else 1, settings)
+            if changed is not None:
+                self.assertEqual((self.last()["action"], self.last()["detail"]), ("change host", changed))
+        self.assertEqual(
+            (self.last()["subject"], self.last()["role"], self.last()["request_id"]),
+            (self.log()[0].members["subject"], "agent", "r1"),
+        )
+        self.assertNotIn("secret", "".join(record.content for record in self.log()))
+        [report] = self.done(self.persister.hosts())
+        self.assertEqual(report.host, values.host())
+
+    def test_settings_refused(self) -> None:
+        """A ping that is refused changes no settings and has no record."""
+        for engine, is_active in (("one", True), ("two", False)):
+            told = ping(values.host(is_active=is_active), engine_id=engine)
+            refused = self.done(self.persister.record_pings([told]))
+        self.assertEqual(list(refused), [values.HERE])
+        self.assertEqual([one[0] for one in self.told()], ["register host"])
+        [report] = self.done(self.persister.hosts())
+        self.assertTrue(report.host.is_active)
+
+    def test_settings_race(self) -> None:
+        """Of brokers that hear at once how a host is set anew each change has its one record."""
+        self.hear()
+        brokers = [self.fixture.persister() for _ in range(3)]
+        told = [values.host(perf_factor=factor) for factor in (2.0, 2.0, 3.0)]
+        calls = [partial(broker.record_pings, [ping(one)]) for broker, one in zip(brokers, told, strict=True)]
+        for outcome in self.fixture.race(calls):
+            self.assertEqual(outcome, {})
+        # Twice 2.0 has one record, unless 3.0 came between.
+        self.assertIn([one[0] for one in self.told()[1:]], [["change host"] * 2, ["change host"] * 3])
 
     def test_requests(self) -> None:
         """Whoever cancels an operation, or lets it be tried at once, has a record."""

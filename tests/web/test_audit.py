@@ -165,6 +165,25 @@ class RoutesTests(AuditCase):
         self.assertNotIn(_CANARY, "".join(record.content for record in self.log()))
         self.assertNotIn(_CANARY[::-1], "".join(record.content for record in self.log()))
 
+    def test_settings(self) -> None:
+        """What a further ping changes of a host is told, by whom and by which request."""
+        told = {**PING, "Session": "one"}
+        changes: list[dict[str, Any]] = [{}, {"Containers": 4}, {"IsActive": False}, {"IsActive": False}]
+        for number, change in enumerate(changes):
+            self.assertEqual(self.send("POST", "/ping", {**told, **change, "Sequence": number}).status, 200)
+        registered, changed = self.news()
+        names = ("action", "subject", "result", "role", "name", "request_id", "detail")
+        self.assertEqual(
+            [changed[name] for name in names],
+            ["change host", registered["subject"], "succeeded", "agent", USER, "request-7", "IsActive"],
+        )
+        # Whoever changes it for ever is refused, and its last settings are those of the last record.
+        answers = [self.send("POST", "/ping", {**PING, "PerfFactor": 5 + n}).status for n in range(9)]
+        self.assertEqual(answers, [200] * 4 + [429] * 5)
+        self.assertEqual(
+            [one["detail"] for one in self.news()], ["IsActive, PerfFactor", *["PerfFactor"] * 3]
+        )
+
     def test_credentials(self) -> None:
         """Who is let in by a new password, and who is not any more, is told, and not the password."""
         login = {"Role": "platform", "User": "cf", "Password": _CANARY}

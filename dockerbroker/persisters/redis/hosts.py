@@ -1,6 +1,6 @@
 """The part of the persister on Redis that keeps hosts."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dockerbroker.model import auditing
@@ -10,7 +10,7 @@ from dockerbroker.model.hosts import LONGEST_GAP, ROUNDING, DockerHost, HostKey,
 from dockerbroker.model.liveness import MOST_FORMER, Verdict
 from dockerbroker.model.registrations import USUAL, HostLimits
 from dockerbroker.model.vitals import Ping
-from dockerbroker.persisters import records, refusals
+from dockerbroker.persisters import host_records, records, refusals
 from dockerbroker.persisters.host_records import KnownFacts
 from dockerbroker.persisters.redis import rows
 from dockerbroker.persisters.redis.rows import texts
@@ -25,28 +25,31 @@ class RedisHosts:
 
     async def record_pings(self, pings: Iterable[Ping], limits: HostLimits = USUAL) -> Mapping[HostKey, str]:
         """Store what the pings tell."""
-        pinged = list(pings)
-        told = [rows.ping(ping) for ping in pinged]
-        refused, unknown = await self._ask("ping", pings=told, most=MOST_FORMER, rounding=ROUNDING)
-        if unknown:
-            refused = [*refused, *await self._register(pinged, texts(unknown), limits)]
-        return {rows.host_key(identifier): why for identifier, why in refused}
+        pinged = {rows.host_id(ping.host.key): ping for ping in pings}
+        told, refusals = [rows.ping(ping) for ping in pinged.values()], dict[HostKey, str]()
+        while told:
+            refused, unknown, changed = await self._ask(
+                "ping",
+                pings=told,
+                most=MOST_FORMER,
+                rounding=ROUNDING,
+                in_all=limits.in_all,
+                of_one=limits.of_one,
+            )
+            refusals.update((rows.host_key(identifier), why) for identifier, why in refused)
+            # Only now it is known what is to be told; what was stored meanwhile is looked at once more.
+            told = [self._registered(pinged[identifier]) for identifier in texts(unknown)]
+            told += [self._changed(pinged[identifier], seen) for identifier, seen in changed]
+        return refusals
 
-    async def _register(
-        self, pings: Sequence[Ping], unknown: Collection[str], limits: HostLimits
-    ) -> list[Any]:
-        """Store pings for hosts that were not known, each with the record that tells of it."""
-        new = [ping for ping in pings if rows.host_id(ping.host.key) in unknown]
-        told = [rows.new_ping(ping, self._told(auditing.host_registered(ping))) for ping in new]
-        refused, _ = await self._ask(
-            "ping",
-            pings=told,
-            most=MOST_FORMER,
-            rounding=ROUNDING,
-            in_all=limits.in_all,
-            of_one=limits.of_one,
-        )
-        return list(refused)
+    def _registered(self, ping: Ping) -> dict[str, Any]:
+        """Return a ping for a host that is not known, with the record that tells of it."""
+        return rows.new_ping(ping, self._told(auditing.host_registered(ping)))
+
+    def _changed(self, ping: Ping, seen: str) -> dict[str, Any]:
+        """Return a ping of other settings than those that were seen, with the record that tells of it."""
+        before = {**records.host_columns(ping.host.key), "document": seen}
+        return rows.changing_ping(ping, self._told(*host_records.told(before, ping)), seen)
 
     async def observe(self) -> None:
         """Record that a broker is there now."""

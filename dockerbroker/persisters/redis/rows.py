@@ -116,6 +116,14 @@ def host_id(key: HostKey) -> str:
     return json.dumps([key.service_host, key.docker_host, key.docker_port], separators=(",", ":"))
 
 
+def changing_ping(told: Ping, audit: Any, seen: str) -> dict[str, Any]:
+    """Return what a script is given of a ping that changes settings, with its audit records.
+
+    `seen` is the document with those of before; if there is another one by then, nothing is stored.
+    """
+    return {**ping(told), "audit": audit, "seen": seen}
+
+
 def new_ping(told: Ping, audit: Any) -> dict[str, Any]:
     """Return what a script is given of a ping for a host that is not known, with its audit records.
 

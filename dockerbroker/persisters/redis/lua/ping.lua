@@ -1,7 +1,8 @@
 -- Stores what pings tell; `model.liveness.heard` and `model.registrations.Room` say the same in Python. Of
--- hosts that are not known nothing is stored without a record for the audit log.
+-- hosts that are not known, and of settings that are others, nothing is stored without a record for the audit
+-- log.
 
-local now, refused, unknown = now(), {}, {}
+local now, refused, unknown, changed = now(), {}, {}, {}
 local most, rounding = tonumber(given.most), tonumber(given.rounding)
 
 local function is_recent(at, within)
@@ -74,19 +75,29 @@ local function crowded(ping)
   end
 end
 
+-- What is set of a host, as text: all but its interval, which is before any text that somebody has chosen.
+local function settings(document)
+  return (string.gsub(document, '"keep_alive":[^,}]*', '', 1))
+end
+
 local function hear(ping)
   local name, row = key('host', ping.id), ping.row
-  local stored = redis.call('HMGET', name, 'pinged_at', 'engine_id', 'sessions', 'state')
-  if not stored[4] and not ping.audit then
+  local stored = redis.call('HMGET', name, 'pinged_at', 'engine_id', 'sessions', 'state', 'document')
+  if not stored[4] and (ping.seen or not ping.audit) then
     unknown[#unknown + 1] = ping.id
+    return nil
+  end
+  local before = stored[4] and (stored[5] or '')
+  local is_other = before and before ~= row.document and settings(before) ~= settings(row.document)
+  if is_other and ping.seen ~= before then
+    changed[#changed + 1] = { ping.id, before }
     return nil
   end
   local why = not stored[4] and crowded(ping)
   if why then
     return why
   end
-  local is_other = ping.engine_id ~= '' and stored[2] and stored[2] ~= '' and stored[2] ~= ping.engine_id
-  if is_other then
+  if ping.engine_id ~= '' and stored[2] and stored[2] ~= '' and stored[2] ~= ping.engine_id then
     return 'engine'
   end
   local sessions = stored[3] and cjson.decode(stored[3]) or { session = '', sequence = '0', former = {} }
@@ -113,6 +124,8 @@ local function hear(ping)
     if ping.own then
       counts[ping.own] = counts[ping.own] + 1
     end
+  end
+  if is_other or not stored[4] then
     audit(ping.audit)
   end
 end
@@ -123,4 +136,4 @@ for _, ping in ipairs(given.pings) do
     refused[#refused + 1] = { ping.id, refusal }
   end
 end
-return { 'stored', refused, unknown }
+return { 'stored', refused, unknown, changed }
