@@ -30,8 +30,6 @@ _INVENTED = f"canary-invented-{secrets.token_hex(16)}"
 _DASHBOARD = f"http://{CANARIES['dashboard']}.example.com/"
 #: They hold what they are configured with.
 _OWN_FILES = {"broker.config", "agent.config"}
-#: What is stored in plain: see docs/decisions/0033-secrets-at-rest.md.
-_PLAIN = {("context", "broker.db")}
 
 
 def definition(name: str) -> dict[str, Any]:
@@ -97,7 +95,7 @@ class CanaryTests(BrokerCase):
             f"{name}: {where}"
             for where, text in self._places(began, exported)
             for name, secret in self._secrets()
-            if secret in text and (name, Path(where).name[: len("broker.db")]) not in _PLAIN
+            if secret in text
         ]
         self.assertEqual(found, [])
         # What is looked for is found where it is.
