@@ -8,14 +8,21 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from dockerbroker.engines.interfaces import Engines, Executors
-from dockerbroker.errors import ExecutableFailed, ExecutableOverrun, NotRunning, NotThere, OperationFailed
+from dockerbroker.errors import (
+    BadCommand,
+    ExecutableFailed,
+    ExecutableOverrun,
+    NotRunning,
+    NotThere,
+    OperationFailed,
+)
 from dockerbroker.model import executables
 from dockerbroker.model.bindings import binding_document
 from dockerbroker.model.containers import Container, fill
 from dockerbroker.model.executables import Action, ExecutionResult
 from dockerbroker.model.hosts import DockerHost
 from dockerbroker.model.instances import Change, OperationKind, Phase
-from dockerbroker.model.secrets import Secret
+from dockerbroker.model.secrets import Secret, redact
 from dockerbroker.model.work import Work
 from dockerbroker.persisters.interfaces import IPersister
 
@@ -198,14 +205,18 @@ class Executions:
         exec_id = await executor.prepare(execution)
         operation = evolve(work.operation, exec_id=exec_id)
         await self.persister.commit(Change(operation=operation))
-        result = await executor.run(exec_id, execution)
-        return self._answer(action, work, result)
+        hidden = _hidden(work)
+        try:
+            result = await executor.run(exec_id, execution)
+        except BadCommand as error:
+            # What Docker says of it is what the executable has said, if that pretends to be Docker.
+            raise BadCommand(redact(error.description, hidden)) from None
+        return self._answer(action, work, result, hidden)
 
-    def _answer(self, action: Action, work: Work, result: ExecutionResult) -> dict[str, Any]:
+    def _answer(
+        self, action: Action, work: Work, result: ExecutionResult, hidden: frozenset[str]
+    ) -> dict[str, Any]:
         """Return what the executable answered; the log tells the end of what it says when it fails."""
-        hidden = executables.hidden_texts(work.instance, work.binding)
-        if work.former is not None:
-            hidden |= executables.hidden_texts(work.former, None)
         try:
             return executables.answer(action, result, hidden)
         except ExecutableFailed:
@@ -216,6 +227,12 @@ class Executions:
                 tail=executables.last_line(result.stderr_tail, hidden),
             )
             raise
+
+
+def _hidden(work: Work) -> frozenset[str]:
+    """Return what must not appear in a message about the work."""
+    hidden = executables.hidden_texts(work.instance, work.binding)
+    return hidden if work.former is None else hidden | executables.hidden_texts(work.former, None)
 
 
 def _as_observed(work: Work, container: Container) -> Work:

@@ -3,6 +3,7 @@
 from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
+from dockerbroker.errors import BadCommand
 from dockerbroker.model.instances import BindingState
 from dockerbroker.model.secrets import Secret
 from tests.broker.ledger import complaints, never, printing, stack_binding, stack_with_ledger
@@ -94,6 +95,9 @@ class BindTests(SynchronousTestCase):
         self.stack.image.scripts["/bind"] = script
         answer = self.stack.bind("i-1", "b-1", parameters={"password": [CANARY]})
         self.assertIn("bad [redacted] at [redacted]", answer.description)
+        self.stack.engine.fail_next("start_exec", BadCommand(f"OCI runtime exec failed: {CANARY}"))
+        answer = self.stack.bind("i-1", "b-1", parameters={"password": [CANARY]})
+        self.assertIn("OCI runtime exec failed: [redacted]", answer.description)
 
     def test_garbage(self) -> None:
         """A `/bind` that prints anything but one good object has failed, and is undone."""
