@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
 
@@ -53,23 +54,32 @@ checks.use_after_free.enabled = false
 
 @frozen
 class Report:
-    """What the tool printed, how it ended, and which statuses each method was answered."""
+    """What the tool printed, how it ended, which statuses each method was answered, and what was done.
+
+    That are the operations, such as `GET /ping`, of which at least one was answered by 2xx.
+    """
 
     printed: str
     code: int
     statuses: Counter[tuple[str, int]]
+    done: frozenset[str]
 
     def count(self, status: int) -> int:
         """Return how many answers had the status."""
         return sum(count for (_, other), count in self.statuses.items() if other == status)
 
 
-def _statuses(path: Path) -> Iterator[tuple[str, int]]:
+def is_done(status: int) -> bool:
+    """Whether an answer tells that it is done, or will be."""
+    return HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES
+
+
+def _answers(path: Path) -> Iterator[tuple[str, str, int]]:
     for line in path.read_text("utf-8").splitlines():
-        scenario = json.loads(line).get("ScenarioFinished", {}).get("recorder", {})
-        for made in scenario.get("interactions", {}).values():
+        recorder = json.loads(line).get("ScenarioFinished", {}).get("recorder", {})
+        for made in recorder.get("interactions", {}).values():
             if made.get("response"):
-                yield made["request"]["method"], made["response"]["status_code"]
+                yield str(recorder.get("label")), made["request"]["method"], made["response"]["status_code"]
 
 
 def examine(folder: Path, url: str, document: dict[str, Any], configuration: str, *arguments: str) -> Report:
@@ -97,8 +107,15 @@ def examine(folder: Path, url: str, document: dict[str, Any], configuration: str
         timeout=_PATIENCE,
         check=False,
     )
-    statuses = Counter(_statuses(paths["report.ndjson"]))
-    return Report(done.stdout.decode("utf-8", "replace"), done.returncode, statuses)
+    answers = list(_answers(paths["report.ndjson"]))
+    return Report(
+        done.stdout.decode("utf-8", "replace"),
+        done.returncode,
+        Counter((method, status) for _, method, status in answers),
+        frozenset(
+            label for label, method, status in answers if label.startswith(f"{method} ") and is_done(status)
+        ),
+    )
 
 
 class SchemaCase(SynchronousTestCase):
