@@ -13,7 +13,7 @@ from typing import Final
 
 from attrs import define, field, frozen
 
-from benchmarks.attackers import drips, forms, idle
+from benchmarks.attackers import drips, forms, handshakes, idle
 from benchmarks.memory_broker import filled_broker
 from benchmarks.sides import Sides
 from benchmarks.stalls import VARIABLE
@@ -21,11 +21,17 @@ from dockerbroker.model.connections import DEFAULT_PER_PEER
 from tests.polling import poll
 from tests.running import PASSWORD, USER, RunningBroker
 
-#: What is done, by its name in the table.
-ATTACKS: Final[dict[str, Callable[[int, float], int]]] = {
-    "forms of 15 MB, 4 at once": forms,
-    "200 clients byte by byte": drips,
-    "2,000 idle connections": idle,
+#: What is done over HTTP and over HTTPS, by its name in the table.
+ATTACKS: Final[dict[bool, dict[str, Callable[[int, float], int]]]] = {
+    False: {
+        "forms of 15 MB, 4 at once": forms,
+        "200 clients byte by byte": drips,
+        "2,000 idle connections": idle,
+    },
+    True: {
+        "200 handshakes byte by byte": handshakes,
+        "2,000 connections without a handshake": idle,
+    },
 }
 #: Seconds of each attack, and of quiet before it.
 SECONDS: Final = 6.0
@@ -49,13 +55,14 @@ class Abuse:
 
 def measure(rounds: int) -> dict[str, Abuse]:
     """Measure each attack after a quiet time, so often."""
-    found: dict[str, list[tuple[Seen, Seen]]] = {name: [] for name in ATTACKS}
-    with filled_broker(_INSTANCES, connections=DEFAULT_PER_PEER, stalls="stalls") as running:
-        client = Client(running)
-        for _ in range(rounds):
-            for name, attack in ATTACKS.items():
-                quiet = client.ask()
-                found[name].append((_attacked(client, attack), quiet))
+    found: dict[str, list[tuple[Seen, Seen]]] = {}
+    for tls, attacks in ATTACKS.items():
+        with filled_broker(_INSTANCES, connections=DEFAULT_PER_PEER, stalls="stalls", tls=tls) as running:
+            client = Client(running)
+            for _ in range(rounds):
+                for name, attack in attacks.items():
+                    quiet = client.ask()
+                    found.setdefault(name, []).append((_attacked(client, attack), quiet))
     return {name: _abuse(pairs) for name, pairs in found.items()}
 
 
@@ -93,7 +100,7 @@ class Client:
     def _get(self) -> None:
         token = b64encode(f"{USER}:{PASSWORD}".encode()).decode("ascii")
         headers = {"Authorization": f"Basic {token}", "X-Broker-API-Version": "2.17"}
-        connection = http.client.HTTPConnection("127.0.0.1", self.running.port, timeout=30)
+        connection = self.running.connection()
         connection.request("GET", "/v2/catalog", headers=headers)
         response = connection.getresponse()
         assert response.status == http.client.OK, response.read()

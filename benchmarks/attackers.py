@@ -25,6 +25,9 @@ _KINDS: Final = (b"application/x-www-form-urlencoded", b"multipart/form-data; bo
 _HEAD: Final = b"POST /v2/service_instances/x HTTP/1.1\r\nHost: a\r\n"
 _BODY: Final = b"PUT /v2/service_instances/x HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n"
 
+#: The beginning of a handshake that is to be a whole record long, in bytes that nobody can judge before.
+_HELLO: Final = b"\x16\x03\x01\x20\x00\x01\x00\x1f\xfc\x03\x03"
+
 
 def forms(port: int, seconds: float) -> int:
     """Send forms of 15 MB without credentials, one after the other; return how many were answered."""
@@ -47,6 +50,11 @@ def forms(port: int, seconds: float) -> int:
 def drips(port: int, seconds: float) -> int:
     """Send heads and bodies byte by byte over many connections; return how many bytes were sent."""
     return Connections(port, [_BODY, _HEAD + b"X: "] * (DRIPPING // 2)).keep(seconds, b"x", 0.25)
+
+
+def handshakes(port: int, seconds: float) -> int:
+    """Begin handshakes byte by byte over many connections; return how many bytes were sent."""
+    return Connections(port, [_HELLO] * DRIPPING).keep(seconds, b"x", 0.25)
 
 
 def idle(port: int, seconds: float) -> int:

@@ -6,6 +6,7 @@ Rows are not compared with Docker: that is measured for itself, in `benchmarks.p
 
 import os
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from json import dumps
@@ -17,15 +18,18 @@ from attrs import define
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import serverFromString
+from twisted.internet.interfaces import IProtocolFactory
 
 from benchmarks.filling import HOSTS, fill
 from benchmarks.stalls import VARIABLE, Stalls
 from dockerbroker.broker_parts import make_parts
-from dockerbroker.broker_tap import make_authenticator
+from dockerbroker.broker_tap import check_listening, make_authenticator
 from dockerbroker.config import BrokerConfiguration, load_broker
 from dockerbroker.lifetime import keep_what_is_loaded, listen, use_monotonic_clock
 from dockerbroker.persisters.opening import Persister, open_persister
 from dockerbroker.threads import DaemonThreadPool
+from dockerbroker.tls.serving import CurrentCertificate
+from dockerbroker.tls.wrapping import wrapped
 from dockerbroker.web.site import BrokerSite
 from tests.asking import REDIS
 from tests.memory_engine import MemoryEngines
@@ -46,14 +50,18 @@ def filled_broker(
     endpoints: Sequence[str] = (),
     connections: int = _CONNECTIONS,
     stalls: str = "",
+    tls: bool = False,
 ) -> Iterator[RunningBroker]:
     """Run a broker on a database with so many instances and hosts, and on Docker Engines in memory.
 
     It takes so many `connections` of one address, and `stalls` is the file in its folder for those of its
-    reactor.
+    reactor. With `tls` it makes its own certificate.
     """
     image = {"name": REDIS.name, "plan": REDIS.plan.name, "image": REDIS.image}
-    running = RunningBroker([image], "", {"connectionsperpeer": connections})
+    settings: dict[str, Any] = {"connectionsperpeer": connections}
+    if tls:
+        settings["tls"] = {"selfsigned": True}
+    running = RunningBroker([image], "", settings)
     if stalls:
         running.environment = {VARIABLE: str(running.folder / stalls)}
     try:
@@ -139,11 +147,22 @@ async def _serve(configuration: BrokerConfiguration, endpoints: Sequence[str]) -
     site.open(parts.apis)
     keep_what_is_loaded()
     (endpoint,) = configuration.listening.endpoints
-    listen(loop, endpoint, site)
+    listen(loop, endpoint, _over_tls(configuration, site))
     if VARIABLE in os.environ:
         Stalls(loop, Path(os.environ[VARIABLE])).start()
     for further in endpoints:
         serverFromString(loop, further).listen(site)
+
+
+def _over_tls(configuration: BrokerConfiguration, site: BrokerSite) -> IProtocolFactory:
+    """Return what makes the site's connections, over TLS if that is configured."""
+    tls = configuration.listening.tls
+    if tls is None:
+        return site
+    check_listening(configuration.listening)
+    shown = CurrentCertificate(configuration=tls, clock=cast("Any", reactor), wall=time.time)
+    shown.start()
+    return wrapped(shown, site, cast("Any", reactor))
 
 
 def _answers(running: RunningBroker) -> bool:
