@@ -8,7 +8,6 @@ from dockerbroker.broker.host_administration import HostAdministration
 from dockerbroker.broker.inventory import Inventory
 from dockerbroker.broker.operations import Operations
 from dockerbroker.broker.sweeping import Sweeps
-from dockerbroker.tls.serving import CurrentCertificate
 from dockerbroker.web.administration import CatalogRoutes
 from dockerbroker.web.audit import AuditRoutes
 from dockerbroker.web.certificates import CertificateLists
@@ -19,7 +18,7 @@ from dockerbroker.web.inventory import InventoryRoutes
 from dockerbroker.web.keys import KeyRoutes
 from dockerbroker.web.reaper import ReaperRoutes
 from dockerbroker.web.sections import Sections
-from dockerbroker.web.tls import TlsRoutes
+from dockerbroker.web.tls import ShownCertificate, TlsRoutes
 
 
 def make_sections(
@@ -27,7 +26,7 @@ def make_sections(
     certificates: Certificates,
     sweeps: Sweeps,
     admission: Admission,
-    shown: CurrentCertificate | None,
+    shown: ShownCertificate | None,
 ) -> Sections:
     """Return the sections of a broker, which shows that certificate."""
     persister = administration.persister

@@ -19,7 +19,6 @@ from dockerbroker.broker.sweeping import Sweeps
 from dockerbroker.errors import BrokerError, InvalidRequest, Unavailable
 from dockerbroker.model.connections import ConnectionLimits
 from dockerbroker.model.roles import Principal, Role
-from dockerbroker.tls.serving import CurrentCertificate
 from dockerbroker.web.administration import Administrators
 from dockerbroker.web.agents import Agents
 from dockerbroker.web.answers import answer_error, answer_failure, without_body
@@ -37,6 +36,7 @@ from dockerbroker.web.platform import Platform
 from dockerbroker.web.principals import let_in
 from dockerbroker.web.routes import Route, routes_of
 from dockerbroker.web.sections import Sections, is_section
+from dockerbroker.web.tls import ShownCertificate
 
 
 def _no_shortcut(request: Request) -> None:
@@ -228,7 +228,7 @@ def make_apis(
     agents: Agents,
     sweeps: Sweeps,
     admission: Admission,
-    shown: CurrentCertificate | None = None,
+    shown: ShownCertificate | None = None,
 ) -> Apis:
     """Return the APIs of a broker, which shows that certificate, or none."""
     page = CatalogPage(broker, reactor)

@@ -1,16 +1,31 @@
 """The route by which administrators see for how long the broker's own certificate is still valid."""
 
 from math import floor
-from typing import Any
+from typing import Any, Protocol
 
 from klein.resource import KleinResource
 from twisted.web.server import Request
 
 from dockerbroker.model.listings import moment
-from dockerbroker.tls.serving import CurrentCertificate
 from dockerbroker.web.answers import new_app
 from dockerbroker.web.conditions import answer_known
 from dockerbroker.web.parameters import takes
+
+
+class ShownCertificate(Protocol):
+    """The certificate that the broker shows now; the web knows nothing of the files that it is read from."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Its SHA-256."""
+
+    @property
+    def ends(self) -> float:
+        """Until when it is valid, in seconds since 1970."""
+
+    @property
+    def days_left(self) -> float:
+        """For how many days it is still valid."""
 
 
 class TlsRoutes:
@@ -18,7 +33,7 @@ class TlsRoutes:
 
     app = new_app()
 
-    def __init__(self, shown: CurrentCertificate | None) -> None:
+    def __init__(self, shown: ShownCertificate | None) -> None:
         self._shown = shown
 
     def resource(self) -> KleinResource:
@@ -32,7 +47,7 @@ class TlsRoutes:
         return answer_known(request, _told(self._shown))
 
 
-def _told(shown: CurrentCertificate | None) -> dict[str, Any]:
+def _told(shown: ShownCertificate | None) -> dict[str, Any]:
     if shown is None:
         return {"IsHTTPS": False}
     return {
