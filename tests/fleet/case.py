@@ -21,6 +21,8 @@ from tests.running import Answer, RunningBroker
 _CROWD = 8
 #: Seconds between two looks at what the programs do.
 PAUSE: Final = 0.2
+#: What a refusal says of hosts that stood still for a moment, as on a busy machine, and are used again soon.
+_SOON_USABLE: Final = ("sent no ping lately", "trouble with", "being checked after")
 
 
 class FleetCase(SynchronousTestCase):
@@ -124,7 +126,11 @@ class FleetCase(SynchronousTestCase):
         return self.pool.submit(request)
 
     def provision(self, instance_id: str, service: str, broker: RunningBroker | None = None) -> Answer:
-        """Provision an instance, which the test's end deletes."""
+        """Provision an instance, as soon as a host is well; the test's end deletes it."""
+        return when_well(lambda: self.provision_now(instance_id, service, broker))
+
+    def provision_now(self, instance_id: str, service: str, broker: RunningBroker | None = None) -> Answer:
+        """Provision an instance, which the test's end deletes, and take whatever is answered."""
         self.made[instance_id] = service
         return (broker or self.broker).provision(instance_id, service)
 
@@ -139,7 +145,7 @@ class FleetCase(SynchronousTestCase):
         """Wait until an instance of the service is refused with these words, and nothing of it is left."""
 
         def is_refused() -> bool:
-            answer = self.provision("refused", service)
+            answer = self.provision_now("refused", service)
             if answer.status == 201:
                 # A broker places by what it has seen a moment before.
                 self.assertEqual(self.delete("refused").status, 200)
@@ -161,7 +167,8 @@ class FleetCase(SynchronousTestCase):
     def begin_instance(self, instance_id: str, service: str) -> None:
         """Begin to provision an instance, which the test's end deletes."""
         self.made[instance_id] = service
-        self.assertIn(self.incomplete("PUT", instance_path(instance_id), service).status, (201, 202))
+        answer = when_well(lambda: self.incomplete("PUT", instance_path(instance_id), service))
+        self.assertIn(answer.status, (201, 202), answer)
 
     def outcome(self, path: str) -> str:
         """Wait until the last operation on an instance or binding has ended; return its state."""
@@ -194,6 +201,19 @@ class FleetCase(SynchronousTestCase):
 def wait(condition: Callable[[], bool], complaint: Callable[[], str]) -> None:
     """Wait for what the programs do, which need the processors for it."""
     polling.poll(condition, complaint, pause=PAUSE)
+
+
+def when_well(request: Callable[[], Answer]) -> Answer:
+    """Make a request for an instance, again while it is refused for hosts that stood still."""
+    answers: list[Answer] = []
+
+    def is_final() -> bool:
+        answers.append(request())
+        refusal = answers[-1].description if answers[-1].status == 503 else ""
+        return not any(words in refusal for words in _SOON_USABLE)
+
+    wait(is_final, lambda: str(answers[-1]))
+    return answers[-1]
 
 
 def answers(host: FleetHost, port: int) -> bool:

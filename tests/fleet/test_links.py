@@ -134,7 +134,7 @@ class LinkTests(FleetCase):
         self.assertEqual(self.incomplete("DELETE", instance_path("i-1"), on(1)).status, 202)
         self.wait_for(1, "State", "dead")
         self.assertEqual(self.provision("i-3", ANYWHERE).status, 201)
-        self.assertEqual(self.provision("i-4", on(1)).status, 503)
+        self.assertEqual(self.provision_now("i-4", on(1)).status, 503)
         self.assertIn(self.outcome(instance_path("i-1")), ("succeeded", "410"))
         self.fleet.heal()
         self.wait_until_usable(1)
