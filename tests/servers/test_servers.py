@@ -15,7 +15,7 @@ from redis.retry import Retry
 from twisted.trial.unittest import SynchronousTestCase
 
 from dockerbroker.config.persister import ServerConfiguration
-from tests.polling import poll
+from tests.polling import PATIENCE, poll
 from tests.programs import is_running
 from tests.servers import DRIVERS, private_server, server
 from tests.servers.common import ADMIN, Server
@@ -186,14 +186,14 @@ class ProxyTests(SynchronousTestCase):
         self.client = self.connect()
         self.key = f"{self.configuration.prefix}:key"
 
-    def connect(self) -> Any:
-        """Return a client that goes through the proxy, is impatient, and tries nothing twice."""
+    def connect(self, patience: float = PATIENCE) -> Any:
+        """Return a client that goes through the proxy, waits so many seconds, and tries nothing twice."""
         made = redis.Redis(
             port=self.proxy.port,
             username=ADMIN,
             password=self.server.admin_password,
             retry=Retry(NoBackoff(), 0),
-            socket_timeout=0.5,
+            socket_timeout=patience,
             decode_responses=True,
         )
         self.addCleanup(made.close)
@@ -207,9 +207,10 @@ class ProxyTests(SynchronousTestCase):
 
     def test_hang(self) -> None:
         """Nothing passes while it hangs or while what passes is late."""
+        impatient = self.connect(0.5)
         for fault in (self.proxy.hang, lambda: self.proxy.delay(60)):
             fault()
-            self.assertRaises(redis.TimeoutError, self.client.ping)
+            self.assertRaises(redis.TimeoutError, impatient.ping)
             self.proxy.heal()
             self.assertTrue(self.connect().ping())
 
