@@ -175,7 +175,7 @@ class CollisionFaults(CollisionTestCase):
             raise ZeroDivisionError
 
         for _ in range(3):
-            deadline = persister.database.seconds() + 4
+            deadline = persister.database.seconds() + LONG
             broken = deferToThread(persister.database.write, break_off, deadline=deadline)
             await self.assertFailure(broken, ZeroDivisionError)
             self.assertEqual(await self.call(persister.images()), [])
