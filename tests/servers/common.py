@@ -20,7 +20,8 @@ from dockerbroker.model.secrets import Secret
 from tests.engine_private import remove
 from tests.engine_transport import ThrowawayAuthority, write_material
 from tests.polling import comes_true
-from tests.servers.machine import new_folder, unused_port
+from tests.ports import free_port
+from tests.servers.machine import new_folder
 from tests.servers.process import START_SECONDS, ServerProcess
 
 #: Whom the broker is to its servers, and who the tests are when they administer them.
@@ -56,7 +57,7 @@ class Server(ServerProcess):
     def begin(cls, options: Options) -> Self:
         """Make one and start it; raises `MissingProgram` where that is not possible."""
         cls.find()
-        made = cls(new_folder(durable=options.durable), unused_port(), options)
+        made = cls(new_folder(durable=options.durable), free_port(), options)
         atexit.register(made.end)
         try:
             made.prepare()

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import os
 import pwd
-import random
 import shutil
-import socket
 import tempfile
-from contextlib import suppress
 from pathlib import Path
 
 from tests.engine_private import processes_of, remove
@@ -17,9 +14,6 @@ from tests.polling import comes_true
 _FOLDER_PREFIX = "dockerbroker-server-"
 #: Memory, where nothing waits for a disk.
 _FAST = Path("/dev/shm")
-#: Below those that Linux gives to outgoing connections: a client that tries a port on which nobody listens
-#: must not meet itself there.
-_PORTS = range(12000, 30000)
 
 
 class MissingProgram(Exception):
@@ -53,14 +47,6 @@ def new_folder(*, durable: bool) -> Path:
     _sweep()
     where = _FAST if _FAST.is_dir() and not durable else None
     return Path(tempfile.mkdtemp(prefix=f"{_FOLDER_PREFIX}{os.getpid()}-", dir=where))
-
-
-def unused_port() -> int:
-    """Return a port of this machine on which nobody listens."""
-    for port in random.SystemRandom().sample(_PORTS, len(_PORTS)):
-        with suppress(OSError), socket.create_server(("", port)):
-            return port
-    raise AssertionError("no port is free")
 
 
 def _sweep() -> None:
