@@ -17,7 +17,7 @@ from dockerbroker.broker.pings import MOST, MOST_WRITTEN, PACE, Pings
 from dockerbroker.errors import Conflict, Forbidden, Unavailable
 from dockerbroker.model.audit import AuditEntry
 from dockerbroker.model.hosts import DockerHost, HostKey
-from dockerbroker.model.registrations import HostLimits
+from dockerbroker.model.registrations import CHANGES_WITHIN, HostLimits
 from dockerbroker.model.vitals import Ping
 from tests.persisters import values
 from tests.pinging import ping
@@ -275,6 +275,8 @@ class PingsTests(SynchronousTestCase):
         pings = []
         for version, move in enumerate(moves, 1):
             if move >= 0:
+                # Seldom enough for a change of settings each time.
+                self.clock.advance(CHANGES_WITHIN)
                 pings.append(self.ping(move, portbind_min=version).addCallback(self.check, move, version))
             elif self.database.writes:
                 self.database.finish(None if move == -1 else Unavailable("Down."))
