@@ -73,7 +73,7 @@ class EngineTests(FleetCase):
         begun = self.incomplete("PUT", binding_path("i-1", "b-1"), on(1))
         self.assertEqual(begun.status, 202, begun)
         self.wait_for(1, "Hindrance", "did not answer")
-        self.assertEqual(self.state(1)["State"], "alive")
+        self.wait_for(1, "State", "alive")
         self.wait_until_refused(on(1), "1 has trouble with its Docker")
         host.dockerd.thaw()
         self.assertEqual(self.outcome(binding_path("i-1", "b-1")), "succeeded")
