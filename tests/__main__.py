@@ -17,10 +17,11 @@ from typing import IO, Final
 _FOLDER: Final = Path(__file__).parent
 #: What three processes run: packages, and modules of packages of which another process has the rest.
 _BESIDE: Final = (
-    ("integration", "persisters"),
+    ("integration",),
     (
         "drivers",
         "fleet",
+        "persisters",
         "servers",
         "integration.test_many_brokers",
         "integration.test_rolling",
