@@ -5,13 +5,12 @@ from twisted.web.server import Request
 
 from dockerbroker.broker.certificates import Certificates, Check
 from dockerbroker.model.certificates import decode_certificate, encode_certificate
-from dockerbroker.model.listings import part_of
 from dockerbroker.web.answers import answer, body_of, detached, new_app
 from dockerbroker.web.client_certificates import request_certificate
 from dockerbroker.web.conditions import Conditions, answer_known, tag_of
 from dockerbroker.web.origins import origin_of
 from dockerbroker.web.parameters import OF_LISTS, takes
-from dockerbroker.web.parts import Wanted, link
+from dockerbroker.web.parts import Wanted, next_part
 from dockerbroker.web.principals import principal_of
 
 #: The first segments of these paths.
@@ -36,9 +35,8 @@ class CertificateLists:
         """List the certificates."""
         wanted = Wanted.of(request)
         every = {certificate.host: certificate for certificate in await self._certificates.all()}
-        found = part_of(every, wanted.after, wanted.limit)
-        link(request, wanted, found.after)
-        return answer_known(request, [encode_certificate(certificate) for _, certificate in found.items])
+        found = next_part(request, wanted, every)
+        return answer_known(request, [encode_certificate(certificate) for _, certificate in found])
 
 
 class CertificateRoutes:

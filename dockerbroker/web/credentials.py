@@ -6,12 +6,11 @@ from twisted.web.server import Request
 from dockerbroker import wire
 from dockerbroker.broker.credentials import Admission
 from dockerbroker.model.credentials import decode_login, encode_credential
-from dockerbroker.model.listings import part_of
 from dockerbroker.web.answers import answer, body_of, detached, new_app
 from dockerbroker.web.conditions import answer_known
 from dockerbroker.web.origins import origin_of
 from dockerbroker.web.parameters import OF_LISTS, takes
-from dockerbroker.web.parts import Wanted, link
+from dockerbroker.web.parts import Wanted, next_part
 
 
 class CredentialRoutes:
@@ -32,9 +31,8 @@ class CredentialRoutes:
         """List the credentials."""
         wanted = Wanted.of(request)
         every = {credential.id: credential for credential in await self._admission.credentials.all()}
-        found = part_of(every, wanted.after, wanted.limit)
-        link(request, wanted, found.after)
-        return answer_known(request, [encode_credential(credential) for _, credential in found.items])
+        found = next_part(request, wanted, every)
+        return answer_known(request, [encode_credential(credential) for _, credential in found])
 
     @app.route("/admin/credentials", methods=["POST"])
     @takes()

@@ -8,13 +8,12 @@ from werkzeug.routing import PathConverter
 
 from dockerbroker.broker.host_administration import HostAdministration, KnownHost
 from dockerbroker.model.draining import encode_drain
-from dockerbroker.model.listings import part_of
 from dockerbroker.model.standing import encode_host, host_id
 from dockerbroker.web.answers import answer, detached, new_app
 from dockerbroker.web.conditions import answer_known
 from dockerbroker.web.origins import origin_of
 from dockerbroker.web.parameters import OF_LISTS, takes
-from dockerbroker.web.parts import Wanted, link
+from dockerbroker.web.parts import Wanted, link, next_part
 from dockerbroker.web.query import Query
 
 _HIGHEST_PORT: Final = 65535
@@ -44,9 +43,8 @@ class HostRoutes:
     async def conditions(self, request: Request) -> bytes:
         """List what is wrong with instances."""
         wanted = Wanted.of(request)
-        found = part_of(await self._hosts.conditions(), wanted.after, wanted.limit)
-        link(request, wanted, found.after)
-        document = [{"Instance": one, "Condition": condition} for one, condition in found.items]
+        found = next_part(request, wanted, await self._hosts.conditions())
+        document = [{"Instance": one, "Condition": condition} for one, condition in found]
         return answer_known(request, document)
 
     @app.route("/admin/hosts", methods=["GET"])
@@ -55,9 +53,8 @@ class HostRoutes:
         """List the Docker hosts."""
         wanted = Wanted.of(request)
         known = {host_id(one.report.host.key): one for one in await self._hosts.hosts()}
-        found = part_of(known, wanted.after, wanted.limit)
-        link(request, wanted, found.after)
-        return answer_known(request, [_encoded(one) for _, one in found.items])
+        found = next_part(request, wanted, known)
+        return answer_known(request, [_encoded(one) for _, one in found])
 
     @app.route("/admin/hosts/<name:host>", methods=["GET"])
     @takes()

@@ -1,13 +1,16 @@
 """Lists in parts: which part is asked for, and where the next one is."""
 
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Final, TypeVar
 from urllib.parse import quote, urlencode
 
 from attrs import frozen
 from twisted.web.server import Request
 
-from dockerbroker.model.listings import MOST
+from dockerbroker.model.listings import MOST, part_of
 from dockerbroker.web.query import Query
+
+T = TypeVar("T")
 
 #: How many a part holds unless another number is asked for.
 USUAL: Final = 100
@@ -39,3 +42,10 @@ def link(request: Request, wanted: Wanted, after: str | None) -> None:
     path = quote(request.path, safe=_PATH)
     target = f"{path}?{urlencode({**parameters, 'after': after})}"
     request.setHeader(b"link", f'<{target}>; rel="next"'.encode("ascii"))
+
+
+def next_part(request: Request, wanted: Wanted, records: Mapping[str, T]) -> Sequence[tuple[str, T]]:
+    """Return the wanted part of records that are all there, by name, and tell where the next one is."""
+    found = part_of(records, wanted.after, wanted.limit)
+    link(request, wanted, found.after)
+    return found.items
