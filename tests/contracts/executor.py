@@ -31,6 +31,8 @@ class ExecutorContract(engine.EngineTestCase):
     """What an executor does."""
 
     executor: IExecutor
+    #: A deadline, in seconds, that passes after an executable was started.
+    soon = 0.5
 
     def setUp(self) -> None:
         """Take the executor."""
@@ -112,7 +114,7 @@ class ExecutorContract(engine.EngineTestCase):
 
     async def test_deadline(self) -> None:
         """What ignores signals and has children is killed at its deadline, all of it (E1)."""
-        error = await self.overrun("/hang", deadline=0.5)
+        error = await self.overrun("/hang", deadline=self.soon)
         self.assertTrue(error.ended)
 
     async def test_end(self) -> None:
@@ -133,7 +135,7 @@ class ExecutorContract(engine.EngineTestCase):
 
     async def test_no_shell(self) -> None:
         """In an image without a shell an overrun cannot be ended, which is told."""
-        error = await self.overrun("/sleep", image=WITHOUT_SHELL, deadline=0.5, arguments=("9990",))
+        error = await self.overrun("/sleep", image=WITHOUT_SHELL, deadline=self.soon, arguments=("9990",))
         self.assertFalse(error.ended)
 
     async def test_once(self) -> None:
@@ -179,7 +181,7 @@ class RealExecutorContract(ExecutorContract):
         """After an overrun neither the executable nor a child of it is left, and the service is (E1)."""
         container_id = await self.shared()
         before = self.processes(container_id)
-        await self.overrun("/hang", deadline=0.5, container_id=container_id)
+        await self.overrun("/hang", deadline=self.soon, container_id=container_id)
         await self.assert_gone(container_id, "999")
         self.assertEqual(self.processes(container_id), before)
 
@@ -192,7 +194,7 @@ class RealExecutorContract(ExecutorContract):
     async def test_other_user(self) -> None:
         """Children that became another user, whose environment cannot be read, are killed as well."""
         container_id = await self.shared()
-        error = await self.overrun("/other-user", deadline=1.5, container_id=container_id)
+        error = await self.overrun("/other-user", deadline=1.0 + self.soon, container_id=container_id)
         self.assertTrue(error.ended)
         await self.assert_gone(container_id, "999")
 
@@ -202,7 +204,7 @@ class RealExecutorContract(ExecutorContract):
         other = await self.engine.create_exec(container_id, ["/bin/sleep", "777"], {MARKER: "other"})
         client = self.engine.start_exec(other, Secret(b""), limit=10, deadline=3)
         running: Any = ensureDeferred(client)
-        await self.overrun("/hang", deadline=0.5, container_id=container_id)
+        await self.overrun("/hang", deadline=self.soon, container_id=container_id)
         self.assertTrue(any("sleep 777" in command for command in self.processes(container_id)))
         await self.assert_raises(ExecutableOverrun, running)
 

@@ -1,9 +1,12 @@
 """Both executors keep the contract of `IExecutor`."""
 
 import os
+import time
+from subprocess import DEVNULL, PIPE, Popen
 from typing import Any
 
 from twisted.internet import reactor
+from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
 from dockerbroker.engines.executors import DockerApiExecutor, DockerCommandExecutor, HostExecutors
@@ -16,7 +19,22 @@ from tests.engine_images import REPOSITORY
 from tests.memory_engine import MemoryEngine, MemoryEngines
 
 _PATH = f"{REPOSITORY / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+_ENTER = str(REPOSITORY / "bin" / "docker-enter")
 _reactor: Any = reactor
+
+
+def _enter_late(container_id: str) -> tuple[bytes, int]:
+    """Return what a command prints and its exit status, when its input comes after its end."""
+    environment = {"PATH": _PATH, "DOCKER_HOST": real.filled_engine().unix_url}
+    words = (_ENTER, container_id, "/fail")
+    with Popen(words, env=environment, stdin=PIPE, stdout=PIPE, stderr=DEVNULL) as entered:
+        assert entered.stdin is not None and entered.stdout is not None
+        printed = entered.stdout.read(6)
+        # `docker exec` would end in this time: it waits for the command, not for the end of its own input.
+        time.sleep(0.5)
+        entered.stdin.write(bytes(300_000))
+        entered.stdin.close()
+    return printed, entered.returncode
 
 
 class MemoryExecutorTests(executor.ExecutorContract):
@@ -49,12 +67,19 @@ class TlsApiExecutorTests(ApiExecutorTests):
 class CommandExecutorTests(executor.RealExecutorContract):
     """`bin/docker-enter` as a process."""
 
+    # It starts a shell and two clients of Docker before the executable.
+    soon = 3.0
+
     def make_world(self) -> engine.World:
         """Execute by the command."""
         docker = real.world(self, "unix").engine
         environment = {"PATH": _PATH, "HOME": "/nonexistent", "DOCKER_HOST": real.filled_engine().unix_url}
         by_command = DockerCommandExecutor(_reactor, docker, ("env", "--"), environment)
         return executor.World(docker, _reactor, executor=by_command)
+
+    async def test_input_after_the_end(self) -> None:
+        """Input that comes after the executable has ended is still read, and its exit status is told."""
+        self.assertEqual(await deferToThread(_enter_late, await self.shared()), (b"partly", 7))
 
     async def test_missing_program(self) -> None:
         """A command that is not installed is an error that names it."""
