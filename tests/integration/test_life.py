@@ -19,6 +19,8 @@ from tests.running import Answer
 ECHO_SERVER = 'CMD ["sh", "-c", "trap exit TERM; httpd -f -p 8080 & wait"]'
 BIND = '#!/bin/sh\necho \'{"credentials": {"user": "u"}}\'\n'
 SERVICE = {"name": "echo", "plan": "100", "image": "life/echo", "numinstances": 1}
+#: It is healthy when the test says so.
+GATED = {"name": "gated", "plan": "100", "image": "life/gated", "numinstances": 1}
 DEAF = {"name": "deaf", "plan": "100", "image": "life/deaf", "numinstances": 1}
 SHARED = {
     "name": "shared",
@@ -35,6 +37,8 @@ def make_images() -> None:
     """Make the images of these tests on the engine."""
     engine = require_engine()
     engine.image("life/echo", {"/bind": BIND}, changes=["EXPOSE 8080", ECHO_SERVER])
+    gate = "HEALTHCHECK CMD test -e /tmp/open"
+    engine.image("life/gated", {}, changes=["EXPOSE 8080", ECHO_SERVER, gate])
     engine.image("life/deaf", {}, changes=["EXPOSE 8080", 'CMD ["sleep", "300"]'])
 
 
@@ -128,11 +132,11 @@ class LifeTests(BrokerCase):
 class EndingTests(BrokerCase):
     """Brokers that end while they work."""
 
-    settings: ClassVar[dict[str, Any]] = {"readywithin": 10}
+    settings: ClassVar[dict[str, Any]] = {"readywithin": 20}
 
     def catalog(self) -> list[dict[str, Any]]:
-        """Return a service, and one that never gets ready."""
-        return [SERVICE, DEAF]
+        """Return a service, one that waits to be opened, and one that never gets ready."""
+        return [SERVICE, GATED, DEAF]
 
     def prepare(self) -> None:
         """Make the images."""
@@ -165,14 +169,17 @@ class EndingTests(BrokerCase):
         """On SIGTERM a request in flight still gets its answer, and the broker ends with status 143."""
         assert self.broker.broker is not None
         with ThreadPoolExecutor(1) as pool:
-            working = pool.submit(self.broker.provision, "last", "echo")
-            database = self.broker.folder / "broker.db"
-            poll(lambda: leftovers.unfinished(database) == 1, lambda: "the provision does not begin")
+            working = pool.submit(self.broker.provision, "last", "gated")
+            running = {"label": "dockerbroker.instance=last"}
+            poll(lambda: bool(self.client.containers(filters=running)), lambda: "no container runs")
             self.broker.broker.terminate()
+            [container] = self.client.containers(filters=running)
+            opened = self.client.exec_create(container["Id"], ["touch", "/tmp/open"])
+            self.client.exec_start(opened["Id"])
             self.assertEqual(working.result().status, 201)
         self.assertEqual(self.broker.broker.wait(60), -signal.SIGTERM)
         self.broker.start_broker()
-        self.assertEqual(self.broker.deprovision("last", "echo").status, 200)
+        self.assertEqual(self.broker.deprovision("last", "gated").status, 200)
         self.assert_nothing_left()
 
     def _provision_unanswered(self) -> Answer | None:

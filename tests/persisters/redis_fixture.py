@@ -21,14 +21,13 @@ from dockerbroker.persisters.redis.opening import at_once, open_blocking
 from dockerbroker.persisters.redis.persister import RedisPersister
 from dockerbroker.persisters.redis.scripts import Effect, Script, Scripts, load
 from tests.contracts.persister_case import Call
+from tests.polling import PATIENCE
 from tests.servers import server
 
 #: Lua for the time of a test's clock, which stands in the database.
 _TIME: Final = "tonumber(field(deployment, 'test_clock') or '0')"
 SCRIPTS: Final[Scripts] = load(_TIME)
 
-#: Seconds after which a call that has no outcome is a defect; the longest is one of 5.
-_PATIENCE: Final = 30.0
 _TURN: Final = 0.01
 
 reactor: Any = _reactor
@@ -36,7 +35,7 @@ reactor: Any = _reactor
 
 def turn_until(deferred: Deferred[Any]) -> None:
     """Let the real reactor work until there is an outcome."""
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + PATIENCE
     while not deferred.called:
         reactor.iterate(_TURN)
         if time.monotonic() > deadline:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import signal
 import subprocess
-import time
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,6 +12,7 @@ from typing import Any, ClassVar
 import psycopg
 from attrs import define
 
+from tests.polling import poll
 from tests.servers.common import ADMIN, USER, Server
 from tests.servers.machine import MissingProgram, is_root, require_account
 
@@ -21,9 +21,6 @@ _ACCOUNT = "postgres"
 _PROGRAMS = Path("/usr/lib/postgresql")
 #: The first version that can sort by other rules than those of the machine's locales.
 _SORTS_BY_ICU = 15
-
-#: Within how many seconds a setting is every session's, and how often that is looked for.
-_PATIENCE, _PAUSE = 30.0, 0.02
 
 _FAST = ("fsync=off", "full_page_writes=off", "autovacuum=off")
 _ACCESS = "local all admin trust\n{kind} all broker 127.0.0.1/32 scram-sha-256\n"
@@ -124,11 +121,10 @@ class PostgreSqlServer(Server):
         self.admin(f"ALTER SYSTEM SET default_transaction_read_only = {state}")
         self.admin("SELECT pg_reload_conf()")
         # By when a new session has it the others have been told, and look before their next statement.
-        deadline = time.monotonic() + _PATIENCE
-        while self.admin("SHOW default_transaction_read_only") != [(state,)]:
-            if time.monotonic() > deadline:
-                raise AssertionError(f"the server did not become read-only = {state}")
-            time.sleep(_PAUSE)
+        poll(
+            lambda: self.admin("SHOW default_transaction_read_only") == [(state,)],
+            lambda: f"the server did not become read-only = {state}",
+        )
 
     def tidy(self) -> None:
         """Remove the segment of shared memory that a killed server leaves."""

@@ -15,8 +15,8 @@ from attrs import define, field
 from tests.engine_private import state, threads
 from tests.polling import comes_true
 
-START_SECONDS = 60
-STOP_SECONDS = 30
+START_SECONDS = 180
+STOP_SECONDS = 60
 
 
 @define(eq=False)
@@ -68,7 +68,7 @@ class ServerProcess:
             text=True,
             check=False,
             cwd=self.data,
-            timeout=120,
+            timeout=START_SECONDS,
             **self._identity(),
         )
         if done.returncode:
