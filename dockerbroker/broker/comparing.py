@@ -5,10 +5,10 @@ from collections.abc import Set as AbstractSet
 from typing import ClassVar
 
 from attrs import define, field
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import Deferred
 from twisted.internet.defer import TimeoutError as DeadlinePassed
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.task import LoopingCall, deferLater
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from dockerbroker.broker.complaints import Complaints
@@ -16,8 +16,9 @@ from dockerbroker.broker.observing import Observer
 from dockerbroker.broker.reaping import Reaped, Reaper
 from dockerbroker.broker.resting import RestingPorts
 from dockerbroker.broker.together import together
+from dockerbroker.broker.turns import Turns
 from dockerbroker.engines.interfaces import Engines
-from dockerbroker.errors import BrokerError, EngineUnreachable, OutcomeUnknown, Unreadable
+from dockerbroker.errors import BrokerError, EngineUnreachable, OutcomeUnknown, Unavailable, Unreadable
 from dockerbroker.model.holdings import holdings
 from dockerbroker.model.hosts import HostKey
 from dockerbroker.model.instances import ServiceInstance
@@ -78,59 +79,51 @@ class Comparer:
     observer: Observer = field(init=False)
     reaper: Reaper = field(init=False)
     complaints: Complaints = field(init=False)
-    _loop: LoopingCall = field(init=False)
+    _turns: Turns = field(init=False)
     _cluster_id: str | None = field(default=None, init=False)
     _standings: dict[str, Standing] = field(factory=dict, init=False)
     _unread: set[str] = field(factory=set, init=False)
     _not_before: float = field(default=0.0, init=False)
-    _passing: Deferred[None] | None = field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
-        """Prepare the loop on the broker's own clock."""
+        """Prepare what a pass needs."""
         self.observer = Observer(self.persister, self.engines, self.clock)
         self.reaper = Reaper(self.persister, self.engines, self.clock)
         self.complaints = Complaints(self.persister)
-        self._loop = LoopingCall(self._turn)
-        self._loop.clock = self.clock
+        self._turns = Turns(
+            turn=self._turn,
+            period=PERIOD,
+            complaint="the database is not compared with the Docker hosts",
+            clock=self.clock,
+            log=self._log,
+        )
 
     def start(self) -> None:
         """Begin; the first pass comes after a period."""
-        self._loop.start(PERIOD, now=False)
+        self._turns.start()
 
     def stop(self) -> None:
         """End; what a pass has asked of Docker may still be done, and nothing else is asked."""
-        if self._loop.running:
-            self._loop.stop()
-        if self._passing is not None:
-            self._passing.cancel()
+        self._turns.stop()
+        self._turns.cancel()
 
-    def _turn(self) -> Deferred[None] | None:
-        if self.clock.seconds() < self._not_before:
-            return None
-        self._passing = Deferred.fromCoroutine(self._pass())
-        return self._passing
+    async def _turn(self) -> None:
+        if self.clock.seconds() >= self._not_before:
+            await self._pass()
 
     async def _pass(self) -> None:
-        # One uncaught error would end the loop for ever.
         before = self.spent()
         try:
             await deferLater(self.clock, self.jitter(JITTER))
             await Deferred.fromCoroutine(self.compare()).addTimeout(PASS_DEADLINE, self.clock)
-        except CancelledError:
-            return
-        except DeadlinePassed:
-            self._fail("it took longer than any pass may")
-        except BrokerError as error:
-            self._fail(error.description)
-        except Exception:  # noqa: BLE001
-            self._fail("a defect")
-            self._log.failure("comparing")
-        pause = min((self.spent() - before) / SHARE, LONGEST)
-        self._not_before = self.clock.seconds() + pause
-
-    def _fail(self, why: str) -> None:
-        self.reaper.begin_again()
-        self._log.warn("comparing the database with the Docker hosts: {why}", why=why)
+        except Exception as error:
+            self.reaper.begin_again()
+            if isinstance(error, DeadlinePassed):
+                raise Unavailable("It took longer than any pass may.") from None
+            raise
+        finally:
+            pause = min((self.spent() - before) / SHARE, LONGEST)
+            self._not_before = self.clock.seconds() + pause
 
     async def compare(self) -> Reaped:
         """Do one pass; raises `Unavailable` when the database does not answer."""

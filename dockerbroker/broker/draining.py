@@ -9,14 +9,12 @@ from collections.abc import Set as AbstractSet
 from typing import ClassVar, Final
 
 from attrs import define, field
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from dockerbroker.broker.comparing import pages
 from dockerbroker.broker.moving import Moving
-from dockerbroker.errors import BrokerError
+from dockerbroker.broker.turns import Turns
 from dockerbroker.model.hosts import HostKey
 from dockerbroker.model.instances import Operation, OperationKind
 from dockerbroker.model.moving import stays
@@ -46,43 +44,33 @@ class Drainer:
     clock: IReactorTime
     #: Whether the database is another deployment's.
     is_paused: bool = field(default=False, init=False)
-    _loop: LoopingCall = field(init=False)
+    _turns: Turns = field(init=False)
     _waiting: dict[HostKey, list[str]] = field(factory=dict, init=False)
     _looked_at: dict[HostKey, float] = field(factory=dict, init=False)
     _is_stopped: bool = field(default=False, init=False)
-    _is_away: bool = field(default=False, init=False)
 
-    def __attrs_post_init__(self) -> None:
-        """Prepare the loop on the broker's own clock."""
-        self._loop = LoopingCall(lambda: Deferred.fromCoroutine(self._pass()))
-        self._loop.clock = self.clock
+    @_turns.default
+    def _every_period(self) -> Turns:
+        return Turns(
+            turn=self._pass,
+            period=PERIOD,
+            complaint="no Docker host is drained",
+            clock=self.clock,
+            log=self._log,
+        )
 
     def start(self) -> None:
         """Begin; the first look comes after a period."""
-        self._loop.start(PERIOD, now=False)
+        self._turns.start()
 
     def stop(self) -> None:
         """Begin no more moves; those that were begun are carried on."""
         self._is_stopped = True
-        if self._loop.running:
-            self._loop.stop()
+        self._turns.stop()
 
     async def _pass(self) -> None:
-        # One uncaught error would end the loop for ever.
-        if self.is_paused:
-            return
-        try:
+        if not self.is_paused:
             await self.look()
-        except BrokerError as error:
-            if not self._is_away:
-                self._log.warn("no Docker host is drained: {why}", why=error.description)
-            self._is_away = True
-        except Exception:  # noqa: BLE001
-            if not self._is_away:
-                self._log.failure("draining Docker hosts")
-            self._is_away = True
-        else:
-            self._is_away = False
 
     async def look(self) -> None:
         """Begin as many moves as there may be; raises `Unavailable`."""

@@ -3,12 +3,10 @@
 from typing import ClassVar
 
 from attrs import define, field
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
-from dockerbroker.errors import BrokerError
+from dockerbroker.broker.turns import Turns
 from dockerbroker.persisters.interfaces import IPersister
 
 #: Seconds between two beats: less than `model.hosts.LONGEST_GAP`, so that a late one makes no gap.
@@ -27,36 +25,26 @@ class Heartbeat:
     persister: IPersister
     clock: IReactorTime
     is_paused: bool = field(default=False, init=False)
-    _loop: LoopingCall = field(init=False)
-    _is_away: bool = field(default=False, init=False)
+    _turns: Turns = field(init=False)
 
-    def __attrs_post_init__(self) -> None:
-        """Prepare the loop on the broker's own clock."""
-        self._loop = LoopingCall(lambda: Deferred.fromCoroutine(self._beat()))
-        self._loop.clock = self.clock
+    @_turns.default
+    def _every_period(self) -> Turns:
+        return Turns(
+            turn=self._beat,
+            period=PERIOD,
+            complaint="the database is not told of this broker",
+            clock=self.clock,
+            log=self._log,
+        )
 
     def start(self) -> None:
         """Begin; the first beat comes after a period, since whoever opens the database beats once."""
-        self._loop.start(PERIOD, now=False)
+        self._turns.start()
 
     def stop(self) -> None:
         """End; a beat that is under way comes to its end by itself."""
-        if self._loop.running:
-            self._loop.stop()
+        self._turns.stop()
 
     async def _beat(self) -> None:
-        if self.is_paused:
-            return
-        # One uncaught error would end the loop for ever.
-        try:
+        if not self.is_paused:
             await self.persister.observe()
-        except BrokerError as error:
-            if not self._is_away:
-                self._log.warn("the database is not told of this broker: {why}", why=error.description)
-            self._is_away = True
-        except Exception:  # noqa: BLE001
-            if not self._is_away:
-                self._log.failure("telling the database of this broker")
-            self._is_away = True
-        else:
-            self._is_away = False

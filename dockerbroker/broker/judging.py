@@ -6,10 +6,11 @@ from typing import ClassVar, Final
 from attrs import define, field
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.task import LoopingCall, deferLater
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from dockerbroker.broker.fleet import FleetView
+from dockerbroker.broker.turns import Turns
 from dockerbroker.errors import BrokerError
 from dockerbroker.model.hosts import HostKey, HostState
 from dockerbroker.model.liveness import INTERVALS_UNTIL_ALIVE, Guard, Life, Verdict, silenced
@@ -63,47 +64,38 @@ class Judge:
     is_guarded: bool = True
     settled: Callable[[], Awaitable[None]] = _at_once
     is_paused: bool = field(default=False, init=False)
-    _loop: LoopingCall = field(init=False)
+    _turns: Turns = field(init=False)
     _last: float = field(default=0.0, init=False)
     _guard: Guard = field(factory=Guard, init=False)
     _returns: dict[HostKey, Return] = field(factory=dict, init=False)
-    _is_away: bool = field(default=False, init=False)
 
-    def __attrs_post_init__(self) -> None:
-        """Prepare the loop on the broker's own clock."""
-        self._loop = LoopingCall(lambda: Deferred.fromCoroutine(self._turn()))
-        self._loop.clock = self.clock
+    @_turns.default
+    def _every_period(self) -> Turns:
+        return Turns(
+            turn=self._turn,
+            period=PERIOD,
+            complaint="no Docker host is judged",
+            clock=self.clock,
+            log=self._log,
+        )
 
     def start(self) -> None:
         """Begin; the first look comes after a period."""
         self._last = self.clock.seconds()
-        self._loop.start(PERIOD, now=False)
+        self._turns.start()
 
     def stop(self) -> None:
         """End; a look that is under way comes to its end by itself."""
-        if self._loop.running:
-            self._loop.stop()
+        self._turns.stop()
 
     async def _turn(self) -> None:
         now = self.clock.seconds()
         lag, self._last = now - self._last - PERIOD, now
         if self.is_paused or lag > LONGEST_LAG:
             return
-        # One uncaught error would end the loop for ever.
-        try:
-            await self._listen()
-            if self._loop.running:
-                await self._judge(now)
-        except BrokerError as error:
-            if not self._is_away:
-                self._log.warn("no Docker host is judged: {why}", why=error.description)
-            self._is_away = True
-        except Exception:  # noqa: BLE001
-            if not self._is_away:
-                self._log.failure("judging the Docker hosts")
-            self._is_away = True
-        else:
-            self._is_away = False
+        await self._listen()
+        if self._turns.is_running:
+            await self._judge(now)
 
     async def _listen(self) -> None:
         """Let the pings in that have come while the broker was held up: they are no silence."""

@@ -5,13 +5,13 @@ from contextlib import suppress
 from typing import ClassVar
 
 from attrs import define, evolve, field
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from dockerbroker.broker.limits import LEASE
 from dockerbroker.broker.together import together
+from dockerbroker.broker.turns import Turns
 from dockerbroker.broker.worker import Worker
 from dockerbroker.errors import BrokerError, LostLease
 from dockerbroker.model.executables import printable
@@ -39,22 +39,26 @@ class Reconciler:
     persister: IPersister
     worker: Worker
     reactor: IReactorTime
-    _loop: LoopingCall = field(init=False)
+    _turns: Turns = field(init=False)
     #: Whether the database is another deployment's, whose operations must be left alone.
     is_paused: bool = field(default=False, init=False)
     _claiming: bool = field(default=True, init=False)
     #: What was claimed and could not be taken over; other operations may be held under the same name.
     _left: dict[str, Operation] = field(factory=dict, init=False)
-    _passing: Deferred[None] = field(factory=lambda: succeed(None), init=False)
 
-    def __attrs_post_init__(self) -> None:
-        """Prepare the loop on the broker's own clock."""
-        self._loop = LoopingCall(self._turn)
-        self._loop.clock = self.reactor
+    @_turns.default
+    def _every_period(self) -> Turns:
+        return Turns(
+            turn=self._pass,
+            period=PERIOD,
+            complaint="no operation is taken over",
+            clock=self.reactor,
+            log=self._log,
+        )
 
     def start(self) -> None:
         """Look at once, and then periodically."""
-        self._loop.start(PERIOD, now=True)
+        self._turns.start(now=True)
 
     def settle(self) -> Deferred[None]:
         """Take nothing over any more, but keep the leases of what is being carried.
@@ -62,35 +66,17 @@ class Reconciler:
         The Deferred fires when what is just being claimed is: until then it could begin to be carried.
         """
         self._claiming = False
-        settled: Deferred[None] = Deferred()
-
-        def settle(_result: object) -> None:
-            if not settled.called:
-                settled.callback(None)
-
-        self._passing.addBoth(settle)
-        return settled
+        return self._turns.over()
 
     def stop(self) -> None:
         """End the loop."""
-        if self._loop.running:
-            self._loop.stop()
-
-    def _turn(self) -> Deferred[None]:
-        self._passing = Deferred.fromCoroutine(self._pass())
-        return self._passing
+        self._turns.stop()
 
     async def _pass(self) -> None:
-        # One uncaught error would end the loop for ever.
-        try:
-            await self._renew()
-            await self._let_go()
-            if self._claiming and not self.is_paused:
-                await self._claim()
-        except BrokerError as error:
-            self._log.warn("reconciling: {why}", why=error.description)
-        except Exception:  # noqa: BLE001
-            self._log.failure("reconciling")
+        await self._renew()
+        await self._let_go()
+        if self._claiming and not self.is_paused:
+            await self._claim()
 
     async def _renew(self) -> None:
         # Where the database is slow the last of many would have lapsed when its turn comes.

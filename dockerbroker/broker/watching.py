@@ -4,14 +4,14 @@ Nobody has moved them, and the broker has the keys to the secrets in them.
 """
 
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any, ClassVar, Final
 
 from attrs import define, evolve, field
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
+from dockerbroker.broker.turns import Turns
 from dockerbroker.errors import BrokerError
 from dockerbroker.persisters.interfaces import DatabaseState, IPersister
 
@@ -58,21 +58,25 @@ class Watch:
     _cluster_id: str | None = field(default=None, init=False)
     _known: DatabaseState | None = field(default=None, init=False)
     _credentials: int = field(default=0, init=False)
-    _loop: LoopingCall = field(init=False)
+    _turns: Turns = field(init=False)
 
-    def __attrs_post_init__(self) -> None:
-        """Prepare the loop on the broker's own clock."""
-        self._loop = LoopingCall(lambda: Deferred.fromCoroutine(self._pass()))
-        self._loop.clock = self.clock
+    @_turns.default
+    def _every_period(self) -> Turns:
+        return Turns(
+            turn=self._pass,
+            period=PERIOD,
+            complaint="looking whose database it is",
+            clock=self.clock,
+            log=self._log,
+        )
 
     def start(self) -> None:
         """Begin; the first look comes after a period, since whoever opens the database looks once."""
-        self._loop.start(PERIOD, now=False)
+        self._turns.start()
 
     def stop(self) -> None:
         """End."""
-        if self._loop.running:
-            self._loop.stop()
+        self._turns.stop()
 
     async def look(self) -> None:
         """Look once; raises `Unavailable` when the database does not answer."""
@@ -87,14 +91,9 @@ class Watch:
             self._credentials = found.credentials
 
     async def _pass(self) -> None:
-        # One uncaught error would end the loop for ever.
-        try:
+        # Whoever needs the database says that it does not answer.
+        with suppress(BrokerError):
             await self.look()
-        except BrokerError:
-            # Whoever needs the database says so.
-            return
-        except Exception:  # noqa: BLE001
-            self._log.failure("looking whose database it is")
 
     def _change(self, found: DatabaseState) -> None:
         before, self._known = self._known, found
