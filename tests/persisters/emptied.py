@@ -10,8 +10,9 @@ from attrs import define, field
 from sqlalchemy import Engine
 
 from dockerbroker.config.persister import ServerConfiguration
+from dockerbroker.persisters.redis.database import Commands
 from dockerbroker.persisters.redis.opening import at_once, open_blocking
-from dockerbroker.persisters.redis.persister import Commands, RedisPersister
+from dockerbroker.persisters.redis.persister import RedisPersister
 from dockerbroker.persisters.redis.scripts import Script
 from dockerbroker.persisters.sql import SqlPersister
 from tests.persisters.redis_fixture import SCRIPTS

@@ -25,9 +25,9 @@ from dockerbroker.persisters.archive import (
     Row,
     Standing,
 )
-from dockerbroker.persisters.redis.audit import read_row, told
-from dockerbroker.persisters.redis.persister import Commands
-from dockerbroker.persisters.redis.rows import held_columns, host_id, host_key, reserved, unpacked
+from dockerbroker.persisters.redis.audit import read_row
+from dockerbroker.persisters.redis.database import Commands
+from dockerbroker.persisters.redis.rows import held_columns, host_id, host_key, reserved, told, unpacked
 from dockerbroker.persisters.redis.scripts import Scripts
 
 #: How many leases are told, and how many records are deleted by one script: it holds up all others.

@@ -1,21 +1,19 @@
 """The part of the persister on Redis that keeps the audit log."""
 
-from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from dockerbroker.model.audit import GENESIS, AuditEntry, AuditHead, AuditRecord, content_digest, forgettable
+from dockerbroker.model.audit import GENESIS, AuditEntry, AuditHead, AuditRecord, forgettable
 from dockerbroker.persisters.audit_rows import read_audit
+from dockerbroker.persisters.redis.database import RedisDatabase
 
 #: How many hexadecimal digits a hash has.
 _DIGITS: Final = len(GENESIS)
 
 
-class RedisAudit:
-    """Keeps the audit log; `wall` returns seconds since 1970."""
+class RedisAudit(RedisDatabase):
+    """Keeps the audit log."""
 
     __slots__ = ()
-
-    wall: Callable[[], float]
 
     async def write_audit(self, entry: AuditEntry) -> None:
         """Write a record by itself."""
@@ -38,24 +36,6 @@ class RedisAudit:
             return 0
         _, deleted = await self._call("forget_audit", last=last)
         return int(deleted)
-
-    def _told(self, *entries: AuditEntry) -> list[dict[str, str]]:
-        return told(entries, self.wall())
-
-    async def _ask(self, name: str, /, **request: Any) -> list[Any]:
-        raise NotImplementedError
-
-    async def _call(self, name: str, /, **request: Any) -> list[Any]:
-        raise NotImplementedError
-
-
-def told(entries: Sequence[AuditEntry], at: float) -> list[dict[str, str]]:
-    """Return what a script is given of records that it is to write."""
-    contents = [(entry.id, entry.content(at)) for entry in entries]
-    return [
-        {"id": identifier, "content": content, "digest": content_digest(content)}
-        for identifier, content in contents
-    ]
 
 
 def read_row(number: str, text: str) -> dict[str, Any]:

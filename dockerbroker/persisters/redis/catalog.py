@@ -9,15 +9,13 @@ from dockerbroker.model.catalog import ImageDefinition
 from dockerbroker.persisters import refusals
 from dockerbroker.persisters.administered import Only
 from dockerbroker.persisters.redis import operations
-from dockerbroker.persisters.sealed_records import SealedRecords
+from dockerbroker.persisters.redis.database import RedisDatabase
 
 
-class RedisCatalog:
+class RedisCatalog(RedisDatabase):
     """Keeps image definitions; whoever changes one says which number the catalog had when it was read."""
 
     __slots__ = ()
-
-    sealed: SealedRecords
 
     async def images(self) -> list[ImageDefinition]:
         """Return the catalog, in the order of the names."""
@@ -92,15 +90,3 @@ class RedisCatalog:
             )
             if answer != [operations.MOVED]:
                 return answer
-
-    def _told(self, *entries: AuditEntry) -> list[dict[str, str]]:
-        raise NotImplementedError
-
-    async def _current(self) -> SealedRecords:
-        raise NotImplementedError
-
-    async def _ask(self, name: str, /, **request: Any) -> list[Any]:
-        raise NotImplementedError
-
-    async def _call(self, name: str, /, **request: Any) -> list[Any]:
-        raise NotImplementedError

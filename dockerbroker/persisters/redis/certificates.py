@@ -3,23 +3,21 @@
 from typing import Any, Final
 
 from dockerbroker.model import auditing
-from dockerbroker.model.audit import ITSELF, AuditEntry, Origin
+from dockerbroker.model.audit import ITSELF, Origin
 from dockerbroker.model.certificates import HostCertificate
 from dockerbroker.persisters import refusals
 from dockerbroker.persisters.administered import Only
+from dockerbroker.persisters.redis.database import RedisDatabase
 from dockerbroker.persisters.redis.rows import unpacked
-from dockerbroker.persisters.sealed_records import SealedRecords
 
 #: The columns in which certificates differ.
 _WHOLE: Final = ("document", "secret")
 
 
-class RedisCertificates:
+class RedisCertificates(RedisDatabase):
     """Keeps certificates."""
 
     __slots__ = ()
-
-    sealed: SealedRecords
 
     async def certificates(self) -> list[HostCertificate]:
         """Return every certificate, in the order of the hosts."""
@@ -69,18 +67,3 @@ class RedisCertificates:
             answer = await self._call(name, before=before, **request)
             if answer != ["moved"]:
                 return answer
-
-    def _told(self, *entries: AuditEntry) -> list[dict[str, str]]:
-        raise NotImplementedError
-
-    async def _record(self, kind: str, first: str, second: str | None = None) -> dict[str, Any] | None:
-        raise NotImplementedError
-
-    async def _current(self) -> SealedRecords:
-        raise NotImplementedError
-
-    async def _ask(self, name: str, /, **request: Any) -> list[Any]:
-        raise NotImplementedError
-
-    async def _call(self, name: str, /, **request: Any) -> list[Any]:
-        raise NotImplementedError

@@ -1,23 +1,20 @@
 """The part of the persister on Redis that keeps the credentials of those who are let in."""
 
 from collections.abc import Iterable
-from typing import Any
 
 from dockerbroker.model import auditing
-from dockerbroker.model.audit import ITSELF, AuditEntry, Origin
+from dockerbroker.model.audit import ITSELF, Origin
 from dockerbroker.model.credentials import Credential
 from dockerbroker.model.roles import Role
 from dockerbroker.persisters import refusals
+from dockerbroker.persisters.redis.database import RedisDatabase
 from dockerbroker.persisters.redis.rows import unpacked
-from dockerbroker.persisters.sealed_records import SealedRecords
 
 
-class RedisCredentials:
+class RedisCredentials(RedisDatabase):
     """Keeps credentials, and counts their changes."""
 
     __slots__ = ()
-
-    sealed: SealedRecords
 
     async def credentials(self) -> list[Credential]:
         """Return every credential, in the order of the ids."""
@@ -49,15 +46,3 @@ class RedisCredentials:
                 raise refusals.credential_unknown(credential_id)
             case ["last"]:
                 raise refusals.credential_last()
-
-    def _told(self, *entries: AuditEntry) -> list[dict[str, str]]:
-        raise NotImplementedError
-
-    async def _current(self) -> SealedRecords:
-        raise NotImplementedError
-
-    async def _ask(self, name: str, /, **request: Any) -> list[Any]:
-        raise NotImplementedError
-
-    async def _call(self, name: str, /, **request: Any) -> list[Any]:
-        raise NotImplementedError

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dockerbroker.model import auditing
-from dockerbroker.model.audit import ITSELF, AuditEntry, Origin
+from dockerbroker.model.audit import ITSELF, Origin
 from dockerbroker.model.fleet import Fleet
 from dockerbroker.model.hosts import LONGEST_GAP, ROUNDING, DockerHost, HostKey, HostReport, Observation
 from dockerbroker.model.liveness import MOST_FORMER, Verdict
@@ -13,10 +13,11 @@ from dockerbroker.model.vitals import Ping
 from dockerbroker.persisters import host_records, records, refusals
 from dockerbroker.persisters.host_records import KnownFacts
 from dockerbroker.persisters.redis import rows
+from dockerbroker.persisters.redis.database import RedisDatabase
 from dockerbroker.persisters.redis.rows import texts
 
 
-class RedisHosts:
+class RedisHosts(RedisDatabase):
     """Keeps hosts, their pings and their states."""
 
     __slots__ = ()
@@ -103,18 +104,3 @@ class RedisHosts:
         told = self._told(auditing.host_forgotten(key, origin))
         if await self._call("forget_host", id=rows.host_id(key), audit=told) == ["unknown"]:
             raise refusals.host_unknown(key)
-
-    def _told(self, *entries: AuditEntry) -> list[dict[str, str]]:
-        raise NotImplementedError
-
-    async def _record(self, kind: str, first: str, second: str | None = None) -> dict[str, Any] | None:
-        raise NotImplementedError
-
-    async def _ask(self, name: str, /, **request: Any) -> list[Any]:
-        raise NotImplementedError
-
-    async def _call(self, name: str, /, **request: Any) -> list[Any]:
-        raise NotImplementedError
-
-    async def _answer(self, name: str, request: Any) -> list[Any]:
-        raise NotImplementedError

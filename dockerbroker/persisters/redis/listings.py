@@ -5,16 +5,14 @@ from typing import Any
 from dockerbroker.model.hosts import HostKey
 from dockerbroker.model.instances import Operation, ServiceBinding
 from dockerbroker.persisters.redis import operations, rows
+from dockerbroker.persisters.redis.database import RedisDatabase
 from dockerbroker.persisters.redis.rows import unpacked
-from dockerbroker.persisters.sealed_records import SealedRecords
 
 
-class RedisListings:
+class RedisListings(RedisDatabase):
     """Lists bindings, operations and ports."""
 
     __slots__ = ()
-
-    sealed: SealedRecords
 
     async def bindings(
         self, instance_id: str, *, after: str = "", limit: int | None = None
@@ -49,6 +47,3 @@ class RedisListings:
             return []
         [found] = await self._ask("operations", limit=limit, **asked)
         return [operations.read(row) for row in found]
-
-    async def _ask(self, name: str, /, **request: Any) -> list[Any]:
-        raise NotImplementedError

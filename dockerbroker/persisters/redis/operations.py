@@ -9,8 +9,7 @@ from dockerbroker.errors import BrokerError
 from dockerbroker.model import auditing
 from dockerbroker.model.instances import Change, Operation, Phase, ServiceInstance
 from dockerbroker.persisters import records, refusals
-from dockerbroker.persisters.redis.audit import told
-from dockerbroker.persisters.redis.rows import held_columns, host_id, unpacked
+from dockerbroker.persisters.redis.rows import held_columns, host_id, told, unpacked
 from dockerbroker.persisters.sealed_records import SealedRecords
 
 #: What a script says when the operation that it was to end was changed since it was read.

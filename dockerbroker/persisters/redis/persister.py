@@ -1,9 +1,8 @@
 """A persister on Redis: each method is one script; a few look first, and theirs sees what has changed."""
 
-import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, ClassVar, Protocol
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
 
 from attrs import define, field
 from twisted.logger import Logger
@@ -16,9 +15,8 @@ from dockerbroker.model.hosts import HostKey
 from dockerbroker.model.instances import Change, Operation, ServiceBinding, ServiceInstance
 from dockerbroker.model.reservations import Reserved
 from dockerbroker.persisters import records, refusals
-from dockerbroker.persisters.archive import CLOSED, obstacle
 from dockerbroker.persisters.host_records import KnownFacts
-from dockerbroker.persisters.interfaces import DatabaseState, IPersister, KeysInUse
+from dockerbroker.persisters.interfaces import IPersister, KeysInUse
 from dockerbroker.persisters.redis import operations, rows
 from dockerbroker.persisters.redis.audit import RedisAudit
 from dockerbroker.persisters.redis.catalog import RedisCatalog
@@ -27,25 +25,12 @@ from dockerbroker.persisters.redis.credentials import RedisCredentials
 from dockerbroker.persisters.redis.hosts import RedisHosts
 from dockerbroker.persisters.redis.listings import RedisListings
 from dockerbroker.persisters.redis.rows import texts, unpacked
-from dockerbroker.persisters.redis.scripts import Script, Scripts
-from dockerbroker.persisters.sealed_records import SealedRecords
-from dockerbroker.persisters.vault import Vault
 
 #: How many identifiers one script is asked about: it holds up all others.
 _AT_ONCE = 1000
 
 #: Seconds for which it is kept that something was to be deleted which does not exist.
 _ENTOMBED = 3600
-
-
-class Commands(Protocol):
-    """The way to a Redis server."""
-
-    async def call(self, script: Script, request: Any) -> list[Any]:
-        """Return what the script answers, which has run once; raises `Unavailable`."""
-
-    async def close(self) -> None:
-        """Close all connections; no call may be under way."""
 
 
 @implementer(IPersister)
@@ -57,33 +42,12 @@ class RedisPersister(
 
     _log: ClassVar[Logger] = Logger()
 
-    commands: Commands
-    scripts: Scripts = field(repr=False)
-    vault: Vault = field(factory=Vault)
-    sealed: SealedRecords = field(init=False, repr=False)
-    wall: Callable[[], float] = time.time
     known_facts: KnownFacts = field(factory=KnownFacts, init=False, repr=False)
-
-    @sealed.default
-    def _new_sealed(self) -> SealedRecords:
-        return SealedRecords(self.vault)
 
     async def cluster_id(self) -> str:
         """Return the identifier that this database was born with."""
         born, _ = await self._ask("deployment")
         return str(born)
-
-    async def state(self) -> DatabaseState:
-        """Return whose records the database holds."""
-        _, born, closed, moved_to, sealing, changes = await self._answer("state", {})
-        if not born:
-            return DatabaseState(cluster_id=None)
-        return DatabaseState(
-            cluster_id=born,
-            obstacle=obstacle(closed, moved_to),
-            locked=self.vault.learn(sealing or None),
-            credentials=int(changes),
-        )
 
     async def keys(self) -> KeysInUse:
         """Return the keys of the secrets."""
@@ -243,30 +207,3 @@ class RedisPersister(
             except Unavailable as error:
                 self._log.error("operation {id} is left: {why}", id=row.get("id"), why=error.description)
         return readable
-
-    async def _current(self) -> SealedRecords:
-        if self.vault.is_stale:
-            await self.state()
-        return self.sealed
-
-    async def _record(self, kind: str, first: str, second: str | None = None) -> dict[str, Any] | None:
-        [found] = await self._ask("record", kind=kind, id=first, second=second)
-        return unpacked(found) if found else None
-
-    async def _ask(self, name: str, /, **request: Any) -> list[Any]:
-        """Return what a script has found."""
-        _, *found = await self._call(name, **request)
-        return found
-
-    async def _call(self, name: str, /, **request: Any) -> list[Any]:
-        try:
-            answer = await self._answer(name, request)
-        except Unavailable as error:
-            self._log.warn("{description} ({cause})", description=error.description, cause=error.__cause__)
-            raise
-        if answer == ["closed"]:
-            raise Unavailable(CLOSED)
-        return answer
-
-    async def _answer(self, name: str, request: Any) -> list[Any]:
-        return await self.commands.call(self.scripts[name], request)

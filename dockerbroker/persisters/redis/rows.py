@@ -11,6 +11,7 @@ from typing import Any, Final
 from twisted.logger import Logger
 
 from dockerbroker.errors import Unreadable
+from dockerbroker.model.audit import AuditEntry, content_digest
 from dockerbroker.model.hosts import HostKey
 from dockerbroker.model.liveness import Verdict, patience
 from dockerbroker.model.reservations import Reserved
@@ -204,3 +205,12 @@ def held_columns(row: Mapping[str, Any]) -> dict[str, str | None]:
 def texts(found: Iterable[Any]) -> list[str]:
     """Return a list of texts that a script has found: Lua has one value for no list and no object."""
     return [str(text) for text in found]
+
+
+def told(entries: Sequence[AuditEntry], at: float) -> list[dict[str, str]]:
+    """Return what a script is given of records that it is to write."""
+    contents = [(entry.id, entry.content(at)) for entry in entries]
+    return [
+        {"id": identifier, "content": content, "digest": content_digest(content)}
+        for identifier, content in contents
+    ]
