@@ -16,7 +16,7 @@ from dockerbroker.model.hosts import DockerHost, HostKey
 from dockerbroker.model.instances import InstanceState, Operation, OperationKind, Phase, ServiceInstance, Step
 from dockerbroker.model.reservations import Reserved
 from dockerbroker.model.vitals import Ping
-from dockerbroker.persisters import records
+from dockerbroker.persisters import holding_records, records
 from dockerbroker.persisters.databases import PATIENCE
 from dockerbroker.persisters.host_records import new_row
 from dockerbroker.persisters.sqlite import SqliteDatabase, boot_id, boot_time, sqlite_engine
@@ -59,7 +59,7 @@ def _fill(connection: Connection, count: int, places: int) -> None:
 def insert_instances(connection: Connection, some: Sequence[ServiceInstance]) -> None:
     """Insert the rows of instances, of what they have, and of the operations that made them."""
     connection.execute(insert(instances), [_instance_row(one) for one in some])
-    leases = [lease for one in some for lease in records.leased_ports_of(one)]
+    leases = [lease for one in some for lease in holding_records.leased_ports_of(one)]
     connection.execute(insert(port_leases), leases)
     connection.execute(insert(operations), [_operation_row(one) for one in some])
 
@@ -74,8 +74,8 @@ def _reservations(count: int, places: int) -> list[dict[str, Any]]:
     sums: Counter[HostKey] = Counter(one.host for one in made_instances(count, places))
     return [
         {
-            **records.host_columns(key),
-            **records.reserved_columns(Reserved(ports=instances, instances=instances)),
+            **holding_records.host_columns(key),
+            **holding_records.reserved_columns(Reserved(ports=instances, instances=instances)),
         }
         for key, instances in sums.items()
     ]

@@ -12,7 +12,7 @@ from zope.interface import implementer
 from dockerbroker.errors import Conflict
 from dockerbroker.model.audit import AuditEntry
 from dockerbroker.model.hosts import HostKey
-from dockerbroker.persisters import records
+from dockerbroker.persisters import holding_records
 from dockerbroker.persisters.archive import (
     COUNTED,
     HELD,
@@ -202,7 +202,10 @@ class MemoryArchive:
         if self.tables.closed == Closed.FILLING.value:
             return list(self.tables.written.values())
         found = self.tables.reserved()
-        return [{**_columns(host), **records.reserved_columns(reserved)} for host, reserved in found.items()]
+        return [
+            {**_columns(host), **holding_records.reserved_columns(reserved)}
+            for host, reserved in found.items()
+        ]
 
     def _add(self, kind: Kind, row: dict[str, Any]) -> None:  # noqa: C901, PLR0912 (a table)
         tables = self.tables

@@ -14,7 +14,7 @@ from dockerbroker.model.holdings import holdings
 from dockerbroker.model.hosts import LONGEST_GAP, HostKey, HostState, Observation
 from dockerbroker.model.instances import Change, Operation, OperationKind, Phase
 from dockerbroker.model.reservations import NOTHING, Reserved
-from dockerbroker.persisters import records
+from dockerbroker.persisters import holding_records, records
 from dockerbroker.persisters.audit_rows import audit_row, read_audit
 from dockerbroker.persisters.sealed_records import SealedRecords
 
@@ -24,7 +24,7 @@ Row = dict[str, Any]
 def held(row: Row) -> dict[HostKey, Reserved]:
     """Return what the instance of a row reserves on each host."""
     texts = (row["reserved"], row["reserved_there"])
-    return dict(records.read_reservation(text) for text in texts if text is not None)
+    return dict(holding_records.read_reservation(text) for text in texts if text is not None)
 
 
 def host_of(lease: Row) -> HostKey:
@@ -191,7 +191,7 @@ class Tables:
         """Raise `PortLeased` when another instance has one of the ports."""
         if change.instance is None or change.remove_instance:
             return
-        for lease in records.leased_ports_of(change.instance):
+        for lease in holding_records.leased_ports_of(change.instance):
             holder = self.leases.get((host_of(lease), lease["port"]), change.instance.id)
             if holder != change.instance.id:
                 raise PortLeased(f"The port {lease['port']} is leased to another service instance.")
@@ -207,7 +207,7 @@ class Tables:
             before = self.instances.get(instance.id, new)
             self.instances[instance.id] = before | sealed.instance_row(instance)
             self._forget_leases(instance.id)
-            for lease in records.leased_ports_of(instance):
+            for lease in holding_records.leased_ports_of(instance):
                 self.leases[host_of(lease), lease["port"]] = instance.id
         if binding is not None:
             self.bindings[binding.instance_id, binding.id] = sealed.binding_row(binding)

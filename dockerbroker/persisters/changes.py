@@ -4,15 +4,12 @@ Races are decided by unique keys and by updates that name the state they found, 
 those are decided alike on every database, whatever its isolation.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any, Final
 
 from attrs import evolve
 from sqlalchemy import Connection, Insert, bindparam, delete, exists, insert, null, or_, select, update
-from sqlalchemy.exc import IntegrityError
 
-from dockerbroker.errors import BrokerError, Unavailable
+from dockerbroker.errors import Unavailable
 from dockerbroker.model import auditing
 from dockerbroker.model.hosts import HostState
 from dockerbroker.model.instances import (
@@ -20,15 +17,22 @@ from dockerbroker.model.instances import (
     Operation,
     OperationKind,
     Phase,
-    ServiceBinding,
-    ServiceInstance,
 )
-from dockerbroker.persisters import records, refusals
+from dockerbroker.persisters import holding_records, records, refusals
 from dockerbroker.persisters.archive import CLOSED
 from dockerbroker.persisters.history import find_operation
 from dockerbroker.persisters.host_queries import of_host, the_host
+from dockerbroker.persisters.instance_writes import (
+    THE_BINDING,
+    THE_INSTANCE,
+    insert_binding,
+    insert_instance,
+    or_raise,
+    put_binding,
+    put_instance,
+)
 from dockerbroker.persisters.leases import update_held
-from dockerbroker.persisters.reservations import Columns, find_holdings, lonely_places_of, move
+from dockerbroker.persisters.reservations import Columns, find_holdings, move
 from dockerbroker.persisters.sealed_records import SealedRecords
 from dockerbroker.persisters.sql_audit import append
 from dockerbroker.persisters.statements import run
@@ -37,25 +41,11 @@ from dockerbroker.persisters.tables import (
     deployment,
     hosts,
     instances,
-    lonely_places,
     operations,
-    port_leases,
 )
 
 # Statements are made once: making one costs several times as much as running it.
-_INSERT_INSTANCE: Final = insert(instances).inline()
-_INSERT_BINDING: Final = insert(bindings).inline()
-_INSERT_LEASES: Final = insert(port_leases).inline()
-_INSERT_PLACES: Final = insert(lonely_places).inline()
-_DELETE_PLACES: Final = delete(lonely_places).where(lonely_places.c.instance_id == bindparam("instance"))
-_THE_INSTANCE: Final = instances.c.id == bindparam("instance")
-_THE_BINDING: Final = (
-    bindings.c.instance_id == bindparam("instance"),
-    bindings.c.id == bindparam("binding"),
-)
 _UNFINISHED: Final = (operations.c.id == bindparam("operation"), operations.c.lease_until.is_not(None))
-_LEASES: Final = port_leases.c.instance_id == bindparam("instance")
-_LEASE_COLUMNS: Final = [column for column in port_leases.c if column.name != "instance_id"]
 
 _NEW: Final = [column for column in operations.c if column.name != "number"]
 
@@ -82,22 +72,18 @@ _KEEP_NO_MORE: Final = (
 )
 _TAKE: Final = (
     update(instances)
-    .where(_THE_INSTANCE, instances.c.operation_id.is_not_distinct_from(bindparam("holder")))
+    .where(THE_INSTANCE, instances.c.operation_id.is_not_distinct_from(bindparam("holder")))
     .values(operation_id=bindparam("taker"), last_operation_id=bindparam("taker"))
 )
 _TAKE_AS_READ: Final = _TAKE.where(instances.c.last_operation_id.is_not_distinct_from(bindparam("last")))
 _LET_GO: Final = (
     update(instances)
-    .where(_THE_INSTANCE, instances.c.operation_id == bindparam("operation"))
+    .where(THE_INSTANCE, instances.c.operation_id == bindparam("operation"))
     .values(operation_id=null())
 )
-_UPDATE_INSTANCE: Final = update(instances).where(_THE_INSTANCE)
-_DELETE_INSTANCE: Final = delete(instances).where(_THE_INSTANCE)
-_HAS_BINDING: Final = select(exists().where(*_THE_BINDING))
-_UPDATE_BINDING: Final = update(bindings).where(*_THE_BINDING)
-_DELETE_BINDING: Final = delete(bindings).where(*_THE_BINDING)
-_FIND_LEASES: Final = select(*_LEASE_COLUMNS).where(_LEASES)
-_DELETE_LEASES: Final = delete(port_leases).where(_LEASES)
+_DELETE_INSTANCE: Final = delete(instances).where(THE_INSTANCE)
+_HAS_BINDING: Final = select(exists().where(*THE_BINDING))
+_DELETE_BINDING: Final = delete(bindings).where(*THE_BINDING)
 
 
 def begin(
@@ -118,26 +104,28 @@ def begin(
     if change.supersedes is not None:
         superseded = _supersede(connection, change.supersedes, operation.created_at)
     rest = _take(connection, sealed, change)
-    row = records.operation_row(operation) | {
-        "epoch": operation.epoch,
-        "owner": operation.owner,
-        "lease_until": None if operation.is_over else now + ttl,
-        "deadline": operation.deadline,
-        "is_cancelled": operation.is_cancelled,
-        "kept_for": None if operation.binding_id is not None else operation.instance_id,
-    }
     if operation.binding_id is None and operation.kind is not OperationKind.PROVISION:
         run(connection, _KEEP_NO_MORE, {"instance": operation.instance_id})
     before = None if operation.kind is OperationKind.PROVISION else _held_before(connection, change)
-    with _or_raise(refusals.operation_exists(operation.id)):
-        _insert_operation(connection, row, change)
+    with or_raise(refusals.operation_exists(operation.id)):
+        _insert_operation(connection, operation, change, lease_until=now + ttl)
     _write(connection, sealed, rest, before)
     _reserve(connection, change, before)
     append(connection, auditing.of_beginning(change, superseded), at)
     return operation
 
 
-def _insert_operation(connection: Connection, row: dict[str, Any], change: Change) -> None:
+def _insert_operation(
+    connection: Connection, operation: Operation, change: Change, *, lease_until: float
+) -> None:
+    row = records.operation_row(operation) | {
+        "epoch": operation.epoch,
+        "owner": operation.owner,
+        "lease_until": None if operation.is_over else lease_until,
+        "deadline": operation.deadline,
+        "is_cancelled": operation.is_cancelled,
+        "kept_for": None if operation.binding_id is not None else operation.instance_id,
+    }
     inserting, new = _INSERT_OPERATION, {f"new_{column}": value for column, value in row.items()}
     place = change.placed_on
     if place is not None:
@@ -207,7 +195,7 @@ def _reserve(connection: Connection, change: Change, before: Columns | None) -> 
     if change.remove_instance:
         move(connection, before, None, None)
     elif change.instance is not None:
-        move(connection, before, records.holding_columns(change.instance), change.most)
+        move(connection, before, holding_records.columns(change.instance), change.most)
 
 
 def _take(connection: Connection, sealed: SealedRecords, change: Change) -> Change:
@@ -215,7 +203,7 @@ def _take(connection: Connection, sealed: SealedRecords, change: Change) -> Chan
     operation = change.operation
     if operation.kind is OperationKind.PROVISION:
         assert change.instance is not None, "a provision has an instance"
-        _insert_instance(connection, sealed, change.instance, operation)
+        insert_instance(connection, sealed, change.instance, operation)
         return evolve(change, instance=None)
     taking, free = _TAKE, {"instance": operation.instance_id, "holder": change.supersedes}
     if change.instance is not None:
@@ -225,7 +213,7 @@ def _take(connection: Connection, sealed: SealedRecords, change: Change) -> Chan
         raise refusals.instance_busy(operation.instance_id)
     if operation.kind is OperationKind.BIND:
         assert change.binding is not None, "a bind has a binding"
-        _insert_binding(connection, sealed, change.binding)
+        insert_binding(connection, sealed, change.binding)
         return evolve(change, binding=None)
     if operation.kind is OperationKind.UNBIND and not _has_binding(connection, operation):
         raise refusals.binding_gone(operation.binding_id)
@@ -244,82 +232,11 @@ def _write(connection: Connection, sealed: SealedRecords, change: Change, before
         run(connection, _DELETE_INSTANCE, {"instance": operation.instance_id})
         return
     if change.instance is not None:
-        _put_instance(connection, sealed, change.instance, operation, before)
+        put_instance(connection, sealed, change.instance, operation, before)
     if change.binding is not None:
-        _put_binding(connection, sealed, change.binding)
+        put_binding(connection, sealed, change.binding)
     if change.remove_binding is not None:
         gone = {"instance": operation.instance_id, "binding": change.remove_binding}
         run(connection, _DELETE_BINDING, gone)
     if operation.is_over:
         run(connection, _LET_GO, {"instance": operation.instance_id, "operation": operation.id})
-
-
-def _put_instance(
-    connection: Connection,
-    sealed: SealedRecords,
-    instance: ServiceInstance,
-    operation: Operation,
-    before: Columns | None,
-) -> None:
-    if before is None:
-        _insert_instance(connection, sealed, instance, operation)
-        return
-    same, row = {"instance": instance.id}, sealed.instance_row(instance)
-    run(connection, _UPDATE_INSTANCE, same | row)
-    if all(row[name] == before[name] for name in before):
-        # The ports, and what it has for itself, are those that it has.
-        return
-    if lonely_places_of(row) != lonely_places_of(before):
-        run(connection, _DELETE_PLACES, same)
-        _take_places(connection, instance, row)
-    stored = connection.execute(_FIND_LEASES, same).all()
-    wanted = records.leased_ports_of(instance)
-    if {tuple(row) for row in stored} != {tuple(lease[c.name] for c in _LEASE_COLUMNS) for lease in wanted}:
-        run(connection, _DELETE_LEASES, same)
-        _lease_ports(connection, instance, wanted)
-
-
-def _insert_instance(
-    connection: Connection, sealed: SealedRecords, instance: ServiceInstance, operation: Operation
-) -> None:
-    held = {"operation_id": operation.id, "last_operation_id": operation.id}
-    row = sealed.instance_row(instance) | held
-    with _or_raise(refusals.instance_exists(instance.id)):
-        run(connection, _INSERT_INSTANCE, row)
-    _take_places(connection, instance, row)
-    _lease_ports(connection, instance, records.leased_ports_of(instance))
-
-
-def _take_places(connection: Connection, instance: ServiceInstance, columns: Columns) -> None:
-    """Take what the instance has for itself alone."""
-    if places := lonely_places_of(columns):
-        taken = [{"place": place, "instance_id": instance.id} for place in sorted(places)]
-        with _or_raise(refusals.host_full((instance.successor or instance).host.service_host)):
-            run(connection, _INSERT_PLACES, taken)
-
-
-def _lease_ports(connection: Connection, instance: ServiceInstance, leases: Sequence[dict[str, Any]]) -> None:
-    if leases:
-        ports = [lease["port"] for lease in leases]
-        with _or_raise(refusals.port_leased(ports, (instance.successor or instance).host.service_host)):
-            run(connection, _INSERT_LEASES, leases)
-
-
-def _put_binding(connection: Connection, sealed: SealedRecords, binding: ServiceBinding) -> None:
-    same = {"instance": binding.instance_id, "binding": binding.id}
-    if run(connection, _UPDATE_BINDING, same | sealed.binding_row(binding)).rowcount == 0:
-        _insert_binding(connection, sealed, binding)
-
-
-def _insert_binding(connection: Connection, sealed: SealedRecords, binding: ServiceBinding) -> None:
-    with _or_raise(refusals.binding_exists(binding.id)):
-        run(connection, _INSERT_BINDING, sealed.binding_row(binding))
-
-
-@contextmanager
-def _or_raise(error: BrokerError) -> Iterator[None]:
-    """Raise the error when a unique key refuses the statement."""
-    try:
-        yield
-    except IntegrityError:
-        raise error from None

@@ -14,7 +14,7 @@ from dockerbroker.model.liveness import Verdict
 from dockerbroker.model.registrations import HostLimits, Room
 from dockerbroker.model.reservations import Reserved
 from dockerbroker.model.vitals import Ping
-from dockerbroker.persisters import host_records, records, refusals
+from dockerbroker.persisters import holding_records, host_records, records, refusals
 from dockerbroker.persisters.sql_audit import append
 from dockerbroker.persisters.statements import fetch, reader, run
 from dockerbroker.persisters.tables import hosts, observation, reservations
@@ -34,7 +34,7 @@ def of_host(table: Any) -> list[Any]:
 
 def the_host(key: HostKey) -> dict[str, Any]:
     """Return the parameters of what `of_host` selects."""
-    return {f"the_{column}": value for column, value in records.host_columns(key).items()}
+    return {f"the_{column}": value for column, value in holding_records.host_columns(key).items()}
 
 
 # Statements are made once: making one costs several times as much as running it.
@@ -168,7 +168,7 @@ def judge(
     changed = []
     for verdict in sorted(verdicts, key=attrgetter("life.key")):
         life = verdict.life
-        same = [hosts.c[name] == value for name, value in records.host_columns(life.key).items()]
+        same = [hosts.c[name] == value for name, value in holding_records.host_columns(life.key).items()]
         same.append(hosts.c.state == life.state.value)
         for column, known in ((hosts.c.pinged_at, life.pinged_at), (hosts.c.state_at, life.state_at)):
             same.append(column.is_(None) if known is None else or_(column.is_(None), column <= known + _SAME))

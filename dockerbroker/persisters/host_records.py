@@ -18,6 +18,7 @@ from dockerbroker.model.hosts import HostKey, HostState
 from dockerbroker.model.liveness import HostRecord, Life, Sessions, heard
 from dockerbroker.model.vitals import Ping, Vitals
 from dockerbroker.persisters import records
+from dockerbroker.persisters.documents import text
 
 Row = Mapping[Any, Any]
 
@@ -25,7 +26,6 @@ _VITALS: Final = tuple(one.name for one in fields(Vitals))
 _SESSIONS: Final = tuple(one.name for one in fields(Sessions))
 _NO_VITALS: Final = Vitals()
 _NO_SESSIONS: Final = Sessions()
-_ENCODER: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
 
 
 def host_id(key: HostKey) -> tuple[str, str, int]:
@@ -128,18 +128,18 @@ def read_facts(row: Row) -> HostFacts:
         raise _unreadable(row) from error
 
 
-def _read_vitals(text: str | None) -> Vitals | None:
-    if text is None:
+def _read_vitals(document: str | None) -> Vitals | None:
+    if document is None:
         return None
-    stored = json.loads(text)
+    stored = json.loads(document)
     return Vitals(**{name: stored[name] for name in _VITALS if name in stored})
 
 
-def read_sessions(text: str | None) -> Sessions:
+def read_sessions(document: str | None) -> Sessions:
     """Return which sessions have pinged; numbers may stand in quotes, where Lua would shorten them."""
-    if text is None:
+    if document is None:
         return _NO_SESSIONS
-    stored = json.loads(text)
+    stored = json.loads(document)
     return Sessions(
         session=stored.get("session", ""),
         sequence=int(stored.get("sequence", 0)),
@@ -167,7 +167,7 @@ def _columns(known: HostRecord) -> dict[str, Any]:
 
 def _document(value: Any, names: Iterable[str]) -> str:
     members = {name: getattr(value, name) for name in names}
-    return _ENCODER.encode({name: member for name, member in members.items() if member is not None})
+    return text({name: member for name, member in members.items() if member is not None})
 
 
 def _number(stored: Any) -> float | None:

@@ -20,11 +20,11 @@ from dockerbroker.errors import Unreadable
 from dockerbroker.model.catalog import ImageDefinition
 from dockerbroker.model.certificates import HostCertificate
 from dockerbroker.model.credentials import Credential
-from dockerbroker.model.holdings import Holding, holding, holding_there, holdings
-from dockerbroker.model.hosts import DockerHost, HostKey
+from dockerbroker.model.hosts import DockerHost
 from dockerbroker.model.instances import Operation, ServiceBinding, ServiceInstance
-from dockerbroker.model.reservations import Reserved
 from dockerbroker.model.secrets import Secret
+from dockerbroker.persisters import holding_records
+from dockerbroker.persisters.documents import text
 
 Row = Mapping[Any, Any]
 T = TypeVar("T", bound=AttrsInstance)
@@ -34,15 +34,13 @@ _MANY_HOSTS: Final = 5000
 
 _log: Final = Logger()
 
-_ENCODER: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
-
 
 def image_row(definition: ImageDefinition) -> dict[str, Any]:
     """Return the columns of a catalog entry."""
     return {
         "name": definition.name,
         "document": _document(definition),
-        "secret": _text(_image_secrets(definition)),
+        "secret": text(_image_secrets(definition)),
     }
 
 
@@ -56,7 +54,7 @@ def certificate_row(certificate: HostCertificate) -> dict[str, Any]:
     return {
         "host": certificate.host,
         "document": _document(certificate),
-        "secret": _text({"key": certificate.key.reveal()}),
+        "secret": text({"key": certificate.key.reveal()}),
     }
 
 
@@ -71,7 +69,7 @@ def credential_row(credential: Credential) -> dict[str, Any]:
         "id": credential.id,
         "role": credential.role.value,
         "document": _document(credential),
-        "secret": _text({"hash": credential.hash.reveal()}),
+        "secret": text({"hash": credential.hash.reveal()}),
     }
 
 
@@ -80,18 +78,9 @@ def read_credential(row: Row) -> Credential:
     return _read(Credential, row, ("id", "role"))
 
 
-def host_columns(key: HostKey) -> dict[str, Any]:
-    """Return the columns that identify a host."""
-    return {
-        "service_host": key.service_host,
-        "docker_host": key.docker_host,
-        "docker_port": key.docker_port,
-    }
-
-
 def host_row(host: DockerHost) -> dict[str, Any]:
     """Return the columns of a host."""
-    return {**host_columns(host.key), "document": _document(host)}
+    return {**holding_records.host_columns(host.key), "document": _document(host)}
 
 
 def read_host(row: Row) -> DockerHost:
@@ -118,55 +107,11 @@ def instance_row(instance: ServiceInstance) -> dict[str, Any]:
     return {
         "id": instance.id,
         "image_name": instance.definition.name,
-        "document": _text(document),
-        "secret": _text(secret),
+        "document": text(document),
+        "secret": text(secret),
         "neighbourhood": instance.neighbourhood,
-        **holding_columns(instance),
+        **holding_records.columns(instance),
     }
-
-
-def holding_columns(instance: ServiceInstance) -> dict[str, str | None]:
-    """Return the columns that tell what an instance holds of its host, and of that to which it moves."""
-    here, there = holding(instance), holding_there(instance)
-    return {
-        "reserved": _reservation(here),
-        "reserved_there": None if there is None else _reservation(there),
-        "lonely_place": here.lonely_place,
-        "lonely_place_there": None if there is None else there.lonely_place,
-    }
-
-
-def _reservation(held: Holding) -> str:
-    ports = {"ports": sorted(held.ports)}
-    return _text({**host_columns(held.host), **reserved_columns(held.reserved), **ports})
-
-
-def reserved_columns(reserved: Reserved) -> dict[str, int]:
-    """Return the columns of what is reserved."""
-    return {
-        "memory": reserved.memory,
-        "cpus": reserved.cpus,
-        "ports": reserved.ports,
-        "instances": reserved.instances,
-    }
-
-
-def read_reserved(row: Row) -> Reserved:
-    """Return what is reserved by the columns of a row."""
-    return Reserved(memory=row["memory"], cpus=row["cpus"], ports=row["ports"], instances=row["instances"])
-
-
-def read_reservation(text: str) -> tuple[HostKey, Reserved]:
-    """Return where an instance reserves how much, by the column `reserved`, or `reserved_there`."""
-    members = json.loads(text)
-    key = HostKey(**{column: members[column] for column in ("service_host", "docker_host", "docker_port")})
-    return key, read_reserved(members | {"ports": len(members["ports"])})
-
-
-def read_held(text: str) -> tuple[HostKey, list[int]]:
-    """Return on which host an instance leases which ports, by the same columns."""
-    key, _ = read_reservation(text)
-    return key, json.loads(text)["ports"]
 
 
 def read_instance(row: Row) -> ServiceInstance:
@@ -189,15 +134,6 @@ def read_instances(rows: Iterable[Row]) -> list[ServiceInstance]:
     return found
 
 
-def leased_ports_of(instance: ServiceInstance) -> list[dict[str, Any]]:
-    """Return the columns of the port leases that an instance holds."""
-    return [
-        {**host_columns(held.host), "port": port, "instance_id": instance.id}
-        for held in holdings(instance)
-        for port in sorted(held.ports)
-    ]
-
-
 def binding_row(binding: ServiceBinding) -> dict[str, Any]:
     """Return the columns of a binding."""
     secret = {
@@ -210,7 +146,7 @@ def binding_row(binding: ServiceBinding) -> dict[str, Any]:
         "instance_id": binding.instance_id,
         "id": binding.id,
         "document": _document(binding),
-        "secret": _text(secret),
+        "secret": text(secret),
     }
 
 
@@ -265,11 +201,7 @@ def _join(members: dict[str, Any], secret: dict[str, Any]) -> None:
 
 
 def _document(value: AttrsInstance) -> str:
-    return _text(_CONVERTER.unstructure(value))
-
-
-def _text(document: Any) -> str:
-    return _ENCODER.encode(document)
+    return text(_CONVERTER.unstructure(value))
 
 
 def _instance_secrets(instance: ServiceInstance) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from sqlalchemy.dialects import mysql, sqlite
 
 from dockerbroker.model.hosts import HostKey
 from dockerbroker.model.reservations import NOTHING, Most, Reserved
-from dockerbroker.persisters import records, refusals
+from dockerbroker.persisters import holding_records, refusals
 from dockerbroker.persisters.host_queries import of_host, the_host
 from dockerbroker.persisters.statements import run
 from dockerbroker.persisters.tables import instances, reservations
@@ -67,7 +67,9 @@ def find_reserved(connection: Connection) -> dict[HostKey, Reserved]:
 def find_neighbours(connection: Connection, neighbourhood: str) -> Counter[HostKey]:
     """Return how many instances of a neighbourhood are on which host."""
     found = connection.execute(_FIND_NEIGHBOURS, {"neighbourhood": neighbourhood})
-    return Counter(records.read_reservation(text)[0] for row in found for text in row if text is not None)
+    return Counter(
+        holding_records.read_reservation(text)[0] for row in found for text in row if text is not None
+    )
 
 
 def find_holdings(connection: Connection, instance_id: str) -> Columns | None:
@@ -93,7 +95,7 @@ def move(connection: Connection, before: Columns | None, after: Columns | None, 
         for name in _HELD[:2]:
             text = None if columns is None else columns[name]
             if text is not None:
-                key, reserved = records.read_reservation(text)
+                key, reserved = holding_records.read_reservation(text)
                 sums = changes.get(key, NOTHING)
                 changes[key] = sums + reserved if is_new else sums - reserved
     # In the order of the keys, so that none who changes several waits for one that waits for it.
@@ -104,7 +106,7 @@ def move(connection: Connection, before: Columns | None, after: Columns | None, 
 def _reserve(connection: Connection, key: HostKey, more: Reserved, most: Most | None) -> None:
     if not more:
         return
-    columns = records.reserved_columns(more)
+    columns = holding_records.reserved_columns(more)
     where, added = the_host(key), {f"more_{name}": value for name, value in columns.items()}
     limits: dict[str, Any] = {}
     if most is not None:
@@ -115,7 +117,7 @@ def _reserve(connection: Connection, key: HostKey, more: Reserved, most: Most | 
     if run(connection, adding, parameters).rowcount:
         return
     # Either there is no room, or nothing was ever reserved on the host.
-    empty = records.host_columns(key) | records.reserved_columns(NOTHING)
+    empty = holding_records.host_columns(key) | holding_records.reserved_columns(NOTHING)
     run(connection, _insert(connection.dialect.name), empty)
     if run(connection, adding, parameters).rowcount == 0:
         raise refusals.host_full(key.service_host)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Sequence
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, ClassVar, TypeVar
 
 from twisted.internet import reactor
@@ -24,6 +25,7 @@ T = TypeVar("T")
 
 #: Seconds within which every call is answered: 5, and what a busy machine takes.
 IN_TIME = 15.0
+_LATE = "The broker's database does not answer in time; try again later."
 #: Longer than any test, in seconds.
 LONG = 1000.0
 
@@ -48,13 +50,26 @@ class FaultTestCase(TestCase):
 
     async def open(self, configuration: ServerConfiguration, broker: str = "one") -> Any:
         """Return the persister of a broker, closed when the test is over."""
-        await deferToThread(check, configuration)
+        await self.patiently(lambda: deferToThread(check, configuration))
         threads = DaemonThreadPool("database", configuration.pool_size, leaves_busy=True)
         threads.start()
         self.addCleanup(threads.stop)
-        persister = await open_persister(reactor, configuration, threads, broker=broker)
+        persister = await self.patiently(
+            lambda: open_persister(reactor, configuration, threads, broker=broker)
+        )
         self.addCleanup(lambda: Deferred.fromCoroutine(persister.close()))
         return persister
+
+    async def patiently(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Try, again and again as a broker does that is started, until the server answers in time."""
+        until = time.monotonic() + self.timeout / 2
+        while True:
+            try:
+                return await attempt()
+            except Unavailable:
+                if time.monotonic() > until:
+                    raise
+            await deferLater(reactor, _PAUSE)
 
     def call(self, call: Coroutine[Any, Any, T]) -> Deferred[T]:
         """Make the call, which must be answered in time."""
@@ -72,14 +87,17 @@ class FaultTestCase(TestCase):
         )
 
     async def unavailable(self, *calls: Coroutine[Any, Any, Any]) -> set[str]:
-        """Check that each of the calls, made at once, raises `Unavailable` in time; returns the sentences."""
+        """Check that each of the calls, made at once, raises `Unavailable` in time; returns the sentences.
+
+        On a busy machine a server may be too late to say why, but not to all of them.
+        """
         sentences = set()
         for outcome in await self.outcomes(calls):
             self.assertIsInstance(outcome, Unavailable)
             sentences.add(outcome.description)
         for sentence in sentences:
             self.assertRegex(sentence, r"^The broker's database .*; try again later\.$")
-        return sentences
+        return sentences - {_LATE} or sentences
 
     async def until(self, found: Any) -> None:
         """Wait until the function, called in a thread, finds something."""

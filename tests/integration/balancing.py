@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import math
 import select
 import time
 from base64 import b64encode
@@ -46,6 +45,8 @@ class Tally:
     answered: int = 0
     lives: int = 0
     refused: int = 0
+    #: Requests of clients that were held up for longer than a broker that ends waits for them.
+    late: int = 0
     #: Connections that were lost while a request was under way.
     drops: list[str] = field(factory=list)
     failures: list[str] = field(factory=list)
@@ -69,7 +70,9 @@ class Client:
     tally: Tally
     _turn: Iterator[int] = field(factory=count)
     _connections: dict[int, http.client.HTTPConnection] = field(factory=dict)
+    #: When each connection was made, or its last answer came; and when its last request was sent.
     _used: dict[http.client.HTTPConnection, float] = field(factory=dict)
+    _asked: dict[http.client.HTTPConnection, float] = field(factory=dict)
 
     def send(self, method: str, path: str, body: Any = None) -> Answer:
         """Send a request, at most twice; raises `AssertionError` when nobody has answered then."""
@@ -79,8 +82,11 @@ class Client:
                 answer = self._exchanged(connection, method, path, body)
             except _DROPPED as error:
                 connection.close()
-                age = time.monotonic() - self._used.get(connection, math.nan)
-                self.tally.drops.append(f"{method} {path}: {error!r}, used before {age:.3f} s ago")
+                age = self._asked[connection] - self._used[connection]
+                if age > _IDLE:
+                    self.tally.count("late")
+                else:
+                    self.tally.drops.append(f"{method} {path}: {error!r}, used {age:.3f} s before")
                 continue
             self._used[connection] = time.monotonic()
             self.tally.count("answered")
@@ -99,6 +105,7 @@ class Client:
             try:
                 if connection.sock is None:
                     connection.connect()
+                    self._used[connection] = time.monotonic()
             except ConnectionRefusedError:
                 self.tally.count("refused")
             except ConnectionResetError as error:
@@ -108,7 +115,10 @@ class Client:
         raise AssertionError("no broker takes a connection")
 
     def _exchanged(self, connection: http.client.HTTPConnection, method: str, path: str, body: Any) -> Answer:
-        connection.request(method, path, None if body is None else json.dumps(body), _HEADERS)
+        try:
+            connection.request(method, path, None if body is None else json.dumps(body), _HEADERS)
+        finally:
+            self._asked[connection] = time.monotonic()
         with connection.getresponse() as response:
             text = response.read()
         return Answer(response.status, json.loads(text), dict(response.getheaders()))

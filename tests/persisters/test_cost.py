@@ -228,12 +228,18 @@ class RedisCostTests(CostTestCase):
 
     def test_flat(self) -> None:
         """With many instances each call runs as many commands as with few; hosts are read one by one."""
-        few, many = self.commands(FEW), self.commands(MANY)
+        few = self.commands(FEW)
+        # A script that the server has not seen yet is sent once more; a connection that was lost, or was too
+        # slow on a busy machine, is made anew, which is among the commands as well, but not each time.
+        found = self.costlier(few) and self.costlier(few)
+        self.assertEqual(found, {})
+
+    def costlier(self, few: dict[str, int]) -> dict[str, int]:
+        """Return the calls that cost more among many instances than among few."""
+        many = self.commands(MANY)
         self.assertEqual(few.keys(), many.keys())
-        for call, commands in many.items():
-            if not call.endswith(" hosts"):
-                # A script that the server has not seen yet is sent once more.
-                self.assertLessEqual(commands, few[call], call)
+        more = {call: commands for call, commands in many.items() if commands > few[call]}
+        return {call: commands for call, commands in more.items() if not call.endswith(" hosts")}
 
     def commands(self, count: int) -> dict[str, int]:
         """Return how many commands each call runs, by its name and turn, among that many instances."""

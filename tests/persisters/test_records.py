@@ -16,7 +16,7 @@ from dockerbroker.model.hosts import DockerHost
 from dockerbroker.model.instances import Operation, ServiceBinding, ServiceInstance
 from dockerbroker.model.plans import ContainerOptions, Plan
 from dockerbroker.model.secrets import Secret
-from dockerbroker.persisters import records
+from dockerbroker.persisters import holding_records, records
 from tests.persisters import values
 from tests.persisters.strategies import (
     BINDINGS,
@@ -219,9 +219,9 @@ class PortsTests(SynchronousTestCase):
     def test_owned(self) -> None:
         """Each of the host's ports is leased once, even when two of the container's lead to it."""
         made = evolve(values.instance("i1"), ports={"53/tcp": 20002, "53/udp": 20002, "80/tcp": 20001})
-        self.assertEqual([lease["port"] for lease in records.leased_ports_of(made)], [20001, 20002])
+        self.assertEqual([lease["port"] for lease in holding_records.leased_ports_of(made)], [20001, 20002])
 
     def test_not_owned(self) -> None:
         """A container that the broker did not make has no leases."""
         made = values.instance("i1", 20001, definition=values.EXISTING)
-        self.assertEqual(records.leased_ports_of(made), [])
+        self.assertEqual(holding_records.leased_ports_of(made), [])

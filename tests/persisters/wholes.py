@@ -16,7 +16,7 @@ from dockerbroker.model.instances import Operation, ServiceBinding, ServiceInsta
 from dockerbroker.model.reservations import NOTHING, Reserved
 from dockerbroker.model.roles import Role
 from dockerbroker.model.secrets import Secret
-from dockerbroker.persisters import records
+from dockerbroker.persisters import holding_records, records
 from dockerbroker.persisters.archive import KEYS, Kind, Row
 from dockerbroker.persisters.audit_rows import audit_row
 from tests.persisters import strategies, values
@@ -94,7 +94,7 @@ def wholes(draw: st.DrawFn) -> dict[Kind, list[Row]]:
         ],
         Kind.INSTANCE: [_instance_row(one) for one in instances],
         Kind.BINDING: [records.binding_row(one) for one in draw(_bindings(ids))],
-        Kind.PORT_LEASE: [lease for one in instances for lease in records.leased_ports_of(one)],
+        Kind.PORT_LEASE: [lease for one in instances for lease in holding_records.leased_ports_of(one)],
         Kind.RESERVATION: _reservations(instances),
         Kind.CONDITION: [
             {"instance_id": one, "condition": draw(st.text(st.characters(exclude_categories=("Cs", "Cc"))))}
@@ -118,7 +118,7 @@ def _reservations(instances: Iterable[ServiceInstance]) -> list[Row]:
     for held in (held for one in instances for held in holdings(one)):
         sums[held.host] = sums.get(held.host, NOTHING) + held.reserved
     return [
-        {**records.host_columns(key), **records.reserved_columns(reserved)}
+        {**holding_records.host_columns(key), **holding_records.reserved_columns(reserved)}
         for key, reserved in sums.items()
         if reserved
     ]
@@ -146,7 +146,7 @@ def _apart(instances: Iterable[ServiceInstance]) -> list[ServiceInstance]:
     leased: set[tuple[Any, ...]] = set()
     found = []
     for one in instances:
-        ports = {_key(Kind.PORT_LEASE, lease) for lease in records.leased_ports_of(one)}
+        ports = {_key(Kind.PORT_LEASE, lease) for lease in holding_records.leased_ports_of(one)}
         ports |= {(held.lonely_place,) for held in holdings(one) if held.lonely_place is not None}
         if not ports & leased:
             leased |= ports

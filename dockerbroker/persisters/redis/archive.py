@@ -11,7 +11,7 @@ from zope.interface import implementer
 from dockerbroker.errors import Conflict
 from dockerbroker.model.audit import AuditEntry
 from dockerbroker.model.hosts import HostKey
-from dockerbroker.persisters import records
+from dockerbroker.persisters import holding_records
 from dockerbroker.persisters.archive import (
     HELD,
     KEYS,
@@ -129,7 +129,10 @@ class RedisArchive:
         if kind is Kind.RESERVATION:
             _, found = await self._call("reserved")
             sums = [
-                {**records.host_columns(host_key(host)), **records.reserved_columns(reserved(text))}
+                {
+                    **holding_records.host_columns(host_key(host)),
+                    **holding_records.reserved_columns(reserved(text)),
+                }
                 for host, text in found
             ]
             return _page(kind, _sorted(kind, sums), after, limit)
@@ -201,7 +204,7 @@ class RedisArchive:
         _, hosts = await self._call("lessors")
         for host in hosts:
             _, ports = await self._call("leased", id=host)
-            columns = records.host_columns(host_key(host))
+            columns = holding_records.host_columns(host_key(host))
             found += [{**columns, "port": int(port), "instance_id": holder} for port, holder in ports.items()]
         return _sorted(Kind.PORT_LEASE, found)
 

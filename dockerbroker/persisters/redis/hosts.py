@@ -10,7 +10,7 @@ from dockerbroker.model.hosts import LONGEST_GAP, ROUNDING, DockerHost, HostKey,
 from dockerbroker.model.liveness import MOST_FORMER, Verdict
 from dockerbroker.model.registrations import USUAL, HostLimits
 from dockerbroker.model.vitals import Ping
-from dockerbroker.persisters import host_records, records, refusals
+from dockerbroker.persisters import holding_records, host_records, records, refusals
 from dockerbroker.persisters.host_records import KnownFacts
 from dockerbroker.persisters.redis import rows
 from dockerbroker.persisters.redis.database import RedisDatabase
@@ -49,7 +49,7 @@ class RedisHosts(RedisDatabase):
 
     def _changed(self, ping: Ping, seen: str) -> dict[str, Any]:
         """Return a ping of other settings than those that were seen, with the record that tells of it."""
-        before = {**records.host_columns(ping.host.key), "document": seen}
+        before = {**holding_records.host_columns(ping.host.key), "document": seen}
         return rows.changing_ping(ping, self._told(*host_records.told(before, ping)), seen)
 
     async def observe(self) -> None:

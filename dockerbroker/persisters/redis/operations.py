@@ -8,7 +8,7 @@ from attrs import evolve
 from dockerbroker.errors import BrokerError
 from dockerbroker.model import auditing
 from dockerbroker.model.instances import Change, Operation, Phase, ServiceInstance
-from dockerbroker.persisters import records, refusals
+from dockerbroker.persisters import holding_records, records, refusals
 from dockerbroker.persisters.redis.rows import held_columns, host_id, told, unpacked
 from dockerbroker.persisters.sealed_records import SealedRecords
 
@@ -130,5 +130,5 @@ def _host_unfit(instance: ServiceInstance | None) -> BrokerError:
 
 def _port_leased(instance: ServiceInstance | None) -> BrokerError:
     assert instance is not None, "only an instance has ports"
-    ports = [lease["port"] for lease in records.leased_ports_of(instance)]
+    ports = [lease["port"] for lease in holding_records.leased_ports_of(instance)]
     return refusals.port_leased(ports, instance.host.service_host)

@@ -16,7 +16,7 @@ from dockerbroker.model.hosts import HostKey
 from dockerbroker.model.liveness import Verdict, patience
 from dockerbroker.model.reservations import Reserved
 from dockerbroker.model.vitals import Ping
-from dockerbroker.persisters import host_records, records
+from dockerbroker.persisters import holding_records, host_records
 
 _log: Final = Logger()
 
@@ -197,7 +197,7 @@ def held_columns(row: Mapping[str, Any]) -> dict[str, str | None]:
     names = (("host", "ports", "reserved"), ("there", "ports_there", "reserved_there"))
     for host, ports, reserved_by in names:
         if row[reserved_by] is not None:
-            key, leased = records.read_held(row[reserved_by])
+            key, leased = holding_records.read_held(row[reserved_by])
             columns |= {host: host_id(key), ports: " ".join(map(str, leased))}
     return columns
 
