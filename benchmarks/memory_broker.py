@@ -141,7 +141,8 @@ async def _serve(configuration: BrokerConfiguration, endpoints: Sequence[str]) -
     owner = f"benchmark-{os.getpid()}"
     parts = make_parts(loop, configuration, persister, cast("Any", engines), owner, authenticator)
     await parts.admission.begin(configuration.services.logins)
-    for part in (parts.watch, parts.heartbeat, parts.judge, parts.drainer, parts.reconciler):
+    workings = parts.workings
+    for part in (parts.watch, workings.heartbeat, workings.judge, workings.drainer, workings.reconciler):
         part.start()
     site = BrokerSite(loop, authenticator, configuration.connections)
     site.open(parts.apis)

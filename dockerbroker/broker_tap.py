@@ -194,15 +194,9 @@ class Program:
             await parts.close()
             return
         self._parts = parts
-        # Tells that it is there, judges hosts, keeps leases, takes over what nobody carries, compares rows
-        # with Docker, and moves what is on hosts that are to be drained.
         parts.watch.tell = self.refuse
         parts.watch.start()
-        parts.heartbeat.start()
-        parts.judge.start()
-        parts.reconciler.start()
-        parts.comparer.start()
-        parts.drainer.start()
+        parts.workings.start()
         self.site.open(parts.apis)
 
     async def close(self) -> None:
@@ -215,43 +209,26 @@ class Program:
         """Refuse every request with that sentence, and take nothing over, until it is None."""
         self.site.refuse(refusal)
         if self._parts is not None:
-            self._parts.heartbeat.is_paused = refusal is not None
-            self._parts.judge.is_paused = refusal is not None
-            self._parts.restarts.is_paused = refusal is not None
-            self._parts.reconciler.is_paused = refusal is not None
-            self._parts.drainer.is_paused = refusal is not None
+            self._parts.workings.pause(refusal is not None)
 
     def end_leases(self) -> None:
         """End the keeping of leases, and the rest where a start has failed half-way."""
         if self._parts is not None:
             self._parts.watch.stop()
-            self._parts.heartbeat.stop()
-            self._parts.judge.stop()
-            self._parts.restarts.stop()
-            self._parts.comparer.stop()
-            self._parts.drainer.stop()
-            self._parts.sweeps.stop()
-            self._parts.reconciler.stop()
+            self._parts.workings.stop()
 
     async def settle(self) -> None:
         """Open nothing, take nothing over and compare nothing any more."""
         self._opening.settle()
         if self._parts is not None:
-            # Soon it hears no pings, while it may still have much to end.
-            self._parts.heartbeat.stop()
-            self._parts.judge.stop()
-            self._parts.restarts.stop()
-            self._parts.comparer.stop()
-            self._parts.drainer.stop()
-            self._parts.sweeps.stop()
             # What it has just claimed is among the work that is waited for; no database is closed under it.
-            await self._parts.reconciler.settle()
+            await self._parts.workings.settle()
 
     async def finish(self) -> None:
         """Wait until all requests are answered, and all operations that this broker carries have ended."""
         await self.site.drain()
         if self._parts is not None:
-            await self._parts.worker.finished()
+            await self._parts.workings.worker.finished()
 
     async def listen(self) -> None:
         """Take requests, from when the database is open or does not answer: so a restart refuses none."""

@@ -22,39 +22,27 @@ from twisted.internet.task import Clock
 
 from dockerbroker.broker.administration import Administration
 from dockerbroker.broker.authentication import Authenticator
-from dockerbroker.broker.beginning import Beginning
 from dockerbroker.broker.certificates import Certificates
 from dockerbroker.broker.comparing import Comparer
 from dockerbroker.broker.credentials import Admission, Credentials
 from dockerbroker.broker.draining import Drainer
-from dockerbroker.broker.executions import Executions
-from dockerbroker.broker.fleet import FleetView
 from dockerbroker.broker.heartbeat import Heartbeat
 from dockerbroker.broker.judging import Judge
 from dockerbroker.broker.limits import Limits
-from dockerbroker.broker.moves import Moves
-from dockerbroker.broker.moving import Moving
-from dockerbroker.broker.pings import Pings
-from dockerbroker.broker.placing import Placing
-from dockerbroker.broker.readiness import Readiness
 from dockerbroker.broker.reconcile import Reconciler
-from dockerbroker.broker.relocating import Relocation
-from dockerbroker.broker.removals import Removals
 from dockerbroker.broker.restarts import Restarts
-from dockerbroker.broker.returning import Returning
-from dockerbroker.broker.seams import make_seams, placed
-from dockerbroker.broker.service import ServiceBroker, make_broker
-from dockerbroker.broker.steps import Steps
+from dockerbroker.broker.seams import make_seams
+from dockerbroker.broker.service import ServiceBroker
 from dockerbroker.broker.sweeping import Sweeps
 from dockerbroker.broker.watching import Watch
 from dockerbroker.broker.worker import Worker
+from dockerbroker.broker.workings import Machine, Policy, Workings, make_workings
 from dockerbroker.crashpoints import Reach
 from dockerbroker.engines.executors import DockerApiExecutor
 from dockerbroker.engines.interfaces import Engines, Executors
 from dockerbroker.model.catalog import ImageDefinition
 from dockerbroker.model.containers import HealthCheck
 from dockerbroker.model.credentials import Credential
-from dockerbroker.model.dispatchers import SimpleDispatcher
 from dockerbroker.model.docker_addresses import AllowedAddresses, read_addresses
 from dockerbroker.model.hosts import DockerHost, HostKey
 from dockerbroker.web.agents import Agents
@@ -162,20 +150,21 @@ class Stack:
     persister: MemoryPersister = field()
     engines: MemoryEngines = field()
     copies: MemoryCopies = field(init=False)
-    worker: Worker = field(init=False)
+    workings: Workings = field(init=False)
     broker: ServiceBroker = field(init=False)
-    administration: Administration = field(init=False)
+    worker: Worker = field(init=False)
     reconciler: Reconciler = field(init=False)
     comparer: Comparer = field(init=False)
     restarts: Restarts = field(init=False)
     drainer: Drainer = field(init=False)
     heartbeat: Heartbeat = field(init=False)
     judge: Judge = field(init=False)
+    sweeps: Sweeps = field(init=False)
+    administration: Administration = field(init=False)
     watch: Watch = field(init=False)
     authenticator: Authenticator = field(init=False)
     credentials: Credentials = field(init=False)
     admission: Admission = field(init=False)
-    sweeps: Sweeps = field(init=False)
     apis: Apis = field(init=False)
     site: BrokerSite = field(init=False)
     client: Any = field(init=False)
@@ -201,68 +190,44 @@ class Stack:
 
     def __attrs_post_init__(self) -> None:
         """Put the broker together as the program does, and start it."""
-        clock, limits, wall = self.clock, self.limits, self._wall
+        clock, wall = self.clock, self._wall
 
         def executors(engines: Engines) -> Executors:
             return lambda host: DockerApiExecutor(clock, engines(host))
 
         self.copies = MemoryCopies(self.engines, clock)
         seams = make_seams(self.persister, self.engines, self.copies, executors, self.reach)
-        executions = Executions(seams.persister, seams.engines, seams.executors, clock)
-        removals = Removals(seams.persister, seams.engines, clock)
-        steps = Steps(
-            persister=seams.persister,
-            engines=seams.engines,
-            executors=seams.executors,
-            executions=executions,
-            readiness=Readiness(clock),
-            removals=removals,
-            moves=Moves(seams.persister, seams.engines, seams.copies, removals, clock),
-            relocation=Relocation(seams.persister, seams.engines, in_order, clock.seconds),
-            limits=limits,
-            clock=clock,
-        )
-        self.worker = Worker(self.owner, seams.persister, placed(steps, self.reach), clock, wall, _whole)
-        view = FleetView(seams.persister, clock, youth=self.youth)
-        placing = Placing(
-            seams.persister,
-            view,
-            seams.engines,
-            SimpleDispatcher(),
-            in_order,
-            clock,
-            blocked=self.worker.steps.relocation.blocked,
-            resting=self.worker.steps.relocation.resting,
-        )
-        self.worker.steps.relocation.placing = placing
-        beginning = Beginning(seams.persister, self.worker, limits, clock, self._identifier, wall)
-        self.broker = make_broker(seams.persister, placing, beginning)
-        self.administration = Administration(seams.persister, CATALOG)
-        self.reconciler = Reconciler(seams.persister, self.worker, clock)
-        self.comparer = Comparer(
-            persister=seams.persister,
-            engines=seams.engines,
+        machine = Machine(
             clock=clock,
             wall=wall,
             spent=lambda: 0.0,
             jitter=_whole,
-            resting=self.worker.steps.relocation.resting,
+            new_id=self._identifier,
+            sample=in_order,
         )
-        moving = Moving(seams.persister, seams.engines, placing, beginning)
-        self.drainer = Drainer(persister=seams.persister, moving=moving, clock=clock)
-        self.heartbeat = Heartbeat(seams.persister, clock)
-        returning = Returning(seams.persister, seams.engines, self.comparer)
-        self.judge = Judge(seams.persister, view, clock, returning.welcome)
+        policy = Policy(limits=self.limits, youth=self.youth, pace=0)
+        workings = make_workings(seams, machine, policy, owner=self.owner, reach=self.reach)
+        self.workings, self.broker, self.worker = workings, workings.broker, workings.worker
+        self.reconciler, self.comparer, self.restarts = (
+            workings.reconciler,
+            workings.comparer,
+            workings.restarts,
+        )
+        self.drainer, self.heartbeat, self.judge = workings.drainer, workings.heartbeat, workings.judge
+        self.sweeps = workings.sweeps
+        self.administration = Administration(seams.persister, CATALOG)
         self.authenticator = authenticator(clock, self._seeded())
         self.credentials = Credentials(seams.persister, self.authenticator.run, wall, CHEAP)
         self.admission = Admission(self.credentials, self.authenticator)
         self.watch = Watch(seams.persister, clock, self._refuse, self.admission.refresh)
-        certificates = Certificates(seams.persister, self.trials, wall)
-        self.restarts = Restarts(self.comparer, clock)
-        agents = Agents(Pings(seams.persister, clock, self.restarts.heard, pace=0), self.addresses)
-        self.sweeps = Sweeps(seams.persister, seams.engines, clock, wall)
         self.apis = make_apis(
-            clock, self.broker, self.administration, certificates, agents, self.sweeps, self.admission
+            clock,
+            self.broker,
+            self.administration,
+            Certificates(seams.persister, self.trials, wall),
+            Agents(workings.pings, self.addresses),
+            self.sweeps,
+            self.admission,
         )
         self.site = BrokerSite(clock, self.authenticator)
         if self.is_open:
@@ -291,10 +256,7 @@ class Stack:
 
     def _refuse(self, refusal: str | None) -> None:
         self.site.refuse(refusal)
-        self.heartbeat.is_paused = refusal is not None
-        self.judge.is_paused = refusal is not None
-        self.reconciler.is_paused = refusal is not None
-        self.drainer.is_paused = refusal is not None
+        self.workings.pause(refusal is not None)
 
     def add_host(self, host: DockerHost) -> MemoryEngine:
         """Let a host's agent ping; return its engine, which has no image yet."""

@@ -99,7 +99,7 @@ class ProgramTests(TestCase):
         assert parts is not None
         for refusal in ("The records were moved.", None):
             self.program.refuse(refusal)
-            self.assertIs(parts.heartbeat.is_paused, refusal is not None)
+            self.assertIs(parts.workings.heartbeat.is_paused, refusal is not None)
         await self.program.settle()
         await self.program.finish()
         self.program.end_leases()

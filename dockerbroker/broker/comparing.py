@@ -91,11 +91,7 @@ class Comparer:
         self.reaper = Reaper(self.persister, self.engines, self.clock)
         self.complaints = Complaints(self.persister)
         self._turns = Turns(
-            turn=self._turn,
-            period=PERIOD,
-            complaint="the database is not compared with the Docker hosts",
-            clock=self.clock,
-            log=self._log,
+            self._turn, PERIOD, "comparing the database with the Docker hosts", self.clock, self._log
         )
 
     def start(self) -> None:

@@ -51,13 +51,7 @@ class Drainer:
 
     @_turns.default
     def _every_period(self) -> Turns:
-        return Turns(
-            turn=self._pass,
-            period=PERIOD,
-            complaint="no Docker host is drained",
-            clock=self.clock,
-            log=self._log,
-        )
+        return Turns(self._pass, PERIOD, "no Docker host is drained", self.clock, self._log)
 
     def start(self) -> None:
         """Begin; the first look comes after a period."""

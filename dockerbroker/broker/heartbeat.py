@@ -29,13 +29,7 @@ class Heartbeat:
 
     @_turns.default
     def _every_period(self) -> Turns:
-        return Turns(
-            turn=self._beat,
-            period=PERIOD,
-            complaint="the database is not told of this broker",
-            clock=self.clock,
-            log=self._log,
-        )
+        return Turns(self._beat, PERIOD, "the database is not told of this broker", self.clock, self._log)
 
     def start(self) -> None:
         """Begin; the first beat comes after a period, since whoever opens the database beats once."""

@@ -71,13 +71,7 @@ class Judge:
 
     @_turns.default
     def _every_period(self) -> Turns:
-        return Turns(
-            turn=self._turn,
-            period=PERIOD,
-            complaint="no Docker host is judged",
-            clock=self.clock,
-            log=self._log,
-        )
+        return Turns(self._turn, PERIOD, "no Docker host is judged", self.clock, self._log)
 
     def start(self) -> None:
         """Begin; the first look comes after a period."""

@@ -48,13 +48,7 @@ class Reconciler:
 
     @_turns.default
     def _every_period(self) -> Turns:
-        return Turns(
-            turn=self._pass,
-            period=PERIOD,
-            complaint="no operation is taken over",
-            clock=self.reactor,
-            log=self._log,
-        )
+        return Turns(self._pass, PERIOD, "no operation is taken over", self.reactor, self._log)
 
     def start(self) -> None:
         """Look at once, and then periodically."""

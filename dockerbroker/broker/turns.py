@@ -1,7 +1,7 @@
 """What a broker does again and again, as long as it lives."""
 
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, Final
 
 from attrs import define, field
 from twisted.internet.defer import CancelledError, Deferred, succeed
@@ -11,13 +11,16 @@ from twisted.logger import Logger
 
 from dockerbroker.errors import BrokerError
 
+#: So many seconds after it was told of something that lasts the log is told again.
+TELL_AGAIN: Final = 60.0
 
-@define(eq=False, kw_only=True)
+
+@define(eq=False)
 class Turns:
     """Takes turns `period` seconds apart; each is over before the next, and no error ends them.
 
-    What keeps turns from succeeding is told once, until one succeeds again or it is something else: all
-    outages are one, and each kind of defect is another. `complaint` is what the log calls it.
+    What keeps turns from succeeding is told, and while it lasts, as described or as that kind of defect, once
+    a minute. `complaint` is what the log calls it.
     """
 
     turn: Callable[[], Coroutine[Any, Any, None]]
@@ -27,7 +30,8 @@ class Turns:
     _log: Logger
     _loop: LoopingCall = field(init=False)
     _under_way: Deferred[None] = field(factory=lambda: succeed(None), init=False)
-    _trouble: type[Exception] | None = field(default=None, init=False)
+    _trouble: object = field(default=None, init=False)
+    _told_at: float = field(default=0.0, init=False)
 
     def __attrs_post_init__(self) -> None:
         """Prepare the loop on the broker's own clock."""
@@ -55,7 +59,6 @@ class Turns:
     def over(self) -> Deferred[None]:
         """Return a Deferred that fires when the turn that is under way is over."""
         over: Deferred[None] = Deferred()
-
         self._under_way.addCallback(over.callback)
         return over
 
@@ -70,14 +73,17 @@ class Turns:
         except CancelledError:
             return
         except BrokerError as error:
-            if self._is_new(BrokerError):
+            if self._is_to_be_told(error.description):
                 self._log.warn("{complaint}: {why}", complaint=self.complaint, why=error.description)
         except Exception as error:  # noqa: BLE001
-            if self._is_new(type(error)):
+            if self._is_to_be_told(type(error)):
                 self._log.failure("{complaint}", complaint=self.complaint)
         else:
             self._trouble = None
 
-    def _is_new(self, trouble: type[Exception]) -> bool:
-        before, self._trouble = self._trouble, trouble
-        return trouble is not before
+    def _is_to_be_told(self, trouble: object) -> bool:
+        now = self.clock.seconds()
+        if trouble == self._trouble and now - self._told_at < TELL_AGAIN:
+            return False
+        self._trouble, self._told_at = trouble, now
+        return True

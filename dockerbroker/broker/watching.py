@@ -62,13 +62,7 @@ class Watch:
 
     @_turns.default
     def _every_period(self) -> Turns:
-        return Turns(
-            turn=self._pass,
-            period=PERIOD,
-            complaint="looking whose database it is",
-            clock=self.clock,
-            log=self._log,
-        )
+        return Turns(self._pass, PERIOD, "looking whose database it is", self.clock, self._log)
 
     def start(self) -> None:
         """Begin; the first look comes after a period, since whoever opens the database looks once."""

@@ -21,9 +21,7 @@ class TurnsTests(SynchronousTestCase):
         """Start turns."""
         self.clock = Clock()
         self.taken: list[Deferred[None]] = []
-        self.turns = Turns(
-            turn=self.take, period=_PERIOD, complaint="nothing is done", clock=self.clock, log=Logger()
-        )
+        self.turns = Turns(self.take, _PERIOD, "nothing is done", self.clock, Logger())
 
     async def take(self) -> None:
         """Take a turn that lasts until the test ends it."""
@@ -63,10 +61,22 @@ class TurnsTests(SynchronousTestCase):
         self.assertEqual(len(self.taken), 2)
 
     def test_outage(self) -> None:
-        """An outage is told once, and so is the next one after a turn that succeeded."""
+        """An outage is told once as it begins, and so is the next one after a turn that succeeded."""
         self.turns.start()
         told = [self.next_turn(error) for error in (_LOST, _LOST, None, _LOST)]
         self.assertEqual(told, [["nothing is done"], [], [], ["nothing is done"]])
+
+    def test_another_outage(self) -> None:
+        """What is described otherwise is another outage."""
+        self.turns.start()
+        told = [self.next_turn(error) for error in (_LOST, Unavailable("It is another one."), _LOST)]
+        self.assertEqual(told, [["nothing is done"]] * 3)
+
+    def test_lasting(self) -> None:
+        """An outage that lasts is told again, once a minute."""
+        self.turns.start()
+        told = [len(self.next_turn(_LOST)) for _ in range(25)]
+        self.assertEqual(told, ([1] + [0] * 11) * 2 + [1])
 
     def test_defect(self) -> None:
         """A defect ends no turns, and is told once, with where it is, also in an outage."""

@@ -21,7 +21,7 @@ ROOT: Final = Path(__file__).parents[2]
 #: The rooms whose modules await the database and Docker.
 ROOMS: Final = ("dockerbroker/broker", "dockerbroker/web")
 #: Where those modules are put together.
-WIRING: Final = ("dockerbroker/broker_parts.py", "tests/stack.py")
+WIRING: Final = ("dockerbroker/broker/workings.py", "dockerbroker/broker_parts.py", "tests/stack.py")
 INTERFACES: Final = {
     "dockerbroker/persisters/administered.py": ("IAdministered",),
     "dockerbroker/persisters/interfaces.py": ("IPersister",),
