@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from twisted.internet.threads import deferToThread
 
-from tests.faults.case import FaultTestCase, begin
+from tests.faults.case import PATIENT, FaultTestCase, begin
 from tests.servers.proxy import Proxy
 
 
 class TlsFaults(FaultTestCase):
     """A server that takes no other connections than encrypted ones."""
+
+    patience = PATIENT
 
     async def test_lost(self) -> None:
         """No call fails when connections are reset, and none after the server was killed and started."""

@@ -11,7 +11,7 @@ from twisted.internet.task import deferLater
 
 from dockerbroker.errors import AlreadyExists, LostLease
 from dockerbroker.model.instances import Change, Phase, Step
-from tests.faults.case import LONG, FaultTestCase, begin
+from tests.faults.case import LONG, PATIENT, FaultTestCase, begin
 from tests.persisters import values
 from tests.pinging import pings
 from tests.servers.proxy import Proxy
@@ -100,6 +100,8 @@ class NetworkFaults(NetworkTestCase):
 
 class LostReplyFaults(NetworkTestCase):
     """Connections that end when a change was sent and no reply has come: it was done, or it was not."""
+
+    patience = PATIENT
 
     def lose(self, *, done: bool, times: int = 1) -> None:
         """Let the next changes have no reply."""

@@ -16,7 +16,7 @@ from twisted.internet.threads import deferToThread
 
 from dockerbroker.errors import Unavailable, Unreadable
 from dockerbroker.persisters import records, tables
-from tests.faults.case import LONG, FaultTestCase, begin
+from tests.faults.case import LONG, PATIENT, FaultTestCase, begin
 from tests.persisters import values
 from tests.servers import server
 
@@ -64,6 +64,8 @@ _WAITING: Final = {
 
 class CollisionTestCase(FaultTestCase):
     """Transactions of a SQL database, and its administrator."""
+
+    patience = PATIENT
 
     def setUp(self) -> None:
         """Make a database."""
@@ -203,6 +205,8 @@ class CommitFaults(CollisionTestCase):
 
 class RecordFaults(FaultTestCase):
     """Records that somebody has changed by hand, and calls that nobody waits for."""
+
+    patience = PATIENT
 
     def garble(self, kind: str, identifier: str, document: str) -> None:
         """Write a document over that of a record, as an administrator can."""
