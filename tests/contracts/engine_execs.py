@@ -89,14 +89,14 @@ class ExecContract(engine.EngineTestCase):
     async def test_deadline(self) -> None:
         """A command that goes on past its deadline is an overrun, and still runs (E1)."""
         exec_id = await self.prepared("/hang")
-        started = self.engine.start_exec(exec_id, Secret(b""), limit=1000, deadline=3)
+        started = self.engine.start_exec(exec_id, Secret(b""), limit=1000, deadline=4)
         await self.assert_raises(ExecutableOverrun, started)
         self.assertEqual(await self.engine.inspect_exec(exec_id), ExecState(running=True))
 
     async def test_m15_goes_on(self) -> None:
         """A command goes on when nobody listens any more; its exit status can be read later (M15)."""
         exec_id = await self.prepared("/wait")
-        started = self.engine.start_exec(exec_id, Secret(b""), limit=1000, deadline=2)
+        started = self.engine.start_exec(exec_id, Secret(b""), limit=1000, deadline=4)
         await self.assert_raises(ExecutableOverrun, started)
         self.assertEqual(await self.engine.inspect_exec(exec_id), ExecState(running=True))
         await self.run_exec("/go")

@@ -160,6 +160,8 @@ class ExecutorContract(engine.EngineTestCase):
 class RealExecutorContract(ExecutorContract):
     """What an executor does to real processes."""
 
+    soon = 1.5
+
     def processes(self, container_id: str) -> list[str]:
         """Return the commands of the container's processes, as Docker tells."""
         client = real.filled_engine().client()
