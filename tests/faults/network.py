@@ -42,8 +42,8 @@ class NetworkTestCase(FaultTestCase):
         return await self.open(evolve(self.direct, port=proxy.port))
 
 
-class NetworkFaults(NetworkTestCase):
-    """Slow, silent, torn and crumbling connections."""
+class SilenceFaults(NetworkTestCase):
+    """Servers that do not answer, or not soon."""
 
     async def test_unreachable(self) -> None:
         """A server that is slow, silent or out of reach keeps no call longer; then all goes on."""
@@ -68,6 +68,12 @@ class NetworkFaults(NetworkTestCase):
         for number, (proxy, persister) in enumerate(zip(proxies, persisters, strict=True)):
             proxy.heal()
             await self.work(persister, f"after {number}")
+
+
+class NetworkFaults(NetworkTestCase):
+    """Torn, stalled and crumbling connections."""
+
+    patience = PATIENT
 
     async def test_reset(self) -> None:
         """No call fails when all connections are reset again and again; each has done what it says."""
@@ -194,4 +200,4 @@ class LostReplyFaults(NetworkTestCase):
         self.assertEqual((taken.id, taken.is_cancelled), ("o1", True))
 
 
-KINDS = (NetworkFaults, LostReplyFaults)
+KINDS = (SilenceFaults, NetworkFaults, LostReplyFaults)

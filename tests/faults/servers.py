@@ -12,7 +12,7 @@ from twisted.internet.threads import deferToThread
 from dockerbroker.broker.watching import STRANGE, Watch
 from dockerbroker.config.persister import ServerConfiguration
 from dockerbroker.errors import AlreadyExists, Unavailable
-from tests.faults.case import FaultTestCase, begin
+from tests.faults.case import PATIENT, FaultTestCase, begin
 from tests.persisters import values
 from tests.pinging import pings
 from tests.ports import free_port
@@ -22,7 +22,9 @@ _BURST = 16
 
 
 class SessionFaults(FaultTestCase):
-    """Connections that an administrator or a failover ends."""
+    """Connections that an administrator, a failover or the end of the server ends."""
+
+    patience = PATIENT
 
     async def test_ended(self) -> None:
         """No call fails while all connections are ended again and again; each has done what it says."""
@@ -36,10 +38,6 @@ class SessionFaults(FaultTestCase):
             begun = await calls
             found = await self.all([persister.operation(name) for name in names])
             self.assertEqual(begun, found)
-
-
-class OutageFaults(FaultTestCase):
-    """A server that ends, or that does nothing."""
 
     async def test_killed(self) -> None:
         """Whatever was acknowledged is there after a server was killed; what was not can be done again."""
@@ -62,6 +60,10 @@ class OutageFaults(FaultTestCase):
                 # It was done, but nobody could say so.
                 outcome = await self.call(persister.operation(name))
         self.assertEqual(await self.call(persister.operation(name)), outcome)
+
+
+class OutageFaults(FaultTestCase):
+    """A server that is down, or that does nothing."""
 
     async def test_down(self) -> None:
         """While the server is down calls are refused in time; then the same persister goes on."""
