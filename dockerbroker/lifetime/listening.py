@@ -1,4 +1,4 @@
-"""Listening for connections, of which none is lost when it ends."""
+"""Listening for connections, of which none that was made is lost when it ends."""
 
 import ctypes
 import os
@@ -95,8 +95,9 @@ def take_queue(listening: tcp.Port) -> None:
 def let_nobody_in(listening: socket) -> None:
     """Have the machine drop what comes for a listening socket; what is in its queue stays there.
 
-    Who connects meanwhile asks again after a second, is refused then, and so has lost nothing. Other systems
-    than Linux have no such means.
+    Who connects meanwhile asks again after a second, is refused then, and so has lost nothing. Whoever is in
+    the midst of connecting just then may be reset, before anything is asked. Other systems than Linux have no
+    such means.
     """
     if sys.platform != "linux":
         return

@@ -1,16 +1,13 @@
 """How it is kept what instances hold of hosts: their ports, memory, processors and places."""
 
 import json
-from collections.abc import Mapping
 from typing import Any
 
 from dockerbroker.model.holdings import Holding, holding, holding_there, holdings
 from dockerbroker.model.hosts import HostKey
 from dockerbroker.model.instances import ServiceInstance
 from dockerbroker.model.reservations import Reserved
-from dockerbroker.persisters.documents import text
-
-Row = Mapping[Any, Any]
+from dockerbroker.persisters.documents import Row, text
 
 
 def host_columns(key: HostKey) -> dict[str, Any]:

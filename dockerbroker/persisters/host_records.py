@@ -18,9 +18,7 @@ from dockerbroker.model.hosts import HostKey, HostState
 from dockerbroker.model.liveness import HostRecord, Life, Sessions, heard
 from dockerbroker.model.vitals import Ping, Vitals
 from dockerbroker.persisters import records
-from dockerbroker.persisters.documents import text
-
-Row = Mapping[Any, Any]
+from dockerbroker.persisters.documents import Row, text
 
 _VITALS: Final = tuple(one.name for one in fields(Vitals))
 _SESSIONS: Final = tuple(one.name for one in fields(Sessions))

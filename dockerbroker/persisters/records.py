@@ -24,9 +24,8 @@ from dockerbroker.model.hosts import DockerHost
 from dockerbroker.model.instances import Operation, ServiceBinding, ServiceInstance
 from dockerbroker.model.secrets import Secret
 from dockerbroker.persisters import holding_records
-from dockerbroker.persisters.documents import text
+from dockerbroker.persisters.documents import Row, text
 
-Row = Mapping[Any, Any]
 T = TypeVar("T", bound=AttrsInstance)
 
 #: Of so many hosts it is remembered what was read.

@@ -13,7 +13,7 @@ from dockerbroker.model.credentials import Credential
 from dockerbroker.model.instances import ServiceBinding, ServiceInstance
 from dockerbroker.persisters import records
 from dockerbroker.persisters.archive import KEYS, Kind
-from dockerbroker.persisters.records import Row
+from dockerbroker.persisters.documents import Row
 from dockerbroker.persisters.vault import Unopened, Vault, place_of
 
 
